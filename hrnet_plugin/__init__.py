@@ -1,0 +1,31 @@
+"""HRNet, Lite-HRNet and HRFormer pose estimation as an MMPose plugin.
+
+Importing the package registers its parts with OpenMMLab's registries, as ``hrnet_plugin.HRNet``
+and so on, and lets torch's safe loader read MMEngine's checkpoints.
+"""
+
+from .requirements import check_requirements
+from .version import __version__
+
+check_requirements()
+
+from . import codecs, evaluation, functional, models  # noqa: E402
+from .apis import allow_mmengine_checkpoints  # noqa: E402
+from .codecs import GaussianHeatmap  # noqa: E402
+from .evaluation import OKSMetric  # noqa: E402
+from .models import HeatmapHead, HRNet, TopdownPoseEstimator  # noqa: E402
+
+allow_mmengine_checkpoints()
+
+__all__ = [
+    'GaussianHeatmap',
+    'HRNet',
+    'HeatmapHead',
+    'OKSMetric',
+    'TopdownPoseEstimator',
+    '__version__',
+    'codecs',
+    'evaluation',
+    'functional',
+    'models',
+]

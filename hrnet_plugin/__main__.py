@@ -1,0 +1,8 @@
+"""`python -m hrnet_plugin` is `hrnet-plugin`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Lets the safe loader of torch >= 2.6 read what MMEngine's training writes.
+
+``torch.load(weights_only=True)`` refuses every type it was not told of, MMEngine's own among them,
+so that a checkpoint which training has just written neither resumes nor tests. Here are exactly
+the types that such checkpoints hold; any other is still refused.
+"""
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+NUMPY_SCALARS = 'bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64'
+
+
+def history_statistic(cls: type, name: str) -> Callable:
+    """Stand-in for ``getattr``, which a pickled HistoryBuffer calls to find its statistics.
+
+    ``getattr`` itself would hand over every attribute of every type.
+
+    Raises:
+        pickle.UnpicklingError: it is not a statistic of HistoryBuffer that is asked for.
+    """
+    statistics = HistoryBuffer._statistics_methods
+    if cls is not HistoryBuffer or name not in statistics:
+        raise pickle.UnpicklingError(
+            f'the checkpoint asks for attribute {name!r} of {cls!r}; expected one of '
+            f"HistoryBuffer's statistics, {', '.join(statistics)}. Do not load it unless you "
+            'trust where it is from'
+        )
+    return statistics[name]
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Tell torch's safe loader of the types in MMEngine's checkpoints; again does no harm."""
+    HistoryBuffer()  # fills the table of its statistics
+    multiarray = np._core.multiarray  # type: ignore[attr-defined]
+    functions = {'_reconstruct': multiarray._reconstruct, 'scalar': multiarray.scalar}
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            (history_statistic, 'builtins.getattr'),
+            np.ndarray,
+            np.dtype,
+            *(type(np.dtype(name)) for name in NUMPY_SCALARS.split()),
+            # numpy 1 wrote numpy.core, numpy 2 writes numpy._core.
+            *((f, f'numpy.core.multiarray.{name}') for name, f in functions.items()),
+            *((f, f'numpy._core.multiarray.{name}') for name, f in functions.items()),
+        ]
+    )

@@ -1,0 +1,5 @@
+"""Data sets: synthetic people in COCO's format."""
+
+from .synthetic import Scene, Summary, render_scene, scene_of, synthesize
+
+__all__ = ['Scene', 'Summary', 'render_scene', 'scene_of', 'synthesize']

@@ -1,0 +1,278 @@
+"""A synthetic data set on disk, laid out and named as COCO's own."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .body import KEYPOINTS, SKELETON
+from .scene import Scene, render_scene
+
+# Rises when the same parameters give other pictures or annotations.
+GENERATOR_VERSION = 1
+
+MANIFEST = 'synthetic.json'
+SPLITS = ('train', 'val')
+# Far apart, so that a picture keeps its id when the data set grows.
+FIRST_ID = {'train': 1, 'val': 1_000_001}
+MIN_SIDE = 64
+DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a data set depends on: nothing else changes a byte of it."""
+
+    num_images: int
+    seed: int
+    val_fraction: float
+    image_size: tuple[int, int]
+    generator_version: int = GENERATOR_VERSION
+
+    def __post_init__(self) -> None:
+        if self.num_images < 2:
+            raise ValueError(
+                f'num_images is {self.num_images}; at least 2 are needed, one to train with and '
+                'one to validate with'
+            )
+        if self.num_images >= FIRST_ID['val']:
+            raise ValueError(f'num_images is {self.num_images}; at most 1000000 are possible')
+        if self.seed < 0:
+            raise ValueError(f'seed is {self.seed}; it must be 0 or more')
+        if not 0 < self.val_fraction < 1:
+            raise ValueError(f'val_fraction is {self.val_fraction}; it must be between 0 and 1')
+        if min(self.image_size) < MIN_SIDE:
+            width, height = self.image_size
+            raise ValueError(f'image_size is {width}x{height}; sides must be {MIN_SIDE} or more')
+
+    def count(self, split: str) -> int:
+        """Images of `train` or `val`; at least one each."""
+        val = min(max(round(self.num_images * self.val_fraction), 1), self.num_images - 1)
+        return val if split == 'val' else self.num_images - val
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What lies on disk; `written` is false if it was already there."""
+
+    out_dir: Path
+    images: int
+    people: int
+    written: bool
+
+
+def synthesize(
+    out_dir: str | Path,
+    num_images: int,
+    seed: int = 0,
+    val_fraction: float = 0.1,
+    image_size: tuple[int, int] = (320, 240),
+    num_workers: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Summary:
+    """Write pictures of people and their COCO annotations.
+
+    The files are `annotations/person_keypoints_{train,val}2017.json`, `{train,val}2017/*.jpg`
+    and, for val, `person_detection_results/COCO_val2017_detections_AP_H_56_person.json`. The
+    picture with a given number depends on the seed and its split alone. A finished data set with
+    the same parameters is left alone, one that was interrupted is made anew.
+
+    Args:
+        num_images: of train and val together.
+        val_fraction: share of val, between 0 and 1.
+        image_size: (width, height).
+        num_workers: processes; None for one per core. Does not change the result.
+        overwrite: replace a data set of other parameters.
+        progress: called with the number of pictures written so far.
+
+    Raises:
+        ValueError: a parameter is out of range.
+        FileExistsError: `out_dir` holds something else: files that are not ours, which are never
+            touched, or a data set with other parameters.
+    """
+    out_dir = Path(out_dir)
+    parameters = Parameters(num_images, seed, val_fraction, (image_size[0], image_size[1]))
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f'num_workers is {num_workers}; it must be 1 or more')
+    finished = _check_folder(out_dir, parameters, overwrite)
+    if finished is not None:
+        return finished
+    _clear(out_dir)
+    _write_manifest(out_dir, parameters, people=None)
+    workers = min(num_workers or len(os.sched_getaffinity(0)), num_images)
+    annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    detections = []
+    tasks = [(split, i) for split in SPLITS for i in range(parameters.count(split))]
+    for done, (split, labels, found) in enumerate(_run(out_dir, parameters, tasks, workers), 1):
+        annotations[split] += labels
+        if split == 'val':
+            detections += found
+        if progress is not None:
+            progress(done)
+    for split in SPLITS:
+        path = out_dir / 'annotations' / f'person_keypoints_{split}2017.json'
+        _write_json(path, _coco(parameters, split, annotations[split]))
+    _write_json(out_dir / DETECTIONS, detections)
+    people = sum(not a['iscrowd'] for split in SPLITS for a in annotations[split])
+    _write_manifest(out_dir, parameters, people)
+    return Summary(out_dir, num_images, people, written=True)
+
+
+def scene_of(seed: int, split: str, index: int, image_size: tuple[int, int] = (320, 240)) -> Scene:
+    """The picture with number `index` (from 0) of a split, as `synthesize` draws it."""
+    return render_scene(_generator(seed, split, index), image_size)
+
+
+def _generator(seed: int, split: str, index: int) -> np.random.Generator:
+    return np.random.default_rng([seed, SPLITS.index(split), index])
+
+
+def _check_folder(out_dir: Path, wanted: Parameters, overwrite: bool) -> Summary | None:
+    """A summary if the data set is there already, None if it is to be written."""
+    if out_dir.exists() and not out_dir.is_dir():
+        raise FileExistsError(f'{out_dir} is a file; choose a folder')
+    if not out_dir.exists() or not any(out_dir.iterdir()):
+        return None
+    manifest = _read_manifest(out_dir)
+    if manifest is None:
+        raise FileExistsError(
+            f'{out_dir} holds files that are not a synthetic data set (no {MANIFEST}), and they '
+            'are left alone; choose another folder'
+        )
+    parameters = json.loads(json.dumps(asdict(wanted)))
+    if manifest['parameters'] == parameters:
+        if manifest['people'] is None:
+            return None
+        return Summary(out_dir, wanted.num_images, manifest['people'], written=False)
+    if overwrite:
+        return None
+    differing = ', '.join(
+        f'{name} {manifest["parameters"].get(name)} there, {value} asked for'
+        for name, value in parameters.items()
+        if manifest['parameters'].get(name) != value
+    )
+    raise FileExistsError(
+        f'{out_dir} holds a synthetic data set with other parameters ({differing}); choose '
+        'another folder or overwrite it (--overwrite)'
+    )
+
+
+def _read_manifest(out_dir: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads((out_dir / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(manifest, dict) and isinstance(manifest.get('parameters'), dict)
+    return manifest if ours and 'people' in manifest else None
+
+
+def _write_manifest(out_dir: Path, parameters: Parameters, people: int | None) -> None:
+    """Note what the folder holds; without `people` it is unfinished."""
+    _write_json(out_dir / MANIFEST, {'parameters': asdict(parameters), 'people': people})
+
+
+def _write_json(path: Path, content: object) -> None:
+    """Write at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + '.tmp')
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
+
+
+def _clear(out_dir: Path) -> None:
+    for name in ('annotations', 'person_detection_results', *(f'{s}2017' for s in SPLITS)):
+        shutil.rmtree(out_dir / name, ignore_errors=True)
+    for split in SPLITS:
+        (out_dir / f'{split}2017').mkdir(parents=True)
+
+
+Task = tuple[str, int]
+Result = tuple[str, list[dict[str, Any]], list[dict[str, Any]]]
+
+
+def _run(
+    out_dir: Path, parameters: Parameters, tasks: list[Task], workers: int
+) -> Iterator[Result]:
+    """Write pictures; what is on them, in the order of the tasks."""
+    work = partial(_write_image, out_dir, parameters)
+    if workers == 1:
+        yield from map(work, tasks)
+        return
+    # A forked worker need not import the package, and with it torch, again.
+    context = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
+    with context.Pool(workers, _start_worker) as pool:
+        yield from pool.imap(work, tasks, chunksize=8)
+
+
+def _start_worker() -> None:
+    import signal
+
+    # Ctrl-C reaches the whole group: the parent says so and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+
+
+def _write_image(out_dir: Path, parameters: Parameters, task: Task) -> Result:
+    split, index = task
+    generator = _generator(parameters.seed, split, index)
+    scene = render_scene(generator, parameters.image_size)
+    image_id = FIRST_ID[split] + index
+    path = out_dir / f'{split}2017' / _file_name(image_id)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(82, 97))]
+    if not cv2.imwrite(str(path), scene.image, quality):
+        raise OSError(f'cannot write {path}')
+    annotations = [{'image_id': image_id, **annotation} for annotation in scene.annotations]
+    detections = [
+        {'image_id': image_id, 'category_id': 1, **detection} for detection in scene.detections
+    ]
+    return split, annotations, detections
+
+
+def _file_name(image_id: int) -> str:
+    return f'{image_id:012d}.jpg'
+
+
+def _coco(parameters: Parameters, split: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    width, height = parameters.image_size
+    first = FIRST_ID[split]
+    return {
+        'info': {
+            'description': f'Synthetic people, {split}, seed {parameters.seed}',
+            'version': str(parameters.generator_version),
+            'year': 2025,
+            'contributor': 'hrnet_plugin',
+            'url': '',
+            'date_created': '',
+        },
+        'licenses': [{'id': 1, 'name': 'CC0 1.0', 'url': ''}],
+        'images': [
+            {
+                'id': image_id,
+                'file_name': _file_name(image_id),
+                'width': width,
+                'height': height,
+                'license': 1,
+            }
+            for image_id in range(first, first + parameters.count(split))
+        ],
+        'annotations': [{'id': first + i, **a} for i, a in enumerate(annotations)],
+        'categories': [
+            {
+                'id': 1,
+                'name': 'person',
+                'supercategory': 'person',
+                'keypoints': list(KEYPOINTS),
+                'skeleton': [list(bone) for bone in SKELETON],
+            }
+        ],
+    }

@@ -1,0 +1,16 @@
+"""How an error names what was wrong, what was expected and how to mend it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def unknown_name(what: str, name: object, valid: Iterable[object]) -> str:
+    """Word an error about a name that is not among the valid ones.
+
+    >>> unknown_name('arch', 'w23', ['w18', 'w32'])
+    "unknown arch 'w23'; did you mean 'w32'? Valid: 'w18', 'w32'"
+    """
+    valid = [str(v) for v in valid]
+    close = get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    hint = f' did you mean {close[0]!r}?' if close else ''
+    return f'unknown {what} {str(name)!r};{hint} Valid: {", ".join(map(repr, valid))}'

@@ -1,0 +1,5 @@
+"""Metrics for OpenMMLab's evaluator."""
+
+from .oks_metric import OKSMetric
+
+__all__ = ['OKSMetric']

@@ -1,0 +1,173 @@
+"""The skeleton that HRNet, Lite-HRNet and HRFormer share: a stem, then stages of parallel streams.
+
+A backbone says what its stem, its branches and its paths between streams are made of; all else,
+from the order of the modules to frozen stages, is here.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..layers import Exchange, Transition
+
+InitCfg = dict[str, Any] | list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of parallel streams.
+
+    Attributes:
+        modules: how many times branches and exchange follow each other.
+        block: name of the block that branches are made of.
+        blocks: blocks of each stream in one module, high to low resolution.
+        channels: channels of each stream, high to low resolution.
+    """
+
+    modules: int
+    block: str
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+
+
+class StreamModule(nn.Module):
+    """Each stream goes through its own branch; then all exchange."""
+
+    def __init__(self, branches: Sequence[nn.Module], exchange: Exchange) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.fuse_layers = exchange
+
+    def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        streams = [branch(x) for branch, x in zip(self.branches, streams)]
+        return self.fuse_layers(streams)
+
+
+class ParallelStreamBackbone(BaseModule):
+    """Stem -> stages of parallel streams.
+
+    A subclass builds its stem and calls :meth:`add_stages`.
+
+    Args:
+        norm_eval: hold the statistics of batch norms in training.
+        frozen_stages: the last of :meth:`freezable` to hold in training; -1 holds none.
+        init_cfg: how weights are initialised, as in MMEngine.
+
+    Attributes:
+        out_channels: channels of the output streams, high to low resolution.
+        out_strides: input pixels, along one axis, to a pixel of each output stream.
+    """
+
+    stem_stride = 4
+    first_transition: int  # number of the first transition in state-dict names
+    first_stage: int  # number of the first stage in state-dict names
+    upsample: dict[str, Any]
+
+    def __init__(self, norm_eval: bool, frozen_stages: int, init_cfg: InitCfg) -> None:
+        super().__init__(init_cfg)
+        self.norm_eval = norm_eval
+        self.frozen_stages = frozen_stages
+
+    @abstractmethod
+    def stem(self, x: Tensor) -> Tensor:
+        """Images, (N, in_channels, H, W), to stream 0 at a quarter of the size."""
+
+    @abstractmethod
+    def branch(self, stage: Stage, stream: int) -> nn.Module:
+        """The blocks of one stream in one module."""
+
+    @abstractmethod
+    def transition(self, in_channels: Sequence[int], out_channels: Sequence[int]) -> Transition:
+        """What opens the new streams of a stage."""
+
+    @abstractmethod
+    def down(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
+        """The exchange path to a stream ``steps`` halvings lower."""
+
+    @abstractmethod
+    def up(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
+        """The exchange path to a stream ``steps`` doublings higher, without the resizing."""
+
+    @abstractmethod
+    def freezable(self) -> list[list[nn.Module]]:
+        """What ``frozen_stages`` holds: number i holds the first i + 1 rows."""
+
+    def add_stages(self, stem_channels: int, stages: Sequence[Stage], outputs: int) -> None:
+        """Build all transitions and stages, then freeze what ``frozen_stages`` says.
+
+        Args:
+            stem_channels: channels that the stem puts out.
+            stages: the stages in order.
+            outputs: streams that the last stage puts out, from the highest resolution down.
+        """
+        self.num_stages = len(stages)
+        channels: Sequence[int] = (stem_channels,)
+        for i, stage in enumerate(stages):
+            transition = self.transition(channels, stage.channels)
+            self.add_module(f'transition{self.first_transition + i}', transition)
+            channels = stage.channels
+            rows = [len(channels)] * stage.modules
+            if stage is stages[-1]:
+                rows[-1] = outputs
+            modules = [self.stream_module(stage, n) for n in rows]
+            self.add_module(f'stage{self.first_stage + i}', nn.Sequential(*modules))
+        self.out_channels = tuple(channels[:outputs])
+        self.out_strides = tuple(self.stem_stride * 2**i for i in range(outputs))
+        self.freeze()
+
+    def stream_module(self, stage: Stage, outputs: int) -> nn.Module:
+        """One module of a stage, with ``outputs`` streams coming out."""
+        branches = [self.branch(stage, i) for i in range(len(stage.channels))]
+        exchange = Exchange(
+            stage.channels, outputs, down=self.down, up=self.up, upsample=self.upsample
+        )
+        return StreamModule(branches, exchange)
+
+    @property
+    def transitions(self) -> list[nn.Module]:
+        first = self.first_transition
+        return [getattr(self, f'transition{first + i}') for i in range(self.num_stages)]
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        first = self.first_stage
+        return [getattr(self, f'stage{first + i}') for i in range(self.num_stages)]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Images, (N, in_channels, H, W), to streams, each (N, out_channels[i], h_i, w_i).
+
+        ``h_i`` is H / out_strides[i], rounded up where it is no whole number.
+        """
+        streams = [self.stem(x)]
+        for transition, stage in zip(self.transitions, self.stages):
+            streams = stage(transition(streams))
+        return tuple(streams)
+
+    def freeze(self) -> None:
+        """Hold the first stages as ``frozen_stages`` says: no gradient, fixed statistics.
+
+        Raises:
+            ValueError: there is no such stage.
+        """
+        rows = self.freezable()
+        if not -1 <= self.frozen_stages < len(rows):
+            raise ValueError(
+                f'frozen_stages={self.frozen_stages}; expected -1 (none) to {len(rows) - 1} (all)'
+            )
+        for row in rows[: self.frozen_stages + 1]:
+            for module in row:
+                module.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'ParallelStreamBackbone':
+        super().train(mode)
+        self.freeze()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self

@@ -1,0 +1,200 @@
+"""Heatmap head: Xiao et al., https://arxiv.org/abs/1804.06208, with the names of stock MMPose."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.structures import InstanceData, PixelData
+from mmpose.models.heads.base_head import BaseHead
+from mmpose.models.utils.tta import flip_heatmaps
+from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
+from mmpose.registry import MODELS as MMPOSE_MODELS
+from mmpose.structures import PoseDataSample
+from torch import Tensor, nn
+
+from ...functional import heatmap_accuracy
+from ...registry import MODELS
+
+# kernel size of a deconvolution that doubles the size: (padding, output_padding)
+DECONV_PADDING = {4: (1, 0), 3: (1, 1), 2: (0, 0)}
+MSE = dict(type='KeypointMSELoss', use_target_weight=True)
+# The initialisation of the published code
+NORMAL = [
+    dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=0.001),
+    dict(type='Constant', layer='BatchNorm2d', val=1),
+]
+
+
+@MODELS.register_module()
+class HeatmapHead(BaseHead):
+    """One stream of features -> deconvolutions -> convolutions -> one heatmap per keypoint.
+
+    Args:
+        in_channels: channels of the stream that the head reads.
+        out_channels: keypoints K.
+        deconv_out_channels: channels of deconvolutions, each of which doubles the size. Stock's
+            default is three of them; here it is none, as high-resolution streams need none.
+        deconv_kernel_sizes: their kernel sizes: 2, 3 or 4.
+        conv_out_channels: channels of convolutions behind them.
+        conv_kernel_sizes: their kernel sizes, odd.
+        final_layer: arguments of the last convolution, such as ``dict(kernel_size=3, padding=1)``;
+            None leaves it out.
+        loss: loss of heatmaps against targets.
+        decoder: keypoint codec that turns heatmaps into keypoints.
+        stream: which stream to read; 0 is the one with the highest resolution.
+        init_cfg: how weights are initialised, as in MMEngine.
+
+    Raises:
+        ValueError: lengths or kernel sizes do not fit, or, in use, the stream is not there or has
+            other channels than ``in_channels``.
+    """
+
+    _version = 2  # of the state dict; 2 is MMPose 1.x
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        deconv_out_channels: Sequence[int] | None = None,
+        deconv_kernel_sizes: Sequence[int] | None = None,
+        conv_out_channels: Sequence[int] | None = None,
+        conv_kernel_sizes: Sequence[int] | None = None,
+        final_layer: Mapping[str, Any] | None = dict(kernel_size=1),
+        loss: dict[str, Any] = MSE,
+        decoder: dict[str, Any] | None = None,
+        stream: int = 0,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(NORMAL if init_cfg is None else init_cfg)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.stream = stream
+        self.loss_module = MMPOSE_MODELS.build(loss)
+        self.decoder = None if decoder is None else MMPOSE_KEYPOINT_CODECS.build(decoder)
+
+        width = in_channels
+        deconvs: list[nn.Module] = []
+        for channels, kernel in pairs('deconv', deconv_out_channels, deconv_kernel_sizes):
+            deconvs += [deconv(width, channels, kernel), nn.BatchNorm2d(channels), relu()]
+            width = channels
+        convs: list[nn.Module] = []
+        for channels, kernel in pairs('conv', conv_out_channels, conv_kernel_sizes):
+            conv = nn.Conv2d(width, channels, kernel, padding=kernel // 2)
+            convs += [conv, nn.BatchNorm2d(channels), relu()]
+            width = channels
+        self.deconv_layers = nn.Sequential(*deconvs)
+        self.conv_layers = nn.Sequential(*convs)
+        self.final_layer: nn.Module = (
+            nn.Identity()
+            if final_layer is None
+            else nn.Conv2d(width, out_channels, **{'kernel_size': 1, **final_layer})
+        )
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """Streams, each (N, C_i, h_i, w_i), to heatmaps (N, K, H, W)."""
+        x = self.select(feats)
+        return self.final_layer(self.conv_layers(self.deconv_layers(x)))
+
+    def select(self, feats: Sequence[Tensor]) -> Tensor:
+        """The stream that the head reads, checked."""
+        self.check_channels([x.shape[1] for x in feats])
+        return feats[self.stream]
+
+    def check_channels(self, channels: Sequence[int]) -> None:
+        """Raise a ValueError unless the streams have the channels that the head was built for."""
+        if not -len(channels) <= self.stream < len(channels):
+            raise ValueError(
+                f'head.stream={self.stream}, but the backbone puts out '
+                f'{len(channels)} stream(s), of {list(channels)} channels'
+            )
+        if channels[self.stream] != self.in_channels:
+            raise ValueError(
+                f'head.in_channels={self.in_channels}, but stream {self.stream} of the '
+                f'backbone has {channels[self.stream]} channels: set it to that'
+            )
+
+    def predict(
+        self,
+        feats: Sequence[Tensor] | Sequence[Sequence[Tensor]],
+        batch_data_samples: list[PoseDataSample],
+        test_cfg: Mapping[str, Any] = {},
+    ) -> list[InstanceData] | tuple[list[InstanceData], list[PixelData]]:
+        """Keypoints of a batch, in pixels of the network's input.
+
+        Args:
+            feats: streams; with ``test_cfg['flip_test']`` a pair of them, of the pictures as they
+                are and mirrored.
+            batch_data_samples: N samples; their ``flip_indices`` are read.
+            test_cfg: ``flip_test``, ``flip_mode``, ``shift_heatmap``, ``output_heatmaps``.
+
+        Returns:
+            N InstanceData with ``keypoints`` (1, K, 2) and ``keypoint_scores`` (1, K); with
+            ``output_heatmaps`` also N PixelData with ``heatmaps`` (K, H, W).
+        """
+        if test_cfg.get('flip_test', False):
+            plain, mirrored = (self.forward(f) for f in feats)
+            unmirrored = flip_heatmaps(
+                mirrored,
+                flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+                flip_indices=batch_data_samples[0].metainfo['flip_indices'],
+                shift_heatmap=test_cfg.get('shift_heatmap', False),
+            )
+            heatmaps = (plain + unmirrored) * 0.5
+        else:
+            heatmaps = self.forward(feats)
+        keypoints = self.decode(heatmaps)
+        if not test_cfg.get('output_heatmaps', False):
+            return keypoints
+        return keypoints, [PixelData(heatmaps=h) for h in heatmaps.detach()]
+
+    def loss(
+        self,
+        feats: Sequence[Tensor],
+        batch_data_samples: list[PoseDataSample],
+        train_cfg: Mapping[str, Any] = {},
+    ) -> dict[str, Tensor]:
+        """Loss of a batch, and with ``train_cfg['compute_acc']`` the accuracy, on the device.
+
+        Returns:
+            ``loss_kpt`` and, if asked for, ``acc_pose``: scalars, not waited for.
+        """
+        predicted = self.forward(feats)
+        target = torch.stack([d.gt_fields.heatmaps for d in batch_data_samples])
+        weights = torch.cat([d.gt_instance_labels.keypoint_weights for d in batch_data_samples])
+        if predicted.shape != target.shape:
+            raise ValueError(
+                f'heatmaps of the head, {tuple(predicted.shape)}, and of the targets, '
+                f'{tuple(target.shape)}, differ as (N, K, H, W): make out_channels the number of '
+                "keypoints and the codec's heatmap_size the size of the head's output"
+            )
+        losses = dict(loss_kpt=self.loss_module(predicted, target, weights))
+        if train_cfg.get('compute_acc', False):
+            losses['acc_pose'] = heatmap_accuracy(predicted.detach(), target, weights > 0)
+        return losses
+
+
+def deconv(in_channels: int, out_channels: int, kernel_size: int) -> nn.ConvTranspose2d:
+    """A deconvolution that doubles the size."""
+    if kernel_size not in DECONV_PADDING:
+        raise ValueError(f'deconv kernel size {kernel_size}; expected 2, 3 or 4')
+    padding, output_padding = DECONV_PADDING[kernel_size]
+    return nn.ConvTranspose2d(
+        in_channels, out_channels, kernel_size, 2, padding, output_padding, bias=False
+    )
+
+
+def relu() -> nn.ReLU:
+    return nn.ReLU(inplace=True)
+
+
+def pairs(
+    name: str, channels: Sequence[int] | None, kernels: Sequence[int] | None
+) -> list[tuple[int, int]]:
+    """Channels and kernel sizes, one pair a layer."""
+    channels, kernels = channels or (), kernels or ()
+    if len(channels) != len(kernels):
+        raise ValueError(
+            f'{name}_out_channels={tuple(channels)} and {name}_kernel_sizes={tuple(kernels)} '
+            'differ in length; expected one kernel size a layer'
+        )
+    return list(zip(channels, kernels))

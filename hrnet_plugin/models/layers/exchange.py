@@ -1,0 +1,87 @@
+"""What connects parallel streams: transitions that open new ones, exchanges that mix them."""
+
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# path(in_channels, out_channels, steps): a module that crosses `steps` levels of resolution
+Path = Callable[[int, int, int], nn.Module]
+
+
+class Exchange(nn.ModuleList):
+    """Every output stream is the ReLU of the sum of all streams, brought to its width and size.
+
+    Wang et al., https://arxiv.org/abs/1908.07919, section 3.3. Row ``i``, path ``j`` takes stream
+    ``j`` to stream ``i``: the 2-D list that checkpoints call ``fuse_layers``.
+
+    Args:
+        channels: channels of each stream, high to low resolution.
+        outputs: how many streams come out, from the highest resolution down.
+        down: makes the path to a stream ``steps`` halvings lower.
+        up: makes the path to a stream ``steps`` doublings higher, without the resizing.
+        upsample: ``mode`` and ``align_corners`` of :func:`torch.nn.functional.interpolate`.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        outputs: int,
+        *,
+        down: Path,
+        up: Path,
+        upsample: dict[str, Any],
+    ) -> None:
+        def path(i: int, j: int) -> nn.Module:
+            if i == j:
+                return nn.Identity()
+            return (down if j < i else up)(channels[j], channels[i], abs(i - j))
+
+        super().__init__(
+            nn.ModuleList(path(i, j) for j in range(len(channels))) for i in range(outputs)
+        )
+        self.upsample = upsample
+
+    def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        return [
+            add(self.resize(path(x), out) for path, x in zip(row, streams)).relu()
+            for row, out in zip(self, streams)
+        ]
+
+    def resize(self, x: Tensor, like: Tensor) -> Tensor:
+        """Bring ``x`` to the size of ``like``, also where the sizes are no multiples."""
+        if x.shape[-2:] == like.shape[-2:]:
+            return x
+        return F.interpolate(x, size=like.shape[-2:], **self.upsample)
+
+
+def add(terms: Iterable[Tensor]) -> Tensor:
+    """Sum without the pass over memory that starting from 0 would cost."""
+    return reduce(operator.add, terms)
+
+
+class Transition(nn.ModuleList):
+    """Opens new streams, each from the lowest one there is, and adapts the widths of the others.
+
+    Args:
+        in_channels: channels of the streams there are.
+        out_channels: channels of the streams wanted, at least as many.
+        down: makes the path to a stream ``steps`` halvings lower.
+        same: makes the path that changes the width only.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], out_channels: Sequence[int], *, down: Path, same: Path
+    ) -> None:
+        def path(i: int, width: int) -> nn.Module:
+            if i >= len(in_channels):
+                return down(in_channels[-1], width, i - len(in_channels) + 1)
+            return nn.Identity() if width == in_channels[i] else same(in_channels[i], width, 0)
+
+        super().__init__(path(i, width) for i, width in enumerate(out_channels))
+
+    def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        return [path(streams[min(i, len(streams) - 1)]) for i, path in enumerate(self)]

@@ -1,0 +1,76 @@
+"""Residual blocks: He et al., https://arxiv.org/abs/1512.03385, figure 5."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .conv_norm import NormCfg, add_norm, conv_norm
+
+
+class ResidualBlock(nn.Module):
+    """``relu(convolutions(x) + shortcut(x))``; a subclass says which convolutions.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, a multiple of ``expansion``.
+        norm_cfg: norm layer, as in MMCV.
+        with_cp: save memory in training by computing the block again in the backward pass.
+    """
+
+    expansion: ClassVar[int]
+    kernel_sizes: ClassVar[tuple[int, ...]]
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, norm_cfg: NormCfg, with_cp: bool = False
+    ) -> None:
+        super().__init__()
+        mid_channels = out_channels // self.expansion
+        widths = [in_channels, *[mid_channels] * (len(self.kernel_sizes) - 1), out_channels]
+        self.layer_names = []
+        for i, kernel_size in enumerate(self.kernel_sizes):
+            conv = nn.Conv2d(
+                widths[i], widths[i + 1], kernel_size, padding=kernel_size // 2, bias=False
+            )
+            self.add_module(f'conv{i + 1}', conv)
+            self.layer_names.append(
+                (f'conv{i + 1}', add_norm(self, norm_cfg, widths[i + 1], i + 1))
+            )
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = (
+            nn.Identity()
+            if in_channels == out_channels
+            else conv_norm(in_channels, out_channels, 1, norm_cfg=norm_cfg, relu=False)
+        )
+        self.with_cp = with_cp
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm that ``zero_init_residual`` sets to 0."""
+        return getattr(self, self.layer_names[-1][1])
+
+    def residual(self, x: Tensor) -> Tensor:
+        """The block before its last ReLU."""
+        out = x
+        for i, (conv, norm) in enumerate(self.layer_names):
+            out = getattr(self, norm)(getattr(self, conv)(out if i == 0 else self.relu(out)))
+        return out + self.downsample(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.with_cp and x.requires_grad:
+            return self.relu(checkpoint(self.residual, x, use_reentrant=False))
+        return self.relu(self.residual(x))
+
+
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions."""
+
+    expansion = 1
+    kernel_sizes = (3, 3)
+
+
+class Bottleneck(ResidualBlock):
+    """1x1 down to a quarter of the channels, 3x3, 1x1 up again."""
+
+    expansion = 4
+    kernel_sizes = (1, 3, 1)

@@ -1,0 +1,61 @@
+"""The plugin's registries.
+
+MODELS, METRICS, … are children of MMEngine's root registries, so that configs of MMPose, MMDet,
+MMSegmentation and MMPretrain all reach ``hrnet_plugin.X``; KEYPOINT_CODECS has no root in MMEngine
+and is a child of MMPose's. MMEngine imports this module by itself when a config names the scope
+``hrnet_plugin`` and imports ``locations`` when it first looks for a type.
+"""
+
+import functools
+import inspect
+from typing import Any
+
+from mmengine import registry as root
+from mmengine.registry import Registry
+from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
+
+from .errors import unknown_name
+
+SCOPE = 'hrnet_plugin'
+
+
+class PluginRegistry(Registry):
+    """A registry whose classes refuse options that they do not have.
+
+    A misspelled option would otherwise surface as a bare ``TypeError``; here it names the closest
+    valid option of the class.
+    """
+
+    def _register_module(self, module: Any, *args: Any, **kwargs: Any) -> None:
+        if inspect.isclass(module):
+            _check_options(module)
+        super()._register_module(module, *args, **kwargs)
+
+
+def _check_options(cls: type) -> None:
+    init = cls.__init__  # type: ignore[misc]
+    parameters = inspect.signature(init).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        raise TypeError(f'{cls.__name__}.__init__ takes **kwargs, which would hide a misspelling')
+    options = [name for name in parameters if name != 'self']
+
+    @functools.wraps(init)
+    def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        # A subclass that calls super().__init__ has its own signature, checked where it is
+        # registered; what arrives here must fit this class either way.
+        for name in kwargs:
+            if name not in options:
+                raise TypeError(unknown_name(f'option of {cls.__name__}', name, options))
+        init(self, *args, **kwargs)
+
+    cls.__init__ = checked_init  # type: ignore[misc]
+
+
+def _child(name: str, parent: Registry, *rooms: str) -> Registry:
+    locations = [f'{SCOPE}.{room}' for room in rooms]
+    return PluginRegistry(name, parent=parent, scope=SCOPE, locations=locations)
+
+
+MODELS = _child('model', root.MODELS, 'models')
+METRICS = _child('metric', root.METRICS, 'evaluation')
+KEYPOINT_CODECS = _child('keypoint codec', MMPOSE_KEYPOINT_CODECS, 'codecs')

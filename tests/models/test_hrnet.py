@@ -1,0 +1,351 @@
+import copy
+import pickle
+from itertools import pairwise
+
+import pytest
+import torch
+from mmpose.models.backbones import HRNet as StockHRNet
+from torch import Tensor, nn
+
+from hrnet_plugin.archs import HRNET_ARCHS
+from hrnet_plugin.models import HRNet
+
+# Smallest archs first: they show a broken idea soonest.
+ARCHS = sorted(HRNET_ARCHS, key=lambda name: HRNET_ARCHS[name].width)
+
+# Parameters (M) of the ImageNet classifiers: HRNet's paper, table of classification results
+CLASSIFIER_MPARAMS = {
+    'w18-small-v1': 13.2,
+    'w18-small-v2': 15.6,
+    'w18': 21.3,
+    'w30': 37.7,
+    'w32': 41.2,
+    'w40': 57.6,
+    'w44': 67.1,
+    'w48': 77.5,
+    'w64': 128.1,
+}
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def macs(model: nn.Module, x: Tensor) -> int:
+    """Multiply-accumulates of all convolutions, counted as they run."""
+    total = 0
+
+    def count(module: nn.Conv2d, _: tuple[Tensor], out: Tensor) -> None:
+        nonlocal total
+        total += out.numel() * module.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d)]
+    with torch.no_grad():
+        model(x)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def randomised(model: nn.Module) -> nn.Module:
+    """Norm statistics and weights that differ everywhere, so that a mix-up shows."""
+    torch.manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                nn.init.uniform_(tensor, 0.5, 1.5)
+    return model
+
+
+def assert_close(ours: Tensor, stock: Tensor) -> None:
+    ours, stock = ours.double(), stock.double()  # batch counters are whole numbers
+    assert (ours - stock).norm() <= 1e-6 * stock.norm()
+
+
+class TestContract:
+    """What every published architecture promises."""
+
+    @pytest.fixture(params=ARCHS)
+    def arch(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+    def test_streams_have_the_channels_and_strides_they_announce(self, arch: str) -> None:
+        model = HRNet(arch=arch, multiscale_output=True).eval()
+        with torch.no_grad():
+            streams = model(torch.rand(1, 3, 64, 96))
+        width = HRNET_ARCHS[arch].width
+        assert model.out_channels == (width, 2 * width, 4 * width, 8 * width)
+        assert model.out_strides == (4, 8, 16, 32)
+        expected = [(1, c, 64 // s, 96 // s) for c, s in zip(model.out_channels, (4, 8, 16, 32))]
+        assert [tuple(x.shape) for x in streams] == expected
+
+    def test_parameters_are_those_of_the_published_classifier(self, arch: str) -> None:
+        """Backbone, measured, plus the classification head, derived from its description.
+
+        Head: each stream to 128, 256, 512, 1024 channels by one bottleneck; 3x3 convolutions with
+        bias down to the next stream; 1x1 to 2048; 1000 classes.
+        """
+
+        def bottleneck(c: int, out: int) -> int:
+            mid = out // 4
+            return (
+                c * mid + 9 * mid * mid + mid * out + c * out + 2 * (mid + mid + out + out)
+            )  # convolutions, norms
+
+        widths = [HRNET_ARCHS[arch].width * 2**i for i in range(4)]
+        outs = [128, 256, 512, 1024]
+        head = sum(bottleneck(c, out) for c, out in zip(widths, outs))
+        head += sum(9 * i * o + o + 2 * o for i, o in pairwise(outs))
+        head += 1024 * 2048 + 2048 + 2 * 2048 + 2048 * 1000 + 1000
+        total = parameters(HRNet(arch=arch, multiscale_output=True)) + head
+        assert round(total / 1e6, 1) == CLASSIFIER_MPARAMS[arch]
+
+    def test_state_dict_is_stocks_both_ways(self, arch: str) -> None:
+        with torch.device('meta'):
+            stock, ours = StockHRNet(HRNET_ARCHS[arch].extra), HRNet(arch=arch)
+        shapes = {name: tuple(t.shape) for name, t in stock.state_dict().items()}
+        assert {name: tuple(t.shape) for name, t in ours.state_dict().items()} == shapes
+
+    def test_gradient_reaches_every_parameter(self, arch: str) -> None:
+        torch.manual_seed(0)
+        model = HRNet(arch=arch, norm_eval=True).train()
+        model(torch.rand(1, 3, 32, 32))[0].square().sum().backward()
+        grads = [p.grad for p in model.parameters()]
+        assert grads
+        assert all(g is not None and g.abs().sum() > 0 for g in grads)
+
+    def test_eval_and_train_return_the_model(self, arch: str) -> None:
+        with torch.device('meta'):
+            model = HRNet(arch=arch)
+        assert model.eval() is model
+        assert model.train() is model
+
+    def test_copy_and_pickle_compute_the_same(self, arch: str) -> None:
+        model = HRNet(arch=arch).eval()
+        x = torch.rand(1, 3, 32, 32)
+        with torch.no_grad():
+            expected = model(x)[0]
+            assert torch.equal(copy.deepcopy(model)(x)[0], expected)
+            assert torch.equal(pickle.loads(pickle.dumps(model))(x)[0], expected)
+
+    # One arch for each structure: widths make no difference to the graph, and tracing is slow.
+    @pytest.mark.parametrize('arch', ['w18-small-v1', 'w18-small-v2', 'w32'])
+    def test_no_graph_break(self, arch: str) -> None:
+        with torch.device('meta'):
+            model = HRNet(arch=arch).eval()
+            explanation = torch._dynamo.explain(model)(torch.rand(1, 3, 64, 64))
+        assert explanation.graph_count == 1
+        assert explanation.graph_break_count == 0
+
+
+class TestEqualsStock:
+    """Outputs and gradients with copied weights, in float64."""
+
+    @pytest.fixture(scope='class', params=['w32', 'w48'])
+    def pair(self, request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
+        extra = HRNET_ARCHS[request.param].extra
+        extra['stage4']['multiscale_output'] = True
+        stock = randomised(StockHRNet(extra).double())
+        ours = HRNet(arch=request.param, multiscale_output=True).double()
+        ours.load_state_dict(stock.state_dict(), strict=True)
+        return ours, stock
+
+    @pytest.mark.parametrize('size', [(256, 192), (384, 288), (128, 128)])
+    def test_outputs(self, pair: tuple[nn.Module, nn.Module], size: tuple[int, int]) -> None:
+        ours, stock = pair
+        ours.eval()
+        stock.eval()
+        x = torch.randn(1, 3, *size, dtype=torch.float64, generator=torch.manual_seed(1))
+        with torch.no_grad():
+            streams, expected = ours(x), stock(x)
+        assert len(streams) == len(expected) == 4
+        for a, b in zip(streams, expected):
+            assert_close(a, b)
+
+    def test_gradients_and_statistics_of_training(self, pair: tuple[nn.Module, nn.Module]) -> None:
+        ours, stock = pair
+        x = torch.randn(2, 3, 64, 96, dtype=torch.float64, generator=torch.manual_seed(2))
+        for model in pair:
+            model.train()
+            model.zero_grad()
+            sum(y.square().mean() for y in model(x)).backward()
+        expected = dict(stock.named_parameters())
+        assert len(expected) == len(list(ours.parameters())) > 0
+        for name, parameter in ours.named_parameters():
+            assert_close(parameter.grad, expected[name].grad)
+        buffers = dict(stock.named_buffers())
+        for name, buffer in ours.named_buffers():
+            assert_close(buffer, buffers[name])
+
+
+class TestPublishedCounts:
+    """published_numbers: the official code's own counts, with the 17-keypoint 1x1 head."""
+
+    @pytest.mark.parametrize(
+        ('arch', 'size', 'expected_parameters', 'expected_macs'),
+        [
+            ('w32', (256, 192), 28_536_113, 7_645_003_776),
+            ('w32', (384, 288), 28_536_113, 17_201_258_496),
+            ('w48', (256, 192), 63_595_745, 15_691_825_152),
+        ],
+    )
+    def test_with_head(
+        self, arch: str, size: tuple[int, int], expected_parameters: int, expected_macs: int
+    ) -> None:
+        with torch.device('meta'):
+            backbone = HRNet(arch=arch).eval()
+            head = nn.Conv2d(HRNET_ARCHS[arch].width, 17, 1)
+            total = macs(backbone, torch.empty(1, 3, *size))
+            total += macs(head, torch.empty(1, head.in_channels, size[0] // 4, size[1] // 4))
+        assert parameters(backbone) + parameters(head) == expected_parameters
+        assert total == expected_macs
+
+
+SMALL = 'w18-small-v1'
+
+
+class TestOptions:
+    def test_extra_builds_what_arch_builds(self) -> None:
+        with torch.device('meta'):
+            ours, stock = HRNet(arch=SMALL), HRNet(HRNET_ARCHS[SMALL].extra)
+        assert str(ours) == str(stock)
+
+    def test_arguments_are_left_as_they_were(self) -> None:
+        extra, norm_cfg = HRNET_ARCHS[SMALL].extra, dict(type='BN', requires_grad=True)
+        before = copy.deepcopy((extra, norm_cfg))
+        HRNet(extra, norm_cfg=norm_cfg)
+        assert (extra, norm_cfg) == before
+
+    @pytest.mark.parametrize('size', [(75, 50), (33, 100), (97, 31)])
+    def test_sizes_that_32_does_not_divide(self, size: tuple[int, int]) -> None:
+        model = HRNet(arch=SMALL, multiscale_output=True).eval()
+        with torch.no_grad():
+            streams = model(torch.rand(1, 3, *size))
+        for x, stride in zip(streams, model.out_strides):
+            assert x.shape[-2:] == tuple(-(-s // stride) for s in size)
+
+    def test_in_channels_and_norm(self) -> None:
+        model = HRNet(arch=SMALL, in_channels=1, norm_cfg=dict(type='GN', num_groups=4))
+        assert model(torch.rand(1, 1, 32, 32))[0].shape == (1, 16, 8, 8)
+        assert isinstance(model.gn1, nn.GroupNorm)
+
+    def test_extra_sets_the_upsampling(self) -> None:
+        extra = HRNET_ARCHS[SMALL].extra
+        nearest = HRNet(extra).eval()
+        extra['upsample'] = dict(mode='bilinear', align_corners=False)
+        ours, stock = HRNet(extra).eval(), StockHRNet(extra)
+        stock.eval()
+        for model in (ours, stock):
+            model.load_state_dict(nearest.state_dict())
+        x = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            torch.testing.assert_close(ours(x)[0], stock(x)[0])
+            assert not torch.allclose(ours(x)[0], nearest(x)[0])
+
+    def test_extra_asks_for_all_streams(self) -> None:
+        extra = HRNET_ARCHS[SMALL].extra
+        extra['stage4']['multiscale_output'] = True
+        assert len(HRNet(extra).out_channels) == 4
+
+    @pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 2, 3, 4])
+    def test_frozen_stages_are_stocks(self, frozen_stages: int) -> None:
+        stock = StockHRNet(HRNET_ARCHS[SMALL].extra, frozen_stages=frozen_stages)
+        stock.train()
+        ours = HRNet(arch=SMALL, frozen_stages=frozen_stages).train()
+        expected = {n: p.requires_grad for n, p in stock.named_parameters()}
+        assert {n: p.requires_grad for n, p in ours.named_parameters()} == expected
+        norms = {n: m.training for n, m in stock.named_modules() if isinstance(m, nn.BatchNorm2d)}
+        assert {n: ours.get_submodule(n).training for n in norms} == norms
+
+    def test_norm_eval_holds_the_statistics(self) -> None:
+        model = HRNet(arch=SMALL, norm_eval=True).train()
+        before = model.bn1.running_mean.clone()
+        model(torch.rand(2, 3, 32, 32))
+        assert torch.equal(model.bn1.running_mean, before)
+        assert model.bn1.weight.requires_grad
+
+    def test_with_cp_saves_memory_and_keeps_gradients(self) -> None:
+        x = torch.rand(2, 3, 64, 64)
+        saved, grads = [], []
+        reference = HRNet(arch=SMALL)
+        for with_cp in (False, True):
+            model = HRNet(arch=SMALL, with_cp=with_cp)
+            model.load_state_dict(reference.state_dict())
+            size = 0
+
+            def pack(t: Tensor) -> Tensor:
+                nonlocal size
+                size += t.numel()
+                return t
+
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+                loss = model(x)[0].square().mean()
+            saved.append(size)
+            loss.backward()
+            grads.append([p.grad for p in model.parameters()])
+        assert saved[1] < 0.6 * saved[0]
+        torch.testing.assert_close(grads[1], grads[0])
+
+    def test_zero_init_residual(self) -> None:
+        plain, zero = HRNet(arch=SMALL), HRNet(arch=SMALL, zero_init_residual=True)
+        plain.init_weights()
+        zero.init_weights()
+        name = 'stage2.0.branches.0.0.bn2.weight'
+        assert plain.state_dict()[name].eq(1).all()
+        assert zero.state_dict()[name].eq(0).all()
+        assert zero.state_dict()['layer1.0.bn3.weight'].eq(0).all()
+
+    def test_init_cfg_is_the_published_one(self) -> None:
+        torch.manual_seed(0)
+        model = HRNet(arch=SMALL)
+        model.init_weights()
+        assert model.conv2.weight.std().item() == pytest.approx(0.001, rel=0.05)
+        default = HRNet(arch=SMALL, init_cfg=None)
+        default.init_weights()
+        assert default.conv2.weight.std() > 0.01
+
+
+class TestErrors:
+    def check(self, match: str, **changes: object) -> None:
+        extra = HRNET_ARCHS[SMALL].extra
+        extra['stage2'] |= changes
+        with pytest.raises(ValueError, match=match):
+            HRNet(extra)
+
+    def test_unknown_arch(self) -> None:
+        with pytest.raises(ValueError, match="unknown arch of HRNet 'w23'.*did you mean 'w32'"):
+            HRNet(arch='w23')
+
+    @pytest.mark.parametrize('options', [{}, dict(arch='w32', extra={})])
+    def test_arch_or_extra(self, options: dict) -> None:
+        with pytest.raises(ValueError, match='either arch=NAME or extra'):
+            HRNet(**options)
+
+    def test_misspelled_option(self) -> None:
+        with pytest.raises(TypeError, match="'froze_stages'; did you mean 'frozen_stages'"):
+            HRNet(arch=SMALL, froze_stages=1)
+
+    def test_misspelled_key(self) -> None:
+        self.check("extra.stage2 'num_block'; did you mean 'num_blocks'", num_block=(1, 1))
+
+    def test_misspelled_block(self) -> None:
+        self.check("extra.stage2.block 'BASICS'; did you mean 'BASIC'", block='BASICS')
+
+    def test_lengths_that_differ(self) -> None:
+        self.check(r'extra.stage2: num_channels=\(16,\) has 1 entries', num_channels=(16,))
+
+    def test_missing_stage(self) -> None:
+        extra = HRNET_ARCHS[SMALL].extra
+        del extra['stage3']
+        with pytest.raises(ValueError, match="extra lacks 'stage3'"):
+            HRNet(extra)
+
+    def test_misspelled_upsampling(self) -> None:
+        extra = HRNET_ARCHS[SMALL].extra | dict(upsample=dict(mod='bilinear'))
+        with pytest.raises(ValueError, match="extra.upsample 'mod'; did you mean 'mode'"):
+            HRNet(extra)
+
+    @pytest.mark.parametrize('frozen_stages', [-2, 5])
+    def test_frozen_stages_out_of_range(self, frozen_stages: int) -> None:
+        with pytest.raises(ValueError, match=f'frozen_stages={frozen_stages}; expected -1'):
+            HRNet(arch=SMALL, frozen_stages=frozen_stages)
