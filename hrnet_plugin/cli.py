@@ -19,7 +19,7 @@ OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 class _Parser(argparse.ArgumentParser):
     """A parser that names the closest valid option when one is misspelled."""
 
-    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def parse_args(self, args=None, namespace=None):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             parser = getattr(parsed, 'parser', self)

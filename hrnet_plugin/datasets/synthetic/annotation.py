@@ -168,16 +168,16 @@ def detect(
     people = [a for a in annotations if not a['iscrowd']]
     for person in people:
         known = person['num_keypoints'] / len(KEYPOINTS)
-        if rng.random() < 0.35 * (1 - known) + 0.02:
+        if rng.random() < 0.4 * (1 - known) + 0.05:
             continue
-        wobble = 0.02 + 0.03 * (1 - known)
+        wobble = 0.035 + 0.06 * (1 - known)
         score = np.clip(0.55 + 0.43 * known + rng.normal(0, 0.06), 0.1, 0.999)
         found.append((_jittered(rng, person['bbox'], wobble, size), score))
         if rng.random() < 0.15:
             found.append(
                 (_jittered(rng, person['bbox'], 0.1, size), score * rng.uniform(0.1, 0.6))
             )
-    for _ in range(rng.poisson(0.7)):
+    for _ in range(rng.poisson(1.0)):
         high = rng.uniform(0.15, 0.8) * size[1]
         wide = high * rng.uniform(0.3, 0.8)
         ghost = [rng.uniform(0, size[0] - wide), rng.uniform(0, size[1] - high), wide, high]

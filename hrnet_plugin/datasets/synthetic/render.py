@@ -228,7 +228,7 @@ def render(parts: Sequence[Part], view: View, size: Size, light: Light) -> Layer
     own = np.array([part.own for part in parts] + [False])[index].astype(np.float32)
     return Layer(
         (x0, y0),
-        cv2.merge([_shrunk(plane) for plane in colour]),
+        np.asarray(cv2.merge([_shrunk(plane) for plane in colour]), np.float32),
         _shrunk(alpha),
         _shrunk(own) >= 0.5,
         depth,

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -109,7 +110,7 @@ def synthesize(
         return finished
     _clear(out_dir)
     _write_manifest(out_dir, parameters, people=None)
-    workers = min(num_workers or len(os.sched_getaffinity(0)), num_images)
+    workers = min(num_workers or _cores(), num_images)
     annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     detections = []
     tasks = [(split, i) for split in SPLITS for i in range(parameters.count(split))]
@@ -196,6 +197,13 @@ def _clear(out_dir: Path) -> None:
         (out_dir / f'{split}2017').mkdir(parents=True)
 
 
+def _cores() -> int:
+    """Cores this process may use, where the system tells; else all."""
+    if sys.platform == 'linux':
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 Task = tuple[str, int]
 Result = tuple[str, list[dict[str, Any]], list[dict[str, Any]]]
 
@@ -215,8 +223,6 @@ def _run(
 
 
 def _start_worker() -> None:
-    import signal
-
     # Ctrl-C reaches the whole group: the parent says so and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
