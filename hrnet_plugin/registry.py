@@ -20,16 +20,18 @@ SCOPE = 'hrnet_plugin'
 
 
 class PluginRegistry(Registry):
-    """A registry whose classes refuse options that they do not have.
+    """A registry whose classes refuse options that they do not have, naming the closest one.
 
-    A misspelled option would otherwise surface as a bare ``TypeError``; here it names the closest
-    valid option of the class.
+    A class that is registered again, because its module was imported again, takes its own place.
     """
 
-    def _register_module(self, module: Any, *args: Any, **kwargs: Any) -> None:
-        if inspect.isclass(module):
-            _check_options(module)
-        super()._register_module(module, *args, **kwargs)
+    def _register_module(
+        self, module: type, module_name: str | list[str] | None = None, force: bool = False
+    ) -> None:
+        _check_options(module)
+        before = self.module_dict.get(module.__name__)
+        again = before is not None and before.__module__ == module.__module__
+        super()._register_module(module, module_name, force or again)
 
 
 def _check_options(cls: type) -> None:
@@ -52,6 +54,8 @@ def _check_options(cls: type) -> None:
 
 
 def _child(name: str, parent: Registry, *rooms: str) -> Registry:
+    if SCOPE in parent.children:  # this module is imported again
+        return parent.children[SCOPE]
     locations = [f'{SCOPE}.{room}' for room in rooms]
     return PluginRegistry(name, parent=parent, scope=SCOPE, locations=locations)
 

@@ -258,10 +258,10 @@ class OKSMetric(BaseMetric):
             images = [dict(id=image) for image in {_key(s['img_id']) for s in samples}]
             by_id = {_key(a['id']): a for s in samples for a in s.get('annotations', ())}
             anns, categories = list(by_id.values()), None
-        # Whether anything is labelled is counted here, as stock does, and not read from the file.
-        unread = {'num_keypoints'}
+        # Labelled keypoints are then counted, as stock does, and not read from `num_keypoints`.
         anns = [
-            {k: v for k, v in a.items() if k not in unread and (k != 'area' or v)} for a in anns
+            {k: v for k, v in a.items() if k != 'num_keypoints' and (k != 'area' or v)}
+            for a in anns
         ]
         return dict(images=images, annotations=anns, categories=categories)
 
@@ -286,22 +286,8 @@ class OKSMetric(BaseMetric):
         scores = score_mode(column('bbox_scores'), keypoint_scores, self.keypoint_score_thr)
         check_finite(image_ids, keypoints, scores)
 
-        nms, areas = NMS_MODES[self.nms_mode], column('areas')
-        keys = [_key(i) for i in image_ids]
-        ends = [n for n in range(1, len(keys) + 1) if n == len(keys) or keys[n] != keys[n - 1]]
-        kept = np.concatenate(
-            [
-                start
-                + nms(
-                    keypoints[start:end, :, :2],
-                    scores[start:end],
-                    areas[start:end],
-                    self.nms_thr,
-                    self._sigmas,
-                )
-                for start, end in zip([0, *ends], ends)
-            ]
-        )
+        images = [_key(i) for i in image_ids]
+        kept = self._suppress(images, keypoints[..., :2], scores, column('areas'))
         default = _only_category(gt)
         columns = dict(
             image_id=[image_ids[n] for n in kept],
@@ -312,6 +298,21 @@ class OKSMetric(BaseMetric):
         if all(s['bbox'] is not None for s in samples):
             columns['bbox'] = column('bbox')[kept].astype(np.float64)
         return columns
+
+    def _suppress(
+        self, images: list, keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray
+    ) -> np.ndarray:
+        """Suppress within each image, whose people are next to each other; indices of the kept."""
+        nms = NMS_MODES[self.nms_mode]
+        starts = [n for n, image in enumerate(images) if n == 0 or image != images[n - 1]]
+        kept = []
+        for start, end in zip(starts, [*starts[1:], len(images)]):
+            people = slice(start, end)
+            chosen = nms(
+                keypoints[people], scores[people], areas[people], self.nms_thr, self._sigmas
+            )
+            kept.append(start + chosen)
+        return np.concatenate(kept)
 
 
 def _load_annotations(ann_file: str) -> dict[str, Any]:
@@ -341,7 +342,9 @@ def _annotations(sample: Mapping[str, Any]) -> list[dict]:
 
 
 def _numpy(values: Any) -> np.ndarray:
-    return values.cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    return (
+        values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    )
 
 
 def _as_xywh(corners: np.ndarray) -> np.ndarray:

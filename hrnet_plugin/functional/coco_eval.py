@@ -128,7 +128,7 @@ class _Groups:
     def of(cls, gt: Mapping[str, Any]) -> '_Groups':
         images = {as_id(image['id']) for image in gt['images']}
         categories = {as_id(category['id']) for category in gt.get('categories') or []}
-        categories = categories or {as_id(ann['category_id']) for ann in gt['annotations']}
+        categories = categories or {as_id(ann.get('category_id')) for ann in gt['annotations']}
         return cls(
             {image: n for n, image in enumerate(sorted(images, key=id_order))},
             {category: n for n, category in enumerate(sorted(categories, key=id_order))},

@@ -313,7 +313,7 @@ class TestErrors:
             HRNet(extra)
 
     def test_unknown_arch(self) -> None:
-        with pytest.raises(ValueError, match="unknown arch of HRNet 'w23'.*did you mean 'w32'"):
+        with pytest.raises(ValueError, match=r"unknown arch of HRNet 'w23'.*did you mean 'w32'"):
             HRNet(arch='w23')
 
     @pytest.mark.parametrize('options', [{}, dict(arch='w32', extra={})])
@@ -342,7 +342,7 @@ class TestErrors:
 
     def test_misspelled_upsampling(self) -> None:
         extra = HRNET_ARCHS[SMALL].extra | dict(upsample=dict(mod='bilinear'))
-        with pytest.raises(ValueError, match="extra.upsample 'mod'; did you mean 'mode'"):
+        with pytest.raises(ValueError, match=r"extra.upsample 'mod'; did you mean 'mode'"):
             HRNet(extra)
 
     @pytest.mark.parametrize('frozen_stages', [-2, 5])

@@ -1,0 +1,483 @@
+"""``OKSMetric`` against stock ``CocoMetric`` on the same data samples, and what it promises."""
+
+import copy
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
+from mmpose.evaluation.metrics import CocoMetric
+from mmpose.structures import PoseDataSample
+
+from hrnet_plugin.evaluation import OKSMetric
+from hrnet_plugin.functional import COCO_SIGMAS
+
+META = dict(
+    dataset_name='fake',
+    num_keypoints=17,
+    sigmas=np.array(COCO_SIGMAS, np.float32),
+    CLASSES=[dict(id=1, name='person')],
+)
+STOCK_NAMES = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)']
+STOCK_NAMES += [name.replace('AP', 'AR') for name in STOCK_NAMES]
+
+
+def make_annotations(seed=0, images=12):
+    """People in COCO format, a few of them crowds or without keypoints, one image empty."""
+    rng = np.random.default_rng(seed)
+    anns = []
+    for image in range(images - 1):
+        for _ in range(rng.integers(1, 5)):
+            size = rng.uniform(30, 200, 2)
+            points = rng.uniform(0, 200, 2) + size * rng.random((17, 2))
+            visible = rng.integers(0, 3, 17) * (rng.random() > 0.1)
+            anns.append(
+                dict(
+                    id=len(anns) + 1,
+                    image_id=image + 1,
+                    category_id=1,
+                    keypoints=np.c_[points, visible].ravel().round(2).tolist(),
+                    num_keypoints=int((visible > 0).sum()),
+                    bbox=[*points.min(0).tolist(), *np.ptp(points, axis=0).tolist()],
+                    area=float(size.prod() * rng.uniform(0.3, 0.8)),
+                    iscrowd=int(rng.random() < 0.1),
+                )
+            )
+    return dict(
+        info={},
+        images=[dict(id=n + 1, width=400, height=400) for n in range(images)],
+        annotations=anns,
+        categories=[dict(id=1, name='person')],
+    )
+
+
+def make_sample(ann, sample_id, rng, noise=0.05):
+    """What a top-down model makes of one box: float32, as MMPose packs it."""
+    points = np.reshape(ann['keypoints'], (17, 3))[:, :2]
+    found = points + noise * np.sqrt(ann['area']) * rng.normal(size=(17, 2))
+    box = np.array(ann['bbox'])
+    corners = np.r_[box[:2], box[:2] + box[2:]][None].astype(np.float32)
+    return dict(
+        id=sample_id,
+        img_id=ann['image_id'],
+        ori_shape=(400, 400),
+        gt_instances=dict(bboxes=corners, bbox_scales=(1.25 * box[None, 2:]).astype(np.float32)),
+        pred_instances=dict(
+            keypoints=found[None].astype(np.float32),
+            keypoint_scores=rng.uniform(0, 1, (1, 17)).astype(np.float32),
+            bboxes=corners,
+        ),
+    )
+
+
+def ground_truth_samples(gt, seed=0):
+    """As MMPose's data sets give them without ``bbox_file``: one for each labelled person."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for ann in gt['annotations']:
+        if ann['num_keypoints'] and not ann['iscrowd']:
+            sample = make_sample(ann, ann['id'], rng, noise=rng.choice([0.01, 0.05, 0.1]))
+            sample['category_id'] = np.array(ann['category_id'])
+            sample['gt_instances']['bbox_scores'] = np.ones(1, np.float32)
+            sample['raw_ann_info'] = ann
+            samples.append(sample)
+    return samples
+
+
+def detected_samples(gt, seed=0):
+    """As with ``bbox_file``: several scored boxes for each person, and some for nobody."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for ann in gt['annotations']:
+        for _ in range(rng.integers(0, 4)):
+            sample = make_sample(ann, len(samples), rng, noise=rng.choice([0.01, 0.05, 1]))
+            scores = rng.choice([0.5, rng.random()], 1).astype(np.float32)
+            sample['gt_instances']['bbox_scores'] = scores
+            if rng.random() < 0.1:
+                sample['pred_instances']['keypoint_scores'] *= 0
+            samples.append(sample)
+    return [samples[n] for n in rng.permutation(len(samples))]
+
+
+def evaluate(metric, samples, batch=4, meta=META):
+    """By MMEngine's evaluator, whose samples are PoseDataSamples, in batches."""
+    evaluator = Evaluator(metric)
+    evaluator.dataset_meta = copy.deepcopy(meta)
+    for start in range(0, len(samples), batch):
+        evaluator.process([as_pose_data_sample(s) for s in samples[start : start + batch]])
+    return evaluator.evaluate(len(samples))
+
+
+def as_pose_data_sample(sample):
+    sample = copy.deepcopy(sample)
+    instances = {k: sample.pop(k) for k in ('gt_instances', 'pred_instances') if k in sample}
+    result = PoseDataSample(metainfo=sample)
+    for name, values in instances.items():
+        setattr(result, name, InstanceData(**values))
+    return result
+
+
+@pytest.fixture
+def gt():
+    return make_annotations()
+
+
+@pytest.fixture
+def ann_file(gt, tmp_path):
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(gt))
+    return str(path)
+
+
+def assert_same(ours, theirs):
+    assert list(ours) == list(theirs) == [f'coco/{name}' for name in STOCK_NAMES]
+    np.testing.assert_allclose(list(ours.values()), list(theirs.values()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('make_samples', [ground_truth_samples, detected_samples])
+@pytest.mark.parametrize('nms_mode', ['oks_nms', 'soft_oks_nms', 'none'])
+@pytest.mark.parametrize('score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint'])
+def test_equals_stock(make_samples, score_mode, nms_mode, ann_file, gt):
+    samples = make_samples(gt)
+    modes = dict(ann_file=ann_file, score_mode=score_mode, nms_mode=nms_mode, nms_thr=0.7)
+    ours, theirs = (evaluate(metric(**modes), samples) for metric in (OKSMetric, CocoMetric))
+    assert_same(ours, theirs)
+    assert 0.1 < ours['coco/AP'] < 0.95
+
+
+def test_modes_differ(ann_file, gt):
+    """Otherwise the comparison above would compare one mode with itself."""
+    samples = detected_samples(gt)
+    modes = [dict(score_mode=mode) for mode in ('bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint')]
+    modes += [dict(nms_mode='soft_oks_nms'), dict(nms_mode='none'), dict(nms_thr=0.3)]
+    modes += [dict(keypoint_score_thr=0.6), dict(use_area=False)]
+    values = [tuple(evaluate(OKSMetric(ann_file, **m), samples).values()) for m in modes]
+    # Soft suppression only orders, and of no more than 20 in an image: as none here.
+    assert values[4] == values[5]
+    assert len(set(values)) == len(modes) - 1
+
+
+@pytest.mark.parametrize('use_area', [True, False])
+@pytest.mark.parametrize('threshold', [0.0, 0.5])
+def test_equals_stock_with_other_options(use_area, threshold, ann_file, gt):
+    options = dict(ann_file=ann_file, use_area=use_area, keypoint_score_thr=threshold)
+    samples = detected_samples(gt, seed=1)
+    assert_same(*(evaluate(m(**options), samples) for m in (OKSMetric, CocoMetric)))
+
+
+@pytest.mark.parametrize(
+    'drop', [('bboxes', 'pred'), ('bbox_scales', 'gt'), ('bbox_scores', 'gt')]
+)
+def test_equals_stock_without_boxes(drop, ann_file, gt):
+    """Areas and scores then come from the keypoints, or are 1."""
+    name, where = drop
+    samples = detected_samples(gt)
+    for sample in samples:
+        del sample[f'{where}_instances'][name]
+    assert_same(*(evaluate(m(ann_file), samples) for m in (OKSMetric, CocoMetric)))
+
+
+def test_equals_stock_with_scores_of_a_one_stage_model(ann_file, gt):
+    samples = detected_samples(gt)
+    for sample in samples:
+        scores = sample['gt_instances'].pop('bbox_scores')
+        sample['pred_instances']['bbox_scores'] = 1 - scores
+    assert_same(*(evaluate(m(ann_file), samples) for m in (OKSMetric, CocoMetric)))
+
+
+def bottom_up_samples(gt):
+    """One sample per image: all its people, their ids and annotations in lists."""
+    samples = []
+    for image in gt['images']:
+        anns = [a for a in gt['annotations'] if a['image_id'] == image['id']]
+        rng = np.random.default_rng(image['id'])
+        people = [make_sample(a, 0, rng)['pred_instances'] for a in anns]
+        empty = dict(keypoints=np.zeros((0, 17, 2)), keypoint_scores=np.zeros((0, 17)))
+        names = ('keypoints', 'keypoint_scores')
+        pred = {n: np.concatenate([p[n] for p in people]) for n in names} if people else empty
+        more = dict(id=[a['id'] for a in anns], raw_ann_info=anns or None, ori_shape=(400, 400))
+        samples.append(dict(img_id=image['id'], pred_instances=pred, gt_instances={}, **more))
+    return samples
+
+
+@pytest.mark.parametrize('make_samples', [ground_truth_samples, bottom_up_samples])
+def test_equals_stock_without_annotation_file(make_samples, gt):
+    samples = make_samples(gt)
+    assert_same(*(evaluate(m(), samples) for m in (OKSMetric, CocoMetric)))
+
+
+def test_takes_the_annotations_that_the_data_set_announces(ann_file, gt):
+    MessageHub.get_current_instance().update_info('announced_ann_file', ann_file)
+    meta, samples = dict(META, dataset_name='announced'), ground_truth_samples(gt)
+    for sample in samples:
+        del sample['raw_ann_info']
+    assert_same(*(evaluate(m(), samples, meta=meta) for m in (OKSMetric, CocoMetric)))
+
+
+@pytest.mark.parametrize('with_file', [True, False])
+@pytest.mark.parametrize('batch', [1, 7, 32])
+def test_batches_and_duplicates_change_nothing(batch, with_file, ann_file, gt):
+    """A sampler that pads repeats the first samples; the order is that of the processes."""
+    samples = ground_truth_samples(gt)
+    metric = OKSMetric(ann_file if with_file else None)
+    expected = evaluate(metric, samples, batch=len(samples))
+    padded = samples[::2] + samples[1::2] + samples[:5]
+    assert evaluate(metric, padded, batch=batch) == expected
+
+
+def test_padded_images_of_several_people_count_once(ann_file, gt):
+    samples = bottom_up_samples(gt)
+    metric = OKSMetric(ann_file, nms_mode='none')
+    assert evaluate(metric, samples + samples[:5]) == evaluate(metric, samples)
+
+
+def test_the_first_of_duplicates_counts(ann_file, gt):
+    samples = ground_truth_samples(gt)
+    again = ground_truth_samples(gt, seed=5)
+    expected = evaluate(OKSMetric(ann_file), samples)
+    assert evaluate(OKSMetric(ann_file), again) != expected
+    for metric in (OKSMetric, CocoMetric):
+        assert_same(evaluate(metric(ann_file), samples + again), expected)
+
+
+def test_an_annotation_that_comes_with_two_samples_counts_once(gt):
+    samples = ground_truth_samples(gt)
+    for sample in samples:
+        points = np.reshape(sample['raw_ann_info']['keypoints'], (1, 17, 3))[..., :2]
+        sample['pred_instances']['keypoints'] = points
+    again = [dict(sample, id=sample['id'] + 1000) for sample in samples]
+    assert evaluate(OKSMetric(), samples + again)['coco/AP'] == pytest.approx(1)
+
+
+def test_boxes_of_annotations_count_only_if_as_many(ann_file, gt):
+    """A bottom-up model may find more people, or fewer, than there are annotated."""
+    samples = bottom_up_samples(gt)
+    expected = evaluate(OKSMetric(ann_file), samples)
+    for sample in samples:
+        count = len(sample['pred_instances']['keypoints']) + 1
+        boxes = dict(bbox_scores=np.full(count, 0.5), bbox_scales=np.full((count, 2), 9.0))
+        sample['gt_instances'] = boxes
+    assert evaluate(OKSMetric(ann_file), samples) == expected
+
+
+def test_labelled_keypoints_are_counted_not_believed(gt, tmp_path):
+    for ann in gt['annotations'][::2]:
+        ann['num_keypoints'] = 0
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(gt))
+    samples = ground_truth_samples(make_annotations())
+    assert_same(*(evaluate(m(str(path)), samples) for m in (OKSMetric, CocoMetric)))
+
+
+def renamed(gt, image_id, ann_id):
+    """The same annotations under other ids."""
+    gt = copy.deepcopy(gt)
+    for image in gt['images']:
+        image['id'] = image_id(image['id'])
+    for ann in gt['annotations']:
+        ann.update(id=ann_id(ann['id']), image_id=image_id(ann['image_id']))
+    return gt
+
+
+@pytest.mark.parametrize('with_file', [True, False])
+@pytest.mark.parametrize(
+    'new_id',
+    [
+        lambda n: n - 1,
+        lambda n: 9_000_000_000 + n,
+        lambda n: f'{n:012d}',
+        str,
+        np.int64,
+    ],
+    ids=['zero', 'ten digits', 'padded digits', 'digits', 'numpy'],
+)
+def test_ids_do_not_change_a_score(new_id, with_file, gt, tmp_path):
+    """Perfect predictions give AP 1, and others the same AP as ever."""
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(renamed(gt, new_id, new_id), default=int))
+    metric = OKSMetric(str(path) if with_file else None)
+
+    samples = ground_truth_samples(renamed(gt, new_id, new_id))
+    expected = evaluate(OKSMetric(), ground_truth_samples(gt))
+    if with_file:
+        (tmp_path / 'usual.json').write_text(json.dumps(gt))
+        usual = OKSMetric(str(tmp_path / 'usual.json'))
+        expected = evaluate(usual, ground_truth_samples(gt))
+    assert evaluate(metric, samples) == pytest.approx(expected)
+    for sample in samples:
+        points = np.reshape(sample['raw_ann_info']['keypoints'], (1, 17, 3))[..., :2]
+        sample['pred_instances']['keypoints'] = points
+    perfect = evaluate(metric, samples)
+    assert perfect['coco/AP'] == pytest.approx(1)
+    assert perfect['coco/AR'] == pytest.approx(1)
+
+
+@pytest.mark.parametrize('damage', ['missing', 'zero', 'none'])
+@pytest.mark.parametrize('with_file', [True, False])
+def test_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, tmp_path):
+    expected = evaluate(OKSMetric(use_area=False), ground_truth_samples(gt))
+    for ann in gt['annotations']:
+        ann.pop('area') if damage == 'missing' else ann.update(
+            area=0 if damage == 'zero' else None
+        )
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(gt))
+    if with_file:
+        intact = make_annotations()
+        (tmp_path / 'intact.json').write_text(json.dumps(intact))
+        boxes = OKSMetric(str(tmp_path / 'intact.json'), use_area=False)
+        expected = evaluate(boxes, ground_truth_samples(intact))
+    samples = ground_truth_samples(make_annotations())
+    for sample in samples:
+        sample['raw_ann_info'] = gt['annotations'][sample['id'] - 1]
+    with pytest.warns(UserWarning, match='no usable area') as warned:
+        ours = evaluate(OKSMetric(str(path) if with_file else None), samples)
+    assert ours == expected
+    assert len([w for w in warned if 'area' in str(w.message)]) == 1
+
+
+@pytest.mark.parametrize('with_file', [True, False])
+def test_no_predictions_is_zero_and_a_warning(with_file, ann_file):
+    metric = OKSMetric(ann_file if with_file else None)
+    with pytest.warns(UserWarning, match='no predictions'):
+        ours = evaluate(metric, [])
+    assert list(ours) == [f'coco/{name}' for name in STOCK_NAMES]
+    assert ours['coco/AP'] == ours['coco/AR'] == 0
+
+
+def test_other_skeletons_and_categories(tmp_path, gt):
+    """Four keypoints, category 5: detected boxes come without a category."""
+    for ann in gt['annotations']:
+        ann.update(keypoints=ann['keypoints'][:12], category_id=5)
+    gt['categories'] = [dict(id=5, name='horse')]
+    samples = detected_samples(make_annotations())
+    for sample in samples:
+        pred = sample['pred_instances']
+        pred.update({name: pred[name][:, :4] for name in ('keypoints', 'keypoint_scores')})
+    path = tmp_path / 'horses.json'
+    path.write_text(json.dumps(gt))
+    meta = dict(dataset_name='horses', num_keypoints=4, sigmas=[0.05] * 4)
+    assert 0.1 < evaluate(OKSMetric(str(path)), samples, meta=meta)['coco/AP'] < 0.9
+
+
+def test_predictions_on_a_device_or_as_tensors(ann_file, gt):
+    samples = ground_truth_samples(gt)
+    expected = evaluate(OKSMetric(ann_file), samples)
+    for sample in samples:
+        for instances in (sample['pred_instances'], sample['gt_instances']):
+            instances.update({name: torch.tensor(v) for name, v in instances.items()})
+    assert evaluate(OKSMetric(ann_file), samples) == expected
+
+
+def test_writes_results_as_stock(ann_file, gt, tmp_path):
+    samples = detected_samples(gt)
+    files = []
+    for metric in (OKSMetric, CocoMetric):
+        prefix = str(tmp_path / metric.__name__)
+        values = evaluate(metric(ann_file, format_only=True, outfile_prefix=prefix), samples)
+        assert values == {}
+        with open(f'{prefix}.keypoints.json') as file:
+            files.append(json.load(file))
+    assert len(files[0]) > 10
+    by_image = [sorted(f, key=lambda result: result['image_id']) for f in files]
+    assert by_image[0] == by_image[1]
+
+
+def test_writes_results_beside_evaluating(ann_file, gt, tmp_path):
+    metric = OKSMetric(ann_file, outfile_prefix=str(tmp_path / 'results'), prefix='mine')
+    assert 'mine/AP' in evaluate(metric, ground_truth_samples(gt))
+    assert (tmp_path / 'results.keypoints.json').exists()
+
+
+def test_writes_ids_as_they_are(gt, tmp_path):
+    prefix = str(tmp_path / 'results')
+    samples = ground_truth_samples(renamed(gt, lambda n: f'{n:012d}', str))
+    evaluate(OKSMetric(format_only=True, outfile_prefix=prefix), samples)
+    with open(f'{prefix}.keypoints.json') as file:
+        written = {result['image_id'] for result in json.load(file)}
+    assert written == {sample['img_id'] for sample in samples}
+
+
+def test_keeps_results_small(ann_file, gt):
+    metric = OKSMetric(ann_file)
+    metric.dataset_meta = META
+    metric.process(None, ground_truth_samples(gt)[:1])
+    assert 'annotations' not in metric.results[0]
+    sample = ground_truth_samples(gt)[0]
+    sample['raw_ann_info']['segmentation'] = [[0.0] * 1000]
+    metric = OKSMetric()
+    metric.dataset_meta = META
+    metric.process(None, [sample])
+    assert 'segmentation' not in metric.results[0]['annotations'][0]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(score_mode='bbox_keypoints'), "'bbox_keypoints'; did you mean 'bbox_keypoint'"),
+        (dict(nms_mode='oks-nms'), "'oks-nms'; did you mean 'oks_nms'"),
+        (dict(format_only=True), 'needs an outfile_prefix'),
+    ],
+)
+def test_refuses_to_be_built(options, message):
+    with pytest.raises(ValueError, match=message):
+        OKSMetric(**options)
+
+
+def test_refuses_a_file_without_annotations(tmp_path):
+    (tmp_path / 'test.json').write_text('{"images": []}')
+    with pytest.raises(ValueError, match="no 'annotations'"):
+        OKSMetric(str(tmp_path / 'test.json'))
+    OKSMetric(str(tmp_path / 'test.json'), format_only=True, outfile_prefix='x')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(sigmas=[0.1] * 14), '17 keypoints but 14 sigmas'),
+        (dict(sigmas=[0.1] * 14, num_keypoints=14), 'has 17 keypoints, but .* has 14'),
+        (dict(sigmas=None), 'needs `num_keypoints` and `sigmas`'),
+    ],
+)
+def test_refuses_another_skeleton_before_running(change, message, ann_file):
+    with pytest.raises(ValueError, match=message):
+        OKSMetric(ann_file).dataset_meta = dict(META, **change)
+
+
+def test_refuses_predictions_of_another_skeleton(ann_file, gt):
+    samples = ground_truth_samples(gt)
+    pred = samples[0]['pred_instances']
+    pred.update(keypoints=pred['keypoints'][:, :16])
+    with pytest.raises(ValueError, match=r'\(1, 16, 2\) .* has 17 keypoints'):
+        evaluate(OKSMetric(ann_file), samples)
+
+
+def test_refuses_boxes_of_another_data_set(ann_file, gt):
+    samples = detected_samples(gt)
+    for sample in samples:
+        sample['img_id'] += 1000
+    with pytest.raises(ValueError, match=r'0 ids are shared.*bbox_file'):
+        evaluate(OKSMetric(ann_file), samples)
+
+
+def test_refuses_what_is_not_finite(ann_file, gt):
+    samples = ground_truth_samples(gt)
+    samples[3]['pred_instances']['keypoints'][0, 5, 1] = np.nan
+    with pytest.raises(ValueError, match=f'image {samples[3]["img_id"]}'):
+        evaluate(OKSMetric(ann_file), samples)
+
+
+def test_refuses_to_evaluate_against_nothing(gt):
+    samples = detected_samples(gt)  # with boxes from a file there are no raw annotations
+    with pytest.raises(ValueError, match='give OKSMetric an `ann_file`'):
+        evaluate(OKSMetric(), samples)
+
+
+def test_no_warnings_in_the_usual_case(ann_file, gt):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        evaluate(OKSMetric(ann_file), ground_truth_samples(gt))

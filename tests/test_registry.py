@@ -1,0 +1,103 @@
+"""How the parts are found. Each check is a process of its own: imports happen once in one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HRNET = "dict(type='hrnet_plugin.HRNet', arch='w18-small-v1')"
+
+
+def run(code: str, cwd: Path) -> str:
+    """Run Python code in a folder from which the package is only reachable as installed."""
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, cwd=cwd
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize('custom_imports', [False, True])
+@pytest.mark.parametrize('scope', ['mmpose', 'mmdet', 'mmengine'])
+def test_types_resolve_from_every_scope(tmp_path: Path, scope: str, custom_imports: bool) -> None:
+    code = f"""
+import sys
+from mmengine.config import Config
+from mmengine.registry import METRICS, MODELS, init_default_scope
+init_default_scope({scope!r})
+if {custom_imports}:
+    Config.fromstring("custom_imports = dict(imports=['hrnet_plugin'])", '.py')
+    assert 'hrnet_plugin' in sys.modules
+if {scope!r} != 'mmengine':
+    import importlib
+    models = importlib.import_module({scope!r} + '.registry').MODELS
+else:
+    models = MODELS
+from mmpose.registry import KEYPOINT_CODECS
+print(type(models.build({HRNET})).__name__)
+print(models.get('hrnet_plugin.HeatmapHead').__name__)
+print(models.get('hrnet_plugin.TopdownPoseEstimator').__name__)
+print(METRICS.get('hrnet_plugin.OKSMetric').__name__)
+print(KEYPOINT_CODECS.get('hrnet_plugin.GaussianHeatmap').__name__)
+"""
+    names = run(code, tmp_path).split()
+    assert names == [
+        'HRNet',
+        'HeatmapHead',
+        'TopdownPoseEstimator',
+        'OKSMetric',
+        'GaussianHeatmap',
+    ]
+
+
+@pytest.mark.parametrize(
+    'order',
+    [
+        'import mmpose.models, hrnet_plugin',
+        'import hrnet_plugin, mmpose.models',
+        'import hrnet_plugin, sys; '
+        "[sys.modules.pop(m) for m in list(sys.modules) if m.startswith('hrnet_plugin')]; "
+        'import hrnet_plugin, mmpose.models',
+    ],
+)
+def test_order_and_repetition_are_harmless(tmp_path: Path, order: str) -> None:
+    code = f"""
+{order}
+from mmpose.registry import KEYPOINT_CODECS, METRICS, MODELS
+for registry, name in [(MODELS, 'HRNet'), (MODELS, 'HeatmapHead'),
+                       (MODELS, 'TopdownPoseEstimator'), (METRICS, 'CocoMetric')]:
+    assert registry.get(name).__module__.startswith('mmpose.'), name
+assert MODELS.get('hrnet_plugin.HRNet').__module__.startswith('hrnet_plugin.')
+print(type(MODELS.build({HRNET})).__module__)
+"""
+    assert run(code, tmp_path) == 'hrnet_plugin.models.backbones.hrnet'
+
+
+def test_misspelled_option_reaches_the_user_through_a_registry(tmp_path: Path) -> None:
+    code = f"""
+from mmpose.registry import MODELS
+try:
+    MODELS.build(dict({HRNET}, frozen_stage=1))
+except TypeError as error:
+    print(error)
+"""
+    assert "unknown option of HRNet 'frozen_stage'; did you mean 'frozen_stages'" in run(
+        code, tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ('module', 'message'), [('mmdet', 'needs mmdet'), ('mmcv._ext', 'compiled operations')]
+)
+def test_a_missing_part_is_named_on_import(tmp_path: Path, module: str, message: str) -> None:
+    code = f"""
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == {module!r} else find_spec(name)
+try:
+    import hrnet_plugin
+except ImportError as error:
+    print(error)
+"""
+    assert message in run(code, tmp_path)

@@ -1,0 +1,70 @@
+"""The wheel carries all that `mim` and configs need, and works from any directory."""
+
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('wheel')
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation']
+        + ['--wheel-dir', str(folder), str(ROOT)],
+        check=True,
+    )
+    (path,) = folder.glob('*.whl')
+    return path
+
+
+def test_carries_configs_tools_and_index(wheel: Path) -> None:
+    names = set(ZipFile(wheel).namelist())
+    expected = [
+        f'hrnet_plugin/.mim/{path.relative_to(ROOT)}'
+        for pattern in ('configs/**/*.py', 'configs/**/*.yml', 'tools/*.py', 'model-index.yml')
+        for path in ROOT.glob(pattern)
+    ]
+    assert len(expected) > 10
+    assert set(expected) <= names
+    assert not [name for name in names if name.startswith('tests')]
+
+
+def test_requires_nothing_that_changes_an_openmmlab_environment(wheel: Path) -> None:
+    (name,) = [n for n in ZipFile(wheel).namelist() if n.endswith('.dist-info/METADATA')]
+    requirements = [
+        line.split(': ')[1]
+        for line in ZipFile(wheel).read(name).decode().splitlines()
+        if line.startswith('Requires-Dist')
+    ]
+    assert sorted(requirements) == ['numpy', 'opencv-python', 'pycocotools', 'torch']
+
+
+def test_works_from_any_directory(wheel: Path, tmp_path: Path) -> None:
+    target, elsewhere = tmp_path / 'site', tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    pip = [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--target']
+    subprocess.run([*pip, str(target), str(wheel)], check=True)
+    code = """
+import hrnet_plugin, pathlib
+from mmengine.config import Config
+from mmpose.models import build_pose_estimator
+from mmpose.utils import register_all_modules
+register_all_modules()
+here = pathlib.Path(hrnet_plugin.__file__).parent
+(config,) = here.glob('.mim/configs/**/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py')
+print(here.parent, type(build_pose_estimator(Config.fromfile(config).model)).__name__)
+"""
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        cwd=elsewhere,
+        env={'PYTHONPATH': str(target), 'PATH': ''},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [str(target), 'TopdownPoseEstimator']
