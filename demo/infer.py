@@ -25,7 +25,7 @@ def draw_pictures(folder: Path) -> None:
 
 def sheet(paths: list[Path]) -> np.ndarray:
     """All pictures on one, in rows of COLUMNS."""
-    images = [cv2.imread(str(path)) for path in paths]
+    images = [np.asarray(cv2.imread(str(path))) for path in paths]
     rows = math.ceil(len(images) / COLUMNS)
     height, width = images[0].shape[:2]
     page = np.full((rows * height, COLUMNS * width, 3), 255, np.uint8)
@@ -42,16 +42,13 @@ def main() -> None:
     parser.add_argument('--pose', required=True, help='config of the pose model')
     args = parser.parse_args()
 
-    def weights(name: str) -> str:
-        return (args.root / name / 'last_checkpoint').read_text().strip()
-
     pictures = args.root / 'pictures'
     draw_pictures(pictures)
     inferencer = MMPoseInferencer(
         pose2d=args.pose,
-        pose2d_weights=weights('pose'),
+        pose2d_weights=str(args.root / 'pose.pth'),
         det_model=args.detector,
-        det_weights=weights('detector'),
+        det_weights=str(args.root / 'detector.pth'),
         det_cat_ids=[0],
     )
     for name, heatmaps in (('skeletons', False), ('heatmaps', True)):

@@ -10,7 +10,7 @@ def unknown_name(what: str, name: object, valid: Iterable[object]) -> str:
     >>> unknown_name('arch', 'w23', ['w18', 'w32'])
     "unknown arch 'w23'; did you mean 'w32'? Valid: 'w18', 'w32'"
     """
-    valid = [str(v) for v in valid]
-    close = get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    names = [str(v) for v in valid]
+    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f' did you mean {close[0]!r}?' if close else ''
-    return f'unknown {what} {str(name)!r};{hint} Valid: {", ".join(map(repr, valid))}'
+    return f'unknown {what} {str(name)!r};{hint} Valid: {", ".join(map(repr, names))}'

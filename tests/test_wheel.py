@@ -14,8 +14,10 @@ ROOT = Path(__file__).parent.parent
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('wheel')
     subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation']
-        + ['--wheel-dir', str(folder), str(ROOT)],
+        [
+            *(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps'),
+            *('--no-build-isolation', '--wheel-dir', str(folder), str(ROOT)),
+        ],
         check=True,
     )
     (path,) = folder.glob('*.whl')

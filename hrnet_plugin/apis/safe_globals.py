@@ -7,6 +7,7 @@ the types that such checkpoints hold; any other is still refused.
 
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,8 +37,8 @@ def history_statistic(cls: type, name: str) -> Callable:
 def allow_mmengine_checkpoints() -> None:
     """Tell torch's safe loader of the types in MMEngine's checkpoints; again does no harm."""
     HistoryBuffer()  # fills the table of its statistics
-    multiarray = np._core.multiarray  # type: ignore[attr-defined]
-    functions = {'_reconstruct': multiarray._reconstruct, 'scalar': multiarray.scalar}
+    multiarray: Any = (np._core if hasattr(np, '_core') else np.core).multiarray
+    functions = {name: getattr(multiarray, name) for name in ('_reconstruct', 'scalar')}
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,

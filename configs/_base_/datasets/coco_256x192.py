@@ -4,6 +4,10 @@ The environment variable COCO_ROOT names the folder that holds annotations/, tra
 val2017/ and person_detection_results/.
 """
 
+# MMPoseInferencer reads these two.
+dataset_type = 'CocoDataset'
+data_mode = 'topdown'
+
 data_root = '{{$COCO_ROOT:data/coco}}'
 codec = dict(
     type='hrnet_plugin.GaussianHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2
@@ -32,9 +36,9 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_train2017.json',
         data_prefix=dict(img='train2017/'),
         pipeline=train_pipeline,
@@ -47,9 +51,9 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_val2017.json',
         bbox_file=f'{data_root}/person_detection_results/'
         'COCO_val2017_detections_AP_H_56_person.json',

@@ -68,16 +68,11 @@ class HRNet(ParallelStreamBackbone):
         with_cp: bool = False,
         zero_init_residual: bool = False,
         multiscale_output: bool = False,
-        init_cfg: InitCfg = NORMAL,  # type: ignore[assignment]
+        init_cfg: InitCfg = NORMAL,
         arch: str | None = None,
     ) -> None:
         super().__init__(norm_eval, frozen_stages, init_cfg)
-        if (arch is None) == (extra is None):
-            raise ValueError('HRNet takes either arch=NAME or extra=dict(stage1=…), not both')
-        if arch is not None:
-            if arch not in HRNET_ARCHS:
-                raise ValueError(unknown_name('arch of HRNet', arch, HRNET_ARCHS))
-            extra = HRNET_ARCHS[arch].extra
+        extra = choose_extra(arch, extra)
         stage1, *stages = read_extra(extra)
         self.upsample = extra.get('upsample', NEAREST)
         self.norm_cfg = norm_cfg
@@ -160,6 +155,17 @@ class HRNet(ParallelStreamBackbone):
             for module in self.modules():
                 if isinstance(module, ResidualBlock):
                     constant_init(module.last_norm, 0)
+
+
+def choose_extra(arch: str | None, extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The ``extra`` of a published architecture, or the one given."""
+    if arch is None and extra is not None:
+        return extra
+    if arch is None or extra is not None:
+        raise ValueError('HRNet takes either arch=NAME or extra=dict(stage1=…)')
+    if arch not in HRNET_ARCHS:
+        raise ValueError(unknown_name('arch of HRNet', arch, HRNET_ARCHS))
+    return HRNET_ARCHS[arch].extra
 
 
 STAGE_KEYS = ('num_modules', 'num_branches', 'block', 'num_blocks', 'num_channels')

@@ -115,7 +115,7 @@ class HeatmapHead(BaseHead):
 
     def predict(
         self,
-        feats: Sequence[Tensor] | Sequence[Sequence[Tensor]],
+        feats: Sequence[Any],
         batch_data_samples: list[PoseDataSample],
         test_cfg: Mapping[str, Any] = {},
     ) -> list[InstanceData] | tuple[list[InstanceData], list[PixelData]]:

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,9 +46,10 @@ class Exchange(nn.ModuleList):
         self.upsample = upsample
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        rows = cast(Iterable[nn.ModuleList], self)
         return [
             add(self.resize(path(x), out) for path, x in zip(row, streams)).relu()
-            for row, out in zip(self, streams)
+            for row, out in zip(rows, streams)
         ]
 
     def resize(self, x: Tensor, like: Tensor) -> Tensor:

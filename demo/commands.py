@@ -1,0 +1,87 @@
+"""Runs commands that a user could type, shows how far they are, and keeps what they say."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+PROGRESS = re.compile(r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta: (\S+)')
+VALUES = re.compile(r'\b(loss|acc_pose): (\S+)')
+
+
+class Commands:
+    """Commands on the COCO-format data in ``coco_root``, with all that they leave in ``root``."""
+
+    def __init__(self, root: Path, coco_root: Path) -> None:
+        self.root = root
+        self.coco_root = coco_root
+        (root / 'logs').mkdir(parents=True, exist_ok=True)
+
+    def train(self, package: str, config: Path, name: str, options: list[str]) -> None:
+        """``mim train``, from where an interrupted one stopped; leaves ``NAME.pth``."""
+        work_dir = self.root / name
+        arguments = ['--work-dir', work_dir, '--resume', *changed(options)]
+        self.call(f'train_{name}', 'mim', 'train', package, config, *arguments)
+        link = self.root / f'{name}.pth'
+        link.unlink(missing_ok=True)
+        link.symlink_to((work_dir / 'last_checkpoint').read_text().strip())
+
+    def test(self, package: str, config: Path, name: str, options: list[str]) -> dict[str, float]:
+        """``mim test`` of what ``train`` left; returns its metrics."""
+        work_dir = self.root / name / 'test'
+        self.call(
+            f'test_{name}',
+            *('mim', 'test', package, config, '--checkpoint', self.root / f'{name}.pth'),
+            *('--work-dir', work_dir, *changed(options)),
+        )
+        newest = max(work_dir.glob('*/*.json'), key=lambda path: path.stat().st_mtime)
+        return json.loads(newest.read_text())
+
+    def call(self, name: str, program: str, *arguments: Any) -> None:
+        """Run a program of this Python's environment.
+
+        Raises:
+            SystemExit: it failed; with the end of what it said.
+        """
+        command = [program, *map(str, arguments)]
+        with (self.root / 'commands.txt').open('a') as file:
+            file.write(f'COCO_ROOT={self.coco_root} {shlex.join(command)}\n')
+        log = self.root / 'logs' / f'{name}.log'
+        with (
+            log.open('a') as file,
+            subprocess.Popen(
+                [str(Path(sys.executable).parent / program), *command[1:]],
+                env=os.environ | {'COCO_ROOT': str(self.coco_root), 'PYTHONWARNINGS': 'ignore'},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,  # the carriage return that progress bars write ends a line, too
+            ) as process,
+            tqdm(bar_format='    {desc}', leave=False) as bar,
+        ):
+            for line in process.stdout or ():
+                file.write(line)
+                bar.set_description_str(progress(line) or bar.desc)
+        if process.returncode:
+            tail = '\n'.join(log.read_text().splitlines()[-15:])
+            sys.exit(f'{tail}\n\n{shlex.join(command)}\nfailed; all that it said is in {log}')
+
+
+def changed(options: list[str]) -> list[str]:
+    """Changes to a config, as an argument of MMEngine's tools."""
+    return ['--cfg-options', *options] if options else []
+
+
+def progress(line: str) -> str | None:
+    """What a line of a log says of how far a command is; None if nothing."""
+    match = PROGRESS.search(line)
+    if match:
+        phase, epoch, step, steps, left = match.groups()
+        values = ''.join(f', {name} {float(value):.3g}' for name, value in VALUES.findall(line))
+        return f'{phase} epoch {epoch or 1}, {step}/{steps}{values}, {left} to go'
+    return line.strip() if 'image/s' in line else None
