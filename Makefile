@@ -3,26 +3,42 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
-WORK_DIR ?= work_dirs/demo
+PURELIB = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .PHONY: install demo test test-all lint format clean
+
+# Two things that would otherwise only show after minutes of compiling
+define CHECK_PYTHON
+import os, sys, sysconfig
+v = sys.version_info[:2]
+if not (3, 10) <= v <= (3, 13):
+    sys.exit("Python 3.10 to 3.13 is needed, this is %d.%d; choose one with make PYTHON=python3.12" % v)
+if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+    sys.exit("Python.h is needed to build mmcv; on Debian or Ubuntu: apt install python3-dev python3-venv")
+endef
+export CHECK_PYTHON
+
+# A compiler process takes up to 2 GB.
+JOBS = $$(awk -v cores=$$(nproc) '/MemAvailable/ {n = int($$2 / 2e6); print (n < 1 ? 1 : n < cores ? n : cores)}' /proc/meminfo)
 
 install: $(INSTALLED)
 
 # mmcv has no wheel and is compiled: -g0 halves the time and shrinks it 30-fold.
 $(INSTALLED): pyproject.toml
 	@command -v c++ >/dev/null || { echo "A C++ compiler is needed to build mmcv; on Debian or Ubuntu: apt install g++"; exit 1; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 10) <= v <= (3, 13) and f"Python 3.10 to 3.13 is needed, this is {v[0]}.{v[1]}; choose one with make PYTHON=python3.12")'
+	@$(PYTHON) -c "$$CHECK_PYTHON"
 	@echo "Installing PyTorch and OpenMMLab into .venv: about 7 minutes on two cores, 5 of them to compile mmcv"
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9; }
-	CFLAGS="-g0 -O2" MAX_JOBS=$${MAX_JOBS:-$$(nproc)} $(BIN)/uv sync --quiet --python $(BIN)/python
-	@# `mim` looks for a package beside its metadata, where an editable install has only a pointer.
-	@ln -sfn "$(CURDIR)/hrnet_plugin" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hrnet_plugin"
+	@# `mim` looks for a package beside its metadata, where an editable install has only a pointer:
+	@# hence the link. It goes before installing, lest an installer write or delete through it.
+	@test ! -L "$(PURELIB)/hrnet_plugin" || rm "$(PURELIB)/hrnet_plugin"
+	CFLAGS="-g0 -O2" MAX_JOBS=$${MAX_JOBS:-$(JOBS)} $(BIN)/uv sync --quiet --python $(BIN)/python
+	@ln -s "$(CURDIR)/hrnet_plugin" "$(PURELIB)/hrnet_plugin"
 	@$(BIN)/python -W ignore -c 'import hrnet_plugin; print("hrnet_plugin", hrnet_plugin.__version__, "is installed")'
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python -m hrnet_plugin.demo
+	$(BIN)/python demo/run.py
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,32 +17,34 @@ VALUES = re.compile(r'\b(loss|acc_pose): (\S+)')
 
 
 class Commands:
-    """Commands on the COCO-format data in ``coco_root``, with all that they leave in ``root``."""
+    """Commands on COCO-format data in ``root/data``, with all that they leave in ``root``.
 
-    def __init__(self, root: Path, coco_root: Path) -> None:
+    They run in ``root``, so that options can name files without blanks or commas, which
+    MMEngine's command line would read as something else.
+    """
+
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.coco_root = coco_root
         (root / 'logs').mkdir(parents=True, exist_ok=True)
 
     def train(self, package: str, config: Path, name: str, options: list[str]) -> None:
         """``mim train``, from where an interrupted one stopped; leaves ``NAME.pth``."""
-        work_dir = self.root / name
-        arguments = ['--work-dir', work_dir, '--resume', *changed(options)]
+        arguments = ['--work-dir', name, '--resume', *changed(options)]
         self.call(f'train_{name}', 'mim', 'train', package, config, *arguments)
+        checkpoint = Path((self.root / name / 'last_checkpoint').read_text().strip())
         link = self.root / f'{name}.pth'
         link.unlink(missing_ok=True)
-        link.symlink_to((work_dir / 'last_checkpoint').read_text().strip())
+        link.symlink_to(Path(name) / checkpoint.name)
 
     def test(self, package: str, config: Path, name: str, options: list[str]) -> dict[str, float]:
         """``mim test`` of what ``train`` left; returns its metrics."""
-        work_dir = self.root / name / 'test'
         self.call(
             f'test_{name}',
-            *('mim', 'test', package, config, '--checkpoint', self.root / f'{name}.pth'),
-            *('--work-dir', work_dir, *changed(options)),
+            *('mim', 'test', package, config, '--checkpoint', f'{name}.pth'),
+            *('--work-dir', f'{name}/test', *changed(options)),
         )
-        newest = max(work_dir.glob('*/*.json'), key=lambda path: path.stat().st_mtime)
-        return json.loads(newest.read_text())
+        results = (self.root / name / 'test').glob('*/*.json')
+        return json.loads(max(results, key=lambda path: path.stat().st_mtime).read_text())
 
     def call(self, name: str, program: str, *arguments: Any) -> None:
         """Run a program of this Python's environment.
@@ -51,22 +54,33 @@ class Commands:
         """
         command = [program, *map(str, arguments)]
         with (self.root / 'commands.txt').open('a') as file:
-            file.write(f'COCO_ROOT={self.coco_root} {shlex.join(command)}\n')
+            file.write(
+                f'cd {shlex.quote(str(self.root))} && COCO_ROOT=data {shlex.join(command)}\n'
+            )
         log = self.root / 'logs' / f'{name}.log'
         with (
             log.open('a') as file,
             subprocess.Popen(
                 [str(Path(sys.executable).parent / program), *command[1:]],
-                env=os.environ | {'COCO_ROOT': str(self.coco_root), 'PYTHONWARNINGS': 'ignore'},
+                cwd=self.root,
+                env=os.environ | {'COCO_ROOT': 'data', 'PYTHONWARNINGS': 'ignore'},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,  # the carriage return that progress bars write ends a line, too
+                encoding='utf-8',
+                errors='replace',
+                start_new_session=True,  # to be able to stop whatever it starts
             ) as process,
             tqdm(bar_format='    {desc}', leave=False) as bar,
         ):
-            for line in process.stdout or ():
-                file.write(line)
-                bar.set_description_str(progress(line) or bar.desc)
+            try:
+                for line in process.stdout or ():
+                    file.write(line)
+                    bar.set_description_str(progress(line) or bar.desc)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
+                raise
         if process.returncode:
             tail = '\n'.join(log.read_text().splitlines()[-15:])
             sys.exit(f'{tail}\n\n{shlex.join(command)}\nfailed; all that it said is in {log}')

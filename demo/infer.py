@@ -1,4 +1,7 @@
-"""Apply the demo's detector and pose model to new pictures, through stock MMPoseInferencer."""
+"""Find people and their joints in new pictures with MMPoseInferencer, and draw them.
+
+Runs where demo/run.py or demo/real.py has left ``detector.pth`` and ``pose.pth``.
+"""
 
 import argparse
 import math
@@ -11,60 +14,62 @@ from tqdm import tqdm
 
 from hrnet_plugin.datasets import scene_of
 
-# Of a seed that training and evaluation do not use, and larger, to be pleasant to look at
+# Synthetic pictures of a seed that training and evaluation do not use, and larger
 SEED, NUM_PICTURES, SIZE = 2, 12, (640, 480)
 COLUMNS = 4
 
 
 def draw_pictures(folder: Path) -> None:
     """Write pictures that neither model has seen."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for i in range(NUM_PICTURES):
         cv2.imwrite(str(folder / f'{i:02}.jpg'), scene_of(SEED, 'val', i, SIZE).image)
 
 
 def sheet(paths: list[Path]) -> np.ndarray:
-    """All pictures on one, in rows of COLUMNS."""
+    """All pictures on one page, at half their size, in rows of COLUMNS."""
     images = [np.asarray(cv2.imread(str(path))) for path in paths]
-    rows = math.ceil(len(images) / COLUMNS)
-    height, width = images[0].shape[:2]
-    page = np.full((rows * height, COLUMNS * width, 3), 255, np.uint8)
+    height = max(image.shape[0] for image in images)
+    width = max(image.shape[1] for image in images)
+    rows, columns = math.ceil(len(images) / COLUMNS), min(len(images), COLUMNS)
+    page = np.full((rows * height, columns * width, 3), 255, np.uint8)
     for i, image in enumerate(images):
         y, x = i // COLUMNS * height, i % COLUMNS * width
-        page[y : y + height, x : x + width] = image
+        page[y : y + image.shape[0], x : x + image.shape[1]] = image
     return cv2.resize(page, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', type=Path, help='where demo/run.py works')
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--detector', required=True, help='config of the person detector')
     parser.add_argument('--pose', required=True, help='config of the pose model')
+    parser.add_argument('--pictures', type=Path, help='a folder; default: new synthetic ones')
     args = parser.parse_args()
 
-    pictures = args.root / 'pictures'
-    draw_pictures(pictures)
+    if args.pictures is None:
+        args.pictures = Path('pictures')
+        draw_pictures(args.pictures)
+    number = len(list(args.pictures.glob('*.jpg')))
     inferencer = MMPoseInferencer(
         pose2d=args.pose,
-        pose2d_weights=str(args.root / 'pose.pth'),
+        pose2d_weights='pose.pth',
         det_model=args.detector,
-        det_weights=str(args.root / 'detector.pth'),
+        det_weights='detector.pth',
         det_cat_ids=[0],
     )
     for name, heatmaps in (('skeletons', False), ('heatmaps', True)):
-        out = args.root / name
         results = inferencer(
-            str(pictures),
+            str(args.pictures),
             bbox_thr=0.5,
             draw_heatmap=heatmaps,
             radius=4,
             thickness=2,
-            vis_out_dir=str(out),
-            pred_out_dir=str(args.root / 'predictions'),
+            vis_out_dir=name,
+            pred_out_dir='predictions',
         )
-        for _ in tqdm(results, total=NUM_PICTURES, unit='image', desc=name):
+        for _ in tqdm(results, total=number, unit='image', desc=name):
             pass
-        cv2.imwrite(f'{out}.jpg', sheet(sorted(out.glob('*.jpg'))))
+        cv2.imwrite(f'{name}.jpg', sheet(sorted(Path(name).glob('*.jpg'))))
 
 
 if __name__ == '__main__':

@@ -12,29 +12,28 @@ from commands import Commands
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / 'configs'
-DETECTOR = CONFIGS / 'demo' / 'rtmdet-tiny_person.py'
+DETECTOR = CONFIGS / 'demo' / 'rtmdet_person.py'
 POSE = CONFIGS / 'body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
 # One batch an epoch, in this process
 LOADER = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
-# A small arch from random weights, and pictures as they are: random steps never happen
-BY_HEART = [
-    *LOADER,
-    'train_dataloader.batch_size=12',
+# A small arch from random weights
+MODEL = [
     'model.backbone.arch=w18-small-v1',
     'model.backbone.init_cfg=None',
     'model.head.in_channels=16',
+]
+# Pictures as they are: the random steps never happen
+PLAIN = [
     'train_dataloader.dataset.pipeline.2.prob=0',
     'train_dataloader.dataset.pipeline.3.prob=0',
     'train_dataloader.dataset.pipeline.4.shift_prob=0',
     'train_dataloader.dataset.pipeline.4.scale_prob=0',
     'train_dataloader.dataset.pipeline.4.rotate_prob=0',
-    'optim_wrapper.optimizer.lr=2e-3',
-    'param_scheduler.0.end=20',
 ]
 
 
 def lay_out(sample: Path, root: Path) -> None:
-    """Links that give the sample the names that files of COCO have."""
+    """Links that give the sample, in ``root/data``, the names that files of COCO have."""
     links = {
         'annotations/person_keypoints_train2017.json': 'test_coco.json',
         'annotations/person_keypoints_val2017.json': 'test_coco.json',
@@ -44,18 +43,22 @@ def lay_out(sample: Path, root: Path) -> None:
             'test_coco_det_AP_H_56.json'
         ),
     }
-    for name, target in links.items():
-        link = root / name
+    targets = {root / 'data' / name: sample / target for name, target in links.items()}
+    targets |= {root / 'pictures' / path.name: path for path in sample.glob('*.jpg')}
+    for link, target in targets.items():
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
-        link.symlink_to(sample / target)
+        link.symlink_to(target)
 
 
 def epochs(number: int) -> list[str]:
-    """Options that train this long, evaluating and saving only at the end."""
+    """Options that train this long, with a tenth of it to warm up, saving once at the end."""
     return [
+        *LOADER,
         f'train_cfg.max_epochs={number}',
         f'train_cfg.val_interval={number}',
+        f'param_scheduler.0.end={number // 10}',
+        f'param_scheduler.1.end={number}',
         f'default_hooks.checkpoint.interval={number}',
     ]
 
@@ -77,23 +80,33 @@ def main() -> None:
     if not (sample / 'test_coco.json').exists():
         parser.error(f'{sample} has no test_coco.json')
 
-    commands = Commands(root, coco_root=root / 'coco')
-    lay_out(sample, commands.coco_root)
+    commands = Commands(root)
+    lay_out(sample, root)
     print('Learn the people by heart')
-    milestones = [
-        f'param_scheduler.1.end={args.epochs}',
-        f'param_scheduler.1.milestones=[{args.epochs * 3 // 4}]',
-    ]
-    commands.train('mmpose', POSE, 'pose', [*BY_HEART, *milestones, *epochs(args.epochs)])
-    model = [option for option in BY_HEART if option.startswith('model.')]
-    results = {
-        'ground-truth boxes': [*model, 'test_dataloader.dataset.bbox_file='],
-        'detector boxes of the sample': model,
+    commands.train(
+        *('mmpose', POSE, 'pose'),
+        [
+            *(*MODEL, *PLAIN, *epochs(args.epochs)),
+            'train_dataloader.batch_size=12',
+            'optim_wrapper.optimizer.lr=2e-3',
+            f'param_scheduler.1.milestones=[{args.epochs * 3 // 4}]',
+        ],
+    )
+    boxes = {
+        'ground-truth boxes': ['test_dataloader.dataset.bbox_file='],
+        "the sample's detector boxes": [],
     }
-    for title, options in results.items():
-        metrics = commands.test('mmpose', POSE, 'pose', options)
+    for title, options in boxes.items():
+        metrics = commands.test('mmpose', POSE, 'pose', [*MODEL, *options])
         print(f'{title}: AP {metrics["coco/AP"]:.3f}, AP75 {metrics["coco/AP .75"]:.3f}')
-        (root / f'{title.split()[0]}.json').write_text(json.dumps(metrics))
+
+    print('Learn to detect them, and draw their skeletons')
+    detector = ['train_dataloader.batch_size=4', *epochs(args.epochs)]
+    commands.train('mmdet', DETECTOR, 'detector', detector)
+    # Training has left its configs, with our changes, beside its checkpoints.
+    configs = ['--detector', f'detector/{DETECTOR.name}', '--pose', f'pose/{POSE.name}']
+    commands.call('infer', 'python', HERE / 'infer.py', *configs, '--pictures', 'pictures')
+    print(f'Pictures in {root}: skeletons.jpg, heatmaps.jpg')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ from commands import Commands
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / 'configs' / 'demo'
-DETECTOR = CONFIGS / 'rtmdet-tiny_person.py'
+DETECTOR = CONFIGS / 'rtmdet_person.py'
 POSE = CONFIGS / 'td-hm_hrnet-w18-small-v1_demo.py'
 # Column of the summary: name of the metric
 METRICS = dict(AP='coco/AP', AP50='coco/AP .5', AP75='coco/AP .75', AR='coco/AR')
@@ -46,39 +46,58 @@ class Demo:
                 f'param_scheduler.1.end={epochs}',
             ]
         )
-        self.commands = Commands(root, coco_root=root / 'data')
-        self.stamps = root / 'done'
-        self.stamps.mkdir(exist_ok=True)
+        self.commands = Commands(root)
+        self.state_file = root / 'state.json'
+        settings = dict(
+            images=images, epochs=epochs, configs=[c.read_text() for c in (DETECTOR, POSE)]
+        )
+        self.state: dict[str, Any] = dict(settings=settings, results={}, seconds={})
+        if self.state_file.exists():
+            self.state = json.loads(self.state_file.read_text())
+            for name, value in settings.items():
+                if self.state['settings'][name] != value:
+                    raise SystemExit(
+                        f'{root} was made with other {name}; delete it, or name another folder '
+                        'with --work-dir'
+                    )
 
     def run(self) -> None:
+        self.save()
         for number, (name, title) in enumerate(STEPS.items(), 1):
-            stamp = self.stamps / f'{name}.json'
-            print(f'[{number}/{len(STEPS)}] {title}', end='', flush=True)
-            if stamp.exists():
-                print(': done before')
-                continue
-            print()
-            start = time.perf_counter()
-            result = getattr(self, name)()
-            seconds = time.perf_counter() - start
-            stamp.write_text(json.dumps(dict(seconds=seconds, result=result)))
+            done = name in self.state['results']
+            print(f'[{number}/{len(STEPS)}] {title}{": done before" if done else ""}', flush=True)
+            if not done:
+                self.run_step(name)
         plot_training(self.root / 'pose', self.root / 'training.png')
         table = self.summary()
         (self.root / 'summary.md').write_text(table)
         print(table, end='')
 
+    def run_step(self, name: str) -> None:
+        start, before = time.perf_counter(), self.state['seconds'].get(name, 0)
+        try:
+            self.state['results'][name] = getattr(self, name)()
+        finally:  # an interrupted step's time counts, too
+            self.state['seconds'][name] = before + time.perf_counter() - start
+            self.save()
+
+    def save(self) -> None:
+        """Write the state in one piece, whatever interrupts."""
+        new = self.state_file.with_suffix('.new')
+        new.write_text(json.dumps(self.state))
+        new.replace(self.state_file)
+
     def synthesise(self) -> None:
         self.commands.call(
             'synthesise',
-            *('hrnet-plugin', 'synth', self.root / 'data', '--images', self.images, '--seed', 1),
+            *('hrnet-plugin', 'synth', 'data', '--images', self.images, '--seed', 1),
         )
 
     def train_detector(self) -> None:
         self.commands.train('mmdet', DETECTOR, 'detector', self.options)
 
     def test_detector(self) -> dict[str, float]:
-        prefix = self.root / 'detector' / 'detections'
-        options = [f'test_evaluator.outfile_prefix={prefix}']
+        options = ['test_evaluator.outfile_prefix=detector/detections']
         return self.commands.test('mmdet', DETECTOR, 'detector', options)
 
     def train_pose(self) -> None:
@@ -88,26 +107,25 @@ class Demo:
         return self.commands.test('mmpose', POSE, 'pose', [])
 
     def test_detected(self) -> dict[str, float]:
-        boxes = self.root / 'detector' / 'detections.bbox.json'
-        options = [f'test_dataloader.dataset.bbox_file={boxes}']
+        options = ['test_dataloader.dataset.bbox_file=detector/detections.bbox.json']
         return self.commands.test('mmpose', POSE, 'pose', options)
 
     def infer(self) -> None:
         configs = ['--detector', DETECTOR, '--pose', POSE]
-        self.commands.call('infer', 'python', HERE / 'infer.py', self.root, *configs)
+        self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
 
     def summary(self) -> str:
         """All that was measured, as one table and two lines of Markdown."""
-        steps = {name: json.loads((self.stamps / f'{name}.json').read_text()) for name in STEPS}
-        detector = steps['test_detector']['result']
-        minutes = {name: step['seconds'] / 60 for name, step in steps.items()}
+        results = self.state['results']
+        detector = results['test_detector']
+        minutes = {name: seconds / 60 for name, seconds in self.state['seconds'].items()}
         rows = [['held-out pictures', *METRICS], ['---'] * (len(METRICS) + 1)]
         for name, title in (
             ('test_gt', 'ground-truth boxes'),
             ('test_detected', "the detector's boxes"),
         ):
-            values = steps[name]['result']
-            rows.append([title, *(f'{values[metric]:.3f}' for metric in METRICS.values())])
+            values = [results[name][metric] for metric in METRICS.values()]
+            rows.append([title, *(f'{value:.3f}' for value in values)])
         return '\n'.join(
             [
                 *('| ' + ' | '.join(row) + ' |' for row in rows),

@@ -51,6 +51,7 @@ HRNET_ARCHS = {
     'w44': HRNetArch(width=44),
     'w48': HRNetArch(width=48),
     'w64': HRNetArch(width=64),
+    # Published under this name, with a width of 16
     'w18-small-v1': HRNetArch(width=16, modules=(1, 1, 1), blocks=2, layer1=(32, 1)),
     'w18-small-v2': HRNetArch(width=18, modules=(1, 3, 2), blocks=2, layer1=(64, 2)),
 }

@@ -1,5 +1,6 @@
 """What pip cannot require for us: OpenMMLab's packages, with the compiled operations of MMCV."""
 
+from importlib import import_module
 from importlib.util import find_spec
 
 MEND = (
@@ -17,8 +18,10 @@ def check_requirements() -> None:
     missing = [name for name in ('mmengine', 'mmcv', 'mmdet', 'mmpose') if not find_spec(name)]
     if missing:
         raise ImportError(f'hrnet_plugin needs {", ".join(missing)}. {MEND}')
-    if not find_spec('mmcv._ext'):
+    try:
+        import_module('mmcv._ext')
+    except ImportError as error:
         raise ImportError(
-            'mmcv is installed without its compiled operations (mmcv._ext is missing): its build '
-            f'did not see torch, or it is mmcv-lite. {MEND}'
-        )
+            f"mmcv's compiled operations do not load ({error}): its build did not see torch, "
+            f'torch was changed since, or it is mmcv-lite. {MEND}'
+        ) from error

@@ -24,8 +24,6 @@ OURS = {
     'MSRAHeatmap': 'hrnet_plugin.GaussianHeatmap',
     'TopdownPoseEstimator': 'hrnet_plugin.TopdownPoseEstimator',
 }
-# Options that our parts have as their default
-DEFAULTS = {'in_channels': 3, 'deconv_out_channels': None}
 SETTINGS = (
     'train_cfg',
     'optim_wrapper',

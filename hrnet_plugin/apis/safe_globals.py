@@ -36,6 +36,8 @@ def history_statistic(cls: type, name: str) -> Callable:
 
 def allow_mmengine_checkpoints() -> None:
     """Tell torch's safe loader of the types in MMEngine's checkpoints; again does no harm."""
+    if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
+        return  # loads everything unless asked to be safe
     HistoryBuffer()  # fills the table of its statistics
     multiarray: Any = (np._core if hasattr(np, '_core') else np.core).multiarray
     functions = {name: getattr(multiarray, name) for name in ('_reconstruct', 'scalar')}

@@ -74,23 +74,25 @@ class ParallelStreamBackbone(BaseModule):
         self.frozen_stages = frozen_stages
 
     @abstractmethod
-    def stem(self, x: Tensor) -> Tensor:
+    def forward_stem(self, x: Tensor) -> Tensor:
         """Images, (N, in_channels, H, W), to stream 0 at a quarter of the size."""
 
     @abstractmethod
-    def branch(self, stage: Stage, stream: int) -> nn.Module:
+    def make_branch(self, stage: Stage, stream: int) -> nn.Module:
         """The blocks of one stream in one module."""
 
     @abstractmethod
-    def transition(self, in_channels: Sequence[int], out_channels: Sequence[int]) -> Transition:
+    def make_transition(
+        self, in_channels: Sequence[int], out_channels: Sequence[int]
+    ) -> Transition:
         """What opens the new streams of a stage."""
 
     @abstractmethod
-    def down(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
+    def make_down(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
         """The exchange path to a stream ``steps`` halvings lower."""
 
     @abstractmethod
-    def up(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
+    def make_up(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
         """The exchange path to a stream ``steps`` doublings higher, without the resizing."""
 
     @abstractmethod
@@ -108,23 +110,23 @@ class ParallelStreamBackbone(BaseModule):
         self.num_stages = len(stages)
         channels: Sequence[int] = (stem_channels,)
         for i, stage in enumerate(stages):
-            transition = self.transition(channels, stage.channels)
+            transition = self.make_transition(channels, stage.channels)
             self.add_module(f'transition{self.first_transition + i}', transition)
             channels = stage.channels
             rows = [len(channels)] * stage.modules
             if stage is stages[-1]:
                 rows[-1] = outputs
-            modules = [self.stream_module(stage, n) for n in rows]
+            modules = [self.make_module(stage, n) for n in rows]
             self.add_module(f'stage{self.first_stage + i}', nn.Sequential(*modules))
         self.out_channels = tuple(channels[:outputs])
         self.out_strides = tuple(self.stem_stride * 2**i for i in range(outputs))
         self.freeze()
 
-    def stream_module(self, stage: Stage, outputs: int) -> nn.Module:
+    def make_module(self, stage: Stage, outputs: int) -> nn.Module:
         """One module of a stage, with ``outputs`` streams coming out."""
-        branches = [self.branch(stage, i) for i in range(len(stage.channels))]
+        branches = [self.make_branch(stage, i) for i in range(len(stage.channels))]
         exchange = Exchange(
-            stage.channels, outputs, down=self.down, up=self.up, upsample=self.upsample
+            stage.channels, outputs, down=self.make_down, up=self.make_up, upsample=self.upsample
         )
         return StreamModule(branches, exchange)
 
@@ -143,7 +145,7 @@ class ParallelStreamBackbone(BaseModule):
 
         ``h_i`` is H / out_strides[i], rounded up where it is no whole number.
         """
-        streams = [self.stem(x)]
+        streams = [self.forward_stem(x)]
         for transition, stage in zip(self.transitions, self.stages):
             streams = stage(transition(streams))
         return tuple(streams)

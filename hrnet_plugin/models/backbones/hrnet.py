@@ -84,22 +84,22 @@ class HRNet(ParallelStreamBackbone):
         self.conv2 = nn.Conv2d(STEM_CHANNELS, STEM_CHANNELS, 3, 2, 1, bias=False)
         self.norm2_name = add_norm(self, norm_cfg, STEM_CHANNELS, 2)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = self.blocks(stage1, 0, in_channels=STEM_CHANNELS)
+        self.layer1 = self.make_blocks(stage1, 0, in_channels=STEM_CHANNELS)
 
         multiscale_output |= extra['stage4'].get('multiscale_output', False)
         self.add_stages(
             stage1.channels[0], stages, len(stages[-1].channels) if multiscale_output else 1
         )
 
-    def stem(self, x: Tensor) -> Tensor:
+    def forward_stem(self, x: Tensor) -> Tensor:
         x = self.relu(getattr(self, self.norm1_name)(self.conv1(x)))
         x = self.relu(getattr(self, self.norm2_name)(self.conv2(x)))
         return self.layer1(x)
 
-    def branch(self, stage: Stage, stream: int) -> nn.Sequential:
-        return self.blocks(stage, stream, in_channels=stage.channels[stream])
+    def make_branch(self, stage: Stage, stream: int) -> nn.Sequential:
+        return self.make_blocks(stage, stream, in_channels=stage.channels[stream])
 
-    def blocks(self, stage: Stage, stream: int, in_channels: int) -> nn.Sequential:
+    def make_blocks(self, stage: Stage, stream: int, in_channels: int) -> nn.Sequential:
         """The residual blocks of one stream."""
         out_channels = stage.channels[stream]
         widths = [in_channels] + [out_channels] * stage.blocks[stream]
@@ -110,16 +110,18 @@ class HRNet(ParallelStreamBackbone):
             )
         )
 
-    def transition(self, in_channels: Sequence[int], out_channels: Sequence[int]) -> Transition:
+    def make_transition(
+        self, in_channels: Sequence[int], out_channels: Sequence[int]
+    ) -> Transition:
         def same(i: int, o: int, _: int) -> nn.Module:
             return conv_norm(i, o, 3, norm_cfg=self.norm_cfg)
 
-        return Transition(in_channels, out_channels, down=self.strided, same=same)
+        return Transition(in_channels, out_channels, down=self.make_strided, same=same)
 
-    def down(self, in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
-        return self.strided(in_channels, out_channels, steps, last_relu=False)
+    def make_down(self, in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
+        return self.make_strided(in_channels, out_channels, steps, last_relu=False)
 
-    def strided(
+    def make_strided(
         self, in_channels: int, out_channels: int, steps: int, last_relu: bool = True
     ) -> nn.Sequential:
         """``steps`` convolutions of stride 2, the last of which changes the width."""
@@ -133,7 +135,7 @@ class HRNet(ParallelStreamBackbone):
             ),
         )
 
-    def up(self, in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
+    def make_up(self, in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
         return conv_norm(in_channels, out_channels, 1, norm_cfg=self.norm_cfg, relu=False)
 
     def freezable(self) -> list[list[nn.Module]]:
@@ -175,12 +177,21 @@ def read_extra(extra: Mapping[str, Any]) -> list[Stage]:
     """Read the four stages of a stock ``extra``.
 
     Raises:
-        ValueError: a key or a block is unknown or missing, or lengths differ.
+        ValueError: a key or a block is unknown or missing, or numbers do not fit.
     """
     names = [f'stage{i}' for i in (1, 2, 3, 4)]
     check_keys('extra', extra, required=names, optional=['upsample'])
     check_keys('extra.upsample', extra.get('upsample', {}), optional=list(NEAREST))
-    return [read_stage(name, extra[name]) for name in names]
+    stages = [read_stage(name, extra[name]) for name in names]
+    if extra['stage1']['num_modules'] != 1 or extra['stage1']['num_branches'] != 1:
+        raise ValueError('extra.stage1 has one module of one branch: both numbers have to be 1')
+    for i, (before, stage) in enumerate(pairwise(stages), 2):
+        if len(stage.channels) <= len(before.channels):
+            raise ValueError(
+                f'extra.stage{i} has num_branches={len(stage.channels)}; expected more than the '
+                f'{len(before.channels)} of the stage before it'
+            )
+    return stages
 
 
 def read_stage(name: str, cfg: Mapping[str, Any]) -> Stage:

@@ -10,15 +10,10 @@ from torch import Tensor
 
 from ...errors import unknown_name
 from ...registry import MODELS
+from ..backbones.base import ParallelStreamBackbone
+from ..heads import HeatmapHead
 
-TRAIN_OPTIONS = ('compute_acc',)
-TEST_OPTIONS = (
-    'flip_test',
-    'flip_mode',
-    'shift_heatmap',
-    'output_heatmaps',
-    'output_keypoint_indices',
-)
+TEST_OPTIONS = ('output_keypoint_indices',)
 
 
 @MODELS.register_module()
@@ -41,15 +36,15 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         metainfo: dict[str, Any] | None = None,
     ) -> None:
-        check_options('train_cfg', train_cfg, TRAIN_OPTIONS)
-        check_options('test_cfg', test_cfg, TEST_OPTIONS)
         super().__init__(
             backbone, neck, head, train_cfg, test_cfg, data_preprocessor, init_cfg, metainfo
         )
-        # Parts of other packages may say nothing of their channels.
-        if not self.with_neck and hasattr(self.backbone, 'out_channels'):
-            check_channels = getattr(self.head, 'check_channels', lambda channels: None)
-            check_channels(self.backbone.out_channels)
+        # Heads and backbones of other packages do not say what fits them.
+        if isinstance(self.head, HeatmapHead):
+            check_options('train_cfg', train_cfg, self.head.train_options)
+            check_options('test_cfg', test_cfg, (*self.head.test_options, *TEST_OPTIONS))
+            if not self.with_neck and isinstance(self.backbone, ParallelStreamBackbone):
+                self.head.check_channels(self.backbone.out_channels)
 
     def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
         """Predict keypoints in pixels of the pictures.

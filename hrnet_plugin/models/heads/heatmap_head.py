@@ -50,6 +50,8 @@ class HeatmapHead(BaseHead):
     """
 
     _version = 2  # of the state dict; 2 is MMPose 1.x
+    train_options = ('compute_acc',)
+    test_options = ('flip_test', 'flip_mode', 'shift_heatmap', 'output_heatmaps')
 
     def __init__(
         self,
@@ -69,8 +71,13 @@ class HeatmapHead(BaseHead):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.stream = stream
-        self.loss_module = MMPOSE_MODELS.build(loss)
-        self.decoder = None if decoder is None else MMPOSE_KEYPOINT_CODECS.build(decoder)
+        # Names without a scope are MMPose's, also where the default scope is another package's.
+        self.loss_module = MMPOSE_MODELS.build({'_scope_': 'mmpose', **loss})
+        self.decoder = (
+            None
+            if decoder is None
+            else MMPOSE_KEYPOINT_CODECS.build({'_scope_': 'mmpose', **decoder})
+        )
 
         width = in_channels
         deconvs: list[nn.Module] = []
@@ -79,11 +86,17 @@ class HeatmapHead(BaseHead):
             width = channels
         convs: list[nn.Module] = []
         for channels, kernel in pairs('conv', conv_out_channels, conv_kernel_sizes):
+            if kernel % 2 == 0:
+                raise ValueError(f'conv kernel size {kernel}; expected an odd one')
             conv = nn.Conv2d(width, channels, kernel, padding=kernel // 2)
             convs += [conv, nn.BatchNorm2d(channels), relu()]
             width = channels
         self.deconv_layers = nn.Sequential(*deconvs)
         self.conv_layers = nn.Sequential(*convs)
+        if final_layer is None and width != out_channels:
+            raise ValueError(
+                f'final_layer=None leaves {width} channels; expected out_channels={out_channels}'
+            )
         self.final_layer: nn.Module = (
             nn.Identity()
             if final_layer is None
@@ -165,7 +178,8 @@ class HeatmapHead(BaseHead):
             raise ValueError(
                 f'heatmaps of the head, {tuple(predicted.shape)}, and of the targets, '
                 f'{tuple(target.shape)}, differ as (N, K, H, W): make out_channels the number of '
-                "keypoints and the codec's heatmap_size the size of the head's output"
+                "keypoints, and the codec's heatmap_size the size of the head's output, which "
+                'doubles with each of deconv_out_channels'
             )
         losses = dict(loss_kpt=self.loss_module(predicted, target, weights))
         if train_cfg.get('compute_acc', False):
