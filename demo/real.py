@@ -5,7 +5,6 @@ something between the annotation and the drawn skeleton is wrong.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from commands import Commands
@@ -24,11 +23,11 @@ MODEL = [
 ]
 # Pictures as they are: the random steps never happen
 PLAIN = [
-    'train_dataloader.dataset.pipeline.2.prob=0',
-    'train_dataloader.dataset.pipeline.3.prob=0',
-    'train_dataloader.dataset.pipeline.4.shift_prob=0',
-    'train_dataloader.dataset.pipeline.4.scale_prob=0',
-    'train_dataloader.dataset.pipeline.4.rotate_prob=0',
+    'train_dataloader.dataset.pipeline.2.prob=0.0',
+    'train_dataloader.dataset.pipeline.3.prob=0.0',
+    'train_dataloader.dataset.pipeline.4.shift_prob=0.0',
+    'train_dataloader.dataset.pipeline.4.scale_prob=0.0',
+    'train_dataloader.dataset.pipeline.4.rotate_prob=0.0',
 ]
 
 

@@ -146,6 +146,14 @@ class TestErrors:
         with pytest.raises(ValueError, match='deconv kernel size 5; expected 2, 3 or 4'):
             HeatmapHead(6, K, deconv_out_channels=(8,), deconv_kernel_sizes=(5,))
 
+    def test_even_kernel_size(self) -> None:
+        with pytest.raises(ValueError, match='conv kernel size 2; expected an odd one'):
+            HeatmapHead(6, K, conv_out_channels=(8,), conv_kernel_sizes=(2,))
+
+    def test_no_final_layer(self) -> None:
+        with pytest.raises(ValueError, match='leaves 6 channels; expected out_channels=17'):
+            HeatmapHead(6, K, final_layer=None)
+
     def test_lengths(self) -> None:
         with pytest.raises(ValueError, match=r'conv_out_channels=\(8,\) .* differ in length'):
             HeatmapHead(6, K, conv_out_channels=(8,))

@@ -150,21 +150,25 @@ class TestEqualsStock:
         ours.load_state_dict(stock.state_dict(), strict=True)
         return ours, stock
 
-    @pytest.mark.parametrize('size', [(256, 192), (384, 288), (128, 128)])
-    def test_outputs(self, pair: tuple[nn.Module, nn.Module], size: tuple[int, int]) -> None:
+    @pytest.fixture(params=[(256, 192), (384, 288), (128, 128)], ids=lambda s: f'{s[0]}x{s[1]}')
+    def x(self, request: pytest.FixtureRequest) -> Tensor:
+        generator = torch.manual_seed(1)
+        return torch.randn(1, 3, *request.param, dtype=torch.float64, generator=generator)
+
+    def test_outputs(self, pair: tuple[nn.Module, nn.Module], x: Tensor) -> None:
         ours, stock = pair
         ours.eval()
         stock.eval()
-        x = torch.randn(1, 3, *size, dtype=torch.float64, generator=torch.manual_seed(1))
         with torch.no_grad():
             streams, expected = ours(x), stock(x)
         assert len(streams) == len(expected) == 4
         for a, b in zip(streams, expected):
             assert_close(a, b)
 
-    def test_gradients_and_statistics_of_training(self, pair: tuple[nn.Module, nn.Module]) -> None:
+    def test_gradients_and_statistics_of_training(
+        self, pair: tuple[nn.Module, nn.Module], x: Tensor
+    ) -> None:
         ours, stock = pair
-        x = torch.randn(2, 3, 64, 96, dtype=torch.float64, generator=torch.manual_seed(2))
         for model in pair:
             model.train()
             model.zero_grad()
@@ -187,6 +191,8 @@ class TestPublishedCounts:
             ('w32', (256, 192), 28_536_113, 7_645_003_776),
             ('w32', (384, 288), 28_536_113, 17_201_258_496),
             ('w48', (256, 192), 63_595_745, 15_691_825_152),
+            # Convolutions scale with the area: 1.5 * 1.5 times those at 256x192
+            ('w48', (384, 288), 63_595_745, 35_306_606_592),
         ],
     )
     def test_with_head(
@@ -333,6 +339,19 @@ class TestErrors:
 
     def test_lengths_that_differ(self) -> None:
         self.check(r'extra.stage2: num_channels=\(16,\) has 1 entries', num_channels=(16,))
+
+    def test_stage_that_opens_no_stream(self) -> None:
+        one = dict(num_branches=1, num_blocks=(2,), num_channels=(16,))
+        self.check('extra.stage2 has num_branches=1; expected more than the 1', **one)
+
+    @pytest.mark.parametrize('key', ['num_modules', 'num_branches'])
+    def test_stage1_of_several(self, key: str) -> None:
+        extra = HRNET_ARCHS[SMALL].extra
+        extra['stage1'] |= {key: 2} | (dict(num_blocks=(1, 1), num_channels=(32, 32)))
+        if key == 'num_modules':
+            extra['stage1'] |= dict(num_blocks=(1,), num_channels=(32,))
+        with pytest.raises(ValueError, match=r'extra.stage1 has one module of one branch'):
+            HRNet(extra)
 
     def test_missing_stage(self) -> None:
         extra = HRNET_ARCHS[SMALL].extra
