@@ -71,12 +71,13 @@ class Commands:
                 errors='replace',
                 start_new_session=True,  # to be able to stop whatever it starts
             ) as process,
-            tqdm(bar_format='    {desc}', leave=False) as bar,
+            tqdm(bar_format='    {desc}', leave=False, disable=None) as bar,  # on a terminal
         ):
             try:
                 for line in process.stdout or ():
                     file.write(line)
-                    bar.set_description_str(progress(line) or bar.desc)
+                    if status := progress(line):
+                        bar.set_description_str(status)
             except BaseException:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
