@@ -60,7 +60,7 @@ def main() -> None:
     for name, heatmaps in (('skeletons', False), ('heatmaps', True)):
         results = inferencer(
             str(args.pictures),
-            bbox_thr=0.5,
+            bbox_thr=0.3,
             draw_heatmap=heatmaps,
             radius=4,
             thickness=2,

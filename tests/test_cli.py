@@ -79,6 +79,11 @@ def test_interrupt_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err.strip().splitlines()[-1] == 'interrupted'
 
 
+def hears_ctrl_c():
+    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_all_workers(tmp_path):
     command = [sys.executable, '-m', 'hrnet_plugin', 'synth', str(tmp_path / 'out')]
     process = subprocess.Popen(
@@ -86,6 +91,7 @@ def test_ctrl_c_ends_all_workers(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hears_ctrl_c,
     )
     deadline = time.monotonic() + 60
     while not list((tmp_path / 'out').rglob('*.jpg')):

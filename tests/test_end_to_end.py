@@ -33,6 +33,11 @@ def run(command: list[str] | str, cwd: Path, **env: str) -> str:
     return result.stdout
 
 
+def hears_ctrl_c() -> None:
+    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 OPTIONS = ['--images', '40', '--epochs', '2']
 
 
@@ -100,7 +105,9 @@ class TestDemo:
         (folder / 'state.json').write_text(json.dumps(state))
 
         command = demo(home, 'work_dirs/interrupted')
-        with subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, cwd=home, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
+        ) as process:
             while not (folder / 'pose/epoch_1.pth').exists():
                 assert process.poll() is None
                 time.sleep(0.05)

@@ -12,7 +12,7 @@ model = dict(
     backbone=dict(widen_factor=0.25, init_cfg=None, norm_cfg=norm_cfg),
     neck=dict(in_channels=[64, 128, 256], out_channels=64, norm_cfg=norm_cfg),
     bbox_head=dict(num_classes=1, in_channels=64, feat_channels=64, norm_cfg=norm_cfg),
-    test_cfg=dict(nms_pre=1000, score_thr=0.05, max_per_img=20),
+    test_cfg=dict(nms_pre=1000, score_thr=0.001, max_per_img=10),
 )
 
 scale = (256, 256)

@@ -1,6 +1,6 @@
 """Stock MMPose's recipe for HRNet: Adam, warm-up, x0.1 at epochs 170 and 200 of 210."""
 
-_base_ = 'mmpose::_base_/default_runtime.py'
+_base_ = '../default_runtime.py'
 
 train_cfg = dict(max_epochs=210, val_interval=10)
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=5e-4))

@@ -1,0 +1,9 @@
+"""Stock MMPose's runtime, with the plugin imported as soon as the config is read.
+
+MMEngine finds the plugin's types without this; but inferencers load a checkpoint before they
+look for a type, and it is the import that lets torch's safe loader read it.
+"""
+
+_base_ = 'mmpose::_base_/default_runtime.py'
+
+custom_imports = dict(imports=['hrnet_plugin'], allow_failed_imports=False)
