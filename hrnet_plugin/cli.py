@@ -1,13 +1,16 @@
 """`hrnet-plugin …`: one subcommand per job.
 
 A subcommand is a function that adds its arguments to a parser and names the function that runs
-it; whatever is slow to import is imported there.
+it.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from tqdm import tqdm
+
+from .datasets.synthetic import synthesize
 from .errors import unknown_name
 from .version import __version__
 
@@ -61,10 +64,6 @@ def _add_synth(parser: argparse.ArgumentParser) -> Run:
 
 
 def _synth(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from .datasets.synthetic import synthesize
-
     with tqdm(total=args.images, unit='image', desc=args.out, leave=False, delay=0.5) as bar:
         summary = synthesize(
             args.out,

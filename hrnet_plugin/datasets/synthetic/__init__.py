@@ -1,7 +1,7 @@
 """Deterministic pictures of people with COCO annotations.
 
-`synthesize` writes a data set, `render_scene` draws one picture. Only numpy, OpenCV and
-pycocotools are imported here.
+`synthesize` writes a data set, `render_scene` draws one picture. Needs only numpy,
+OpenCV and pycocotools.
 """
 
 from .scene import Scene, render_scene
