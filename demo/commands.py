@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 PROGRESS = re.compile(r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta: (\S+)')
+NEVER = 10**6
 VALUES = re.compile(r'\b(loss|acc_pose): (\S+)')
 
 
@@ -29,6 +30,7 @@ class Commands:
 
     def train(self, package: str, config: Path, name: str, options: list[str]) -> None:
         """``mim train``, from where an interrupted one stopped; leaves ``NAME.pth``."""
+        options = [*options, f'train_cfg.val_interval={NEVER}']  # ``test`` comes afterwards
         arguments = ['--work-dir', name, '--resume', *changed(options)]
         self.call(f'train_{name}', 'mim', 'train', package, config, *arguments)
         checkpoint = Path((self.root / name / 'last_checkpoint').read_text().strip())

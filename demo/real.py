@@ -54,7 +54,6 @@ def epochs(number: int) -> list[str]:
     return [
         *LOADER,
         f'train_cfg.max_epochs={number}',
-        f'train_cfg.val_interval={number}',
         f'param_scheduler.0.end={number // 10}',
         f'param_scheduler.1.end={number}',
         f'default_hooks.checkpoint.interval={number}',

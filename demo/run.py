@@ -42,7 +42,6 @@ class Demo:
             if epochs is None
             else [
                 f'train_cfg.max_epochs={epochs}',
-                f'train_cfg.val_interval={epochs}',
                 f'param_scheduler.1.end={epochs}',
             ]
         )

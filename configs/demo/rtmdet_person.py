@@ -15,7 +15,7 @@ model = dict(
     test_cfg=dict(nms_pre=1000, score_thr=0.001, max_per_img=10),
 )
 
-scale = (256, 256)
+scale = (192, 192)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
