@@ -74,7 +74,7 @@ def test_interrupt_is_one_line(monkeypatch, capsys):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('hrnet_plugin.datasets.synthetic.synthesize', interrupted)
+    monkeypatch.setattr('hrnet_plugin.cli.synthesize', interrupted)
     assert main(['synth', 'out', '--images', '4']) == 130
     assert capsys.readouterr().err.strip().splitlines()[-1] == 'interrupted'
 
