@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml
 	@# `mim` looks for a package beside its metadata, where an editable install has only a pointer:
 	@# hence the link. It goes before installing, lest an installer write or delete through it.
 	@test ! -L "$(PURELIB)/hrnet_plugin" || rm "$(PURELIB)/hrnet_plugin"
-	@CFLAGS="-g0 -O2" MAX_JOBS=$${MAX_JOBS:-$(JOBS)} $(BIN)/uv sync --quiet --python $(BIN)/python
+	@PYTHONPATH="$(CURDIR)/tools/install" CFLAGS="-g0 -O2" MAX_JOBS=$${MAX_JOBS:-$(JOBS)} $(BIN)/uv sync --quiet --python $(BIN)/python
 	@ln -s "$(CURDIR)/hrnet_plugin" "$(PURELIB)/hrnet_plugin"
 	@$(BIN)/python -W ignore -c 'import hrnet_plugin; print("hrnet_plugin", hrnet_plugin.__version__, "is installed")'
 	@touch $@
