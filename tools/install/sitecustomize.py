@@ -1,8 +1,8 @@
 """Lets mmcv 2.1.0 and xtcocotools 1.14.3 be built by Python >= 3.13.
 
-Their setup.py runs ``exec(code)`` in a function and then looks the result up in ``locals()``, which
-PEP 667 made a fresh copy. Here ``exec`` without a namespace writes through to the caller's locals,
-as it used to. Only the installation has this folder on PYTHONPATH.
+Their setup.py runs ``exec(code)`` in a function and then looks the result up in ``locals()``,
+which PEP 667 made a fresh copy. Here ``exec`` without a namespace writes through to the caller's
+locals, as it used to. Only the installation has this folder on PYTHONPATH.
 """
 
 import builtins
