@@ -170,7 +170,7 @@ class TestRealPictures:
 
     @needs_sample
     def test_short(self, tmp_path: Path) -> None:
-        gt, detected = self.learn(tmp_path, epochs=80)
+        gt, detected = self.learn(tmp_path, epochs=200)
         assert gt > 0.3
         assert detected > 0.2
 
