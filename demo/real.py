@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument(
         '--work-dir', type=Path, default=Path('work_dirs/real'), help='default: %(default)s'
     )
-    parser.add_argument('--epochs', type=int, default=400, help='default: %(default)s')
+    parser.add_argument('--epochs', type=int, default=300, help='default: %(default)s')
     args = parser.parse_args()
     sample, root = args.sample.resolve(), args.work_dir.resolve()
     if not (sample / 'test_coco.json').exists():
@@ -98,7 +98,7 @@ def main() -> None:
         print(f'{title}: AP {metrics["coco/AP"]:.3f}, AP75 {metrics["coco/AP .75"]:.3f}')
 
     print('Learn to detect them, and draw their skeletons')
-    detector = ['train_dataloader.batch_size=4', *epochs(args.epochs)]
+    detector = ['train_dataloader.batch_size=4', *epochs(max(args.epochs // 2, 10))]
     commands.train('mmdet', DETECTOR, 'detector', detector)
     # Training has left its configs, with our changes, beside its checkpoints.
     configs = ['--detector', f'detector/{DETECTOR.name}', '--pose', f'pose/{POSE.name}']

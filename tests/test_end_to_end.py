@@ -108,7 +108,7 @@ class TestDemo:
         with subprocess.Popen(
             command, cwd=home, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
         ) as process:
-            while not (folder / 'pose/epoch_1.pth').exists():
+            while not (folder / 'pose/last_checkpoint').exists():  # written after the checkpoint
                 assert process.poll() is None
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)

@@ -11,7 +11,11 @@ norm_cfg = dict(type='BN')
 model = dict(
     backbone=dict(widen_factor=0.25, init_cfg=None, norm_cfg=norm_cfg),
     neck=dict(in_channels=[64, 128, 256], out_channels=64, norm_cfg=norm_cfg),
-    bbox_head=dict(num_classes=1, in_channels=64, feat_channels=64, norm_cfg=norm_cfg),
+    # exp: boxes start as large as a stride, not as points. The loss of a box is weighted with its
+    # overlap, so that points are hardly ever learnt from.
+    bbox_head=dict(
+        num_classes=1, in_channels=64, feat_channels=64, norm_cfg=norm_cfg, exp_on_reg=True
+    ),
     test_cfg=dict(nms_pre=1000, score_thr=0.001, max_per_img=10),
 )
 
