@@ -170,12 +170,12 @@ class TestRealPictures:
 
     @needs_sample
     def test_short(self, tmp_path: Path) -> None:
-        gt, detected = self.learn(tmp_path, epochs=200)
+        gt, detected = self.learn(tmp_path, epochs=150)
         assert gt > 0.3
         assert detected > 0.2
 
     @needs_sample
     @pytest.mark.slow
     def test_by_heart(self, tmp_path: Path) -> None:
-        gt, _ = self.learn(tmp_path, epochs=400)
+        gt, _ = self.learn(tmp_path, epochs=300)
         assert gt >= 0.9
