@@ -7,32 +7,39 @@ from the order of the modules to frozen stages, is here.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..layers import Exchange, Transition
+from ..layers import Exchange, Transition, conv_norm
+from ..layers.conv_norm import NormCfg
 
 InitCfg = dict[str, Any] | list[dict[str, Any]] | None
+
+BN = dict(type='BN')
+# The initialisation of the published code
+NORMAL = [
+    dict(type='Normal', std=0.001, layer=['Conv2d']),
+    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of parallel streams.
+    """A stage of parallel streams; a backbone adds what its blocks need.
 
     Attributes:
         modules: how many times branches and exchange follow each other.
-        block: name of the block that branches are made of.
-        blocks: blocks of each stream in one module, high to low resolution.
         channels: channels of each stream, high to low resolution.
     """
 
     modules: int
-    block: str
-    blocks: tuple[int, ...]
     channels: tuple[int, ...]
+
+
+S = TypeVar('S', bound=Stage)
 
 
 class StreamModule(nn.Module):
@@ -48,12 +55,13 @@ class StreamModule(nn.Module):
         return self.fuse_layers(streams)
 
 
-class ParallelStreamBackbone(BaseModule):
+class ParallelStreamBackbone(BaseModule, Generic[S]):
     """Stem -> stages of parallel streams.
 
     A subclass builds its stem and calls :meth:`add_stages`.
 
     Args:
+        norm_cfg: norm layers, as in MMCV.
         norm_eval: hold the statistics of batch norms in training.
         frozen_stages: the last of :meth:`freezable` to hold in training; -1 holds none.
         init_cfg: how weights are initialised, as in MMEngine.
@@ -66,10 +74,13 @@ class ParallelStreamBackbone(BaseModule):
     stem_stride = 4
     first_transition: int  # number of the first transition in state-dict names
     first_stage: int  # number of the first stage in state-dict names
-    upsample: dict[str, Any]
+    upsample: dict[str, Any]  # how exchange resizes, as torch.nn.functional.interpolate names it
 
-    def __init__(self, norm_eval: bool, frozen_stages: int, init_cfg: InitCfg) -> None:
+    def __init__(
+        self, *, norm_cfg: NormCfg, norm_eval: bool, frozen_stages: int, init_cfg: InitCfg
+    ) -> None:
         super().__init__(init_cfg)
+        self.norm_cfg = norm_cfg
         self.norm_eval = norm_eval
         self.frozen_stages = frozen_stages
 
@@ -78,8 +89,8 @@ class ParallelStreamBackbone(BaseModule):
         """Images, (N, in_channels, H, W), to stream 0 at a quarter of the size."""
 
     @abstractmethod
-    def make_branch(self, stage: Stage, stream: int) -> nn.Module:
-        """The blocks of one stream in one module."""
+    def make_module(self, stage: S, number: int, outputs: int) -> nn.Module:
+        """Module ``number`` of a stage, with ``outputs`` streams coming out."""
 
     @abstractmethod
     def make_transition(
@@ -91,15 +102,23 @@ class ParallelStreamBackbone(BaseModule):
     def make_down(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
         """The exchange path to a stream ``steps`` halvings lower."""
 
-    @abstractmethod
     def make_up(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
         """The exchange path to a stream ``steps`` doublings higher, without the resizing."""
+        return conv_norm(in_channels, out_channels, 1, norm_cfg=self.norm_cfg, relu=False)
+
+    def make_exchange(
+        self, channels: Sequence[int], outputs: int, kind: type[Exchange] = Exchange
+    ) -> Exchange:
+        """The exchange behind the branches of a module."""
+        return kind(
+            channels, outputs, down=self.make_down, up=self.make_up, upsample=self.upsample
+        )
 
     @abstractmethod
     def freezable(self) -> list[list[nn.Module]]:
         """What ``frozen_stages`` holds: number i holds the first i + 1 rows."""
 
-    def add_stages(self, stem_channels: int, stages: Sequence[Stage], outputs: int) -> None:
+    def add_stages(self, stem_channels: int, stages: Sequence[S], outputs: int) -> None:
         """Build all transitions and stages, then freeze what ``frozen_stages`` says.
 
         Args:
@@ -116,19 +135,11 @@ class ParallelStreamBackbone(BaseModule):
             rows = [len(channels)] * stage.modules
             if stage is stages[-1]:
                 rows[-1] = outputs
-            modules = [self.make_module(stage, n) for n in rows]
+            modules = [self.make_module(stage, number, n) for number, n in enumerate(rows)]
             self.add_module(f'stage{self.first_stage + i}', nn.Sequential(*modules))
         self.out_channels = tuple(channels[:outputs])
         self.out_strides = tuple(self.stem_stride * 2**i for i in range(outputs))
         self.freeze()
-
-    def make_module(self, stage: Stage, outputs: int) -> nn.Module:
-        """One module of a stage, with ``outputs`` streams coming out."""
-        branches = [self.make_branch(stage, i) for i in range(len(stage.channels))]
-        exchange = Exchange(
-            stage.channels, outputs, down=self.make_down, up=self.make_up, upsample=self.upsample
-        )
-        return StreamModule(branches, exchange)
 
     @property
     def transitions(self) -> list[nn.Module]:

@@ -25,6 +25,42 @@ def conv_norm(
     return nn.Sequential(*layers)
 
 
+def separable_conv_norm(
+    in_channels: int,
+    out_channels: int,
+    *,
+    stride: int = 1,
+    norm_cfg: NormCfg,
+    relu: bool = True,
+) -> nn.Sequential:
+    """3x3 convolution of each channel, norm, 1x1 convolution across channels, norm, ReLU."""
+    layers = [
+        nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False),
+        build_norm_layer(norm_cfg, in_channels)[1],
+        *conv_norm(in_channels, out_channels, 1, norm_cfg=norm_cfg, relu=relu),
+    ]
+    return nn.Sequential(*layers)
+
+
+def separable_down(
+    in_channels: int, out_channels: int, steps: int, *, norm_cfg: NormCfg, last_relu: bool
+) -> nn.Sequential:
+    """``steps`` separable convolutions of stride 2, the last of which changes the width."""
+    widths = [in_channels] * steps + [out_channels]
+    return nn.Sequential(
+        *(
+            separable_conv_norm(
+                widths[i],
+                widths[i + 1],
+                stride=2,
+                norm_cfg=norm_cfg,
+                relu=last_relu or i < steps - 1,
+            )
+            for i in range(steps)
+        )
+    )
+
+
 def add_norm(module: nn.Module, norm_cfg: NormCfg, channels: int, index: int) -> str:
     """Add norm number ``index`` to ``module`` and return the name it got.
 
