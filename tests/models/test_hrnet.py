@@ -1,18 +1,14 @@
 import copy
-import pickle
 from itertools import pairwise
 
 import pytest
 import torch
+from checks import assert_close, macs, parameters, randomised
 from mmpose.models.backbones import HRNet as StockHRNet
 from torch import Tensor, nn
 
-from checks import assert_close, macs, parameters, randomised
 from hrnet_plugin.archs import HRNET_ARCHS
 from hrnet_plugin.models import HRNet
-
-# Smallest archs first: they show a broken idea soonest.
-ARCHS = sorted(HRNET_ARCHS, key=lambda name: HRNET_ARCHS[name].width)
 
 # Parameters (M) of the ImageNet classifiers: HRNet's paper, table of classification results
 CLASSIFIER_MPARAMS = {
@@ -28,80 +24,28 @@ CLASSIFIER_MPARAMS = {
 }
 
 
-class TestContract:
-    """What every published architecture promises."""
+# Smallest first: they show a broken idea soonest.
+@pytest.mark.parametrize('arch', sorted(HRNET_ARCHS, key=lambda name: HRNET_ARCHS[name].width))
+def test_parameters_are_those_of_the_published_classifier(arch: str) -> None:
+    """Backbone, measured, plus the classification head, derived from its description.
 
-    @pytest.fixture(params=ARCHS)
-    def arch(self, request: pytest.FixtureRequest) -> str:
-        return request.param
+    Head: each stream to 128, 256, 512, 1024 channels by one bottleneck; 3x3 convolutions with
+    bias down to the next stream; 1x1 to 2048; 1000 classes.
+    """
 
-    def test_streams_have_the_channels_and_strides_they_announce(self, arch: str) -> None:
-        model = HRNet(arch=arch, multiscale_output=True).eval()
-        with torch.no_grad():
-            streams = model(torch.rand(1, 3, 64, 96))
-        width = HRNET_ARCHS[arch].width
-        assert model.out_channels == (width, 2 * width, 4 * width, 8 * width)
-        assert model.out_strides == (4, 8, 16, 32)
-        expected = [(1, c, 64 // s, 96 // s) for c, s in zip(model.out_channels, (4, 8, 16, 32))]
-        assert [tuple(x.shape) for x in streams] == expected
+    def bottleneck(c: int, out: int) -> int:
+        mid = out // 4
+        return (
+            c * mid + 9 * mid * mid + mid * out + c * out + 2 * (mid + mid + out + out)
+        )  # convolutions, norms
 
-    def test_parameters_are_those_of_the_published_classifier(self, arch: str) -> None:
-        """Backbone, measured, plus the classification head, derived from its description.
-
-        Head: each stream to 128, 256, 512, 1024 channels by one bottleneck; 3x3 convolutions with
-        bias down to the next stream; 1x1 to 2048; 1000 classes.
-        """
-
-        def bottleneck(c: int, out: int) -> int:
-            mid = out // 4
-            return (
-                c * mid + 9 * mid * mid + mid * out + c * out + 2 * (mid + mid + out + out)
-            )  # convolutions, norms
-
-        widths = [HRNET_ARCHS[arch].width * 2**i for i in range(4)]
-        outs = [128, 256, 512, 1024]
-        head = sum(bottleneck(c, out) for c, out in zip(widths, outs))
-        head += sum(9 * i * o + o + 2 * o for i, o in pairwise(outs))
-        head += 1024 * 2048 + 2048 + 2 * 2048 + 2048 * 1000 + 1000
-        total = parameters(HRNet(arch=arch, multiscale_output=True)) + head
-        assert round(total / 1e6, 1) == CLASSIFIER_MPARAMS[arch]
-
-    def test_state_dict_is_stocks_both_ways(self, arch: str) -> None:
-        with torch.device('meta'):
-            stock, ours = StockHRNet(HRNET_ARCHS[arch].extra), HRNet(arch=arch)
-        shapes = {name: tuple(t.shape) for name, t in stock.state_dict().items()}
-        assert {name: tuple(t.shape) for name, t in ours.state_dict().items()} == shapes
-
-    def test_gradient_reaches_every_parameter(self, arch: str) -> None:
-        torch.manual_seed(0)
-        model = HRNet(arch=arch, norm_eval=True).train()
-        model(torch.rand(1, 3, 32, 32))[0].square().sum().backward()
-        grads = [p.grad for p in model.parameters()]
-        assert grads
-        assert all(g is not None and g.abs().sum() > 0 for g in grads)
-
-    def test_eval_and_train_return_the_model(self, arch: str) -> None:
-        with torch.device('meta'):
-            model = HRNet(arch=arch)
-        assert model.eval() is model
-        assert model.train() is model
-
-    def test_copy_and_pickle_compute_the_same(self, arch: str) -> None:
-        model = HRNet(arch=arch).eval()
-        x = torch.rand(1, 3, 32, 32)
-        with torch.no_grad():
-            expected = model(x)[0]
-            assert torch.equal(copy.deepcopy(model)(x)[0], expected)
-            assert torch.equal(pickle.loads(pickle.dumps(model))(x)[0], expected)
-
-    # One arch for each structure: widths make no difference to the graph, and tracing is slow.
-    @pytest.mark.parametrize('arch', ['w18-small-v1', 'w18-small-v2', 'w32'])
-    def test_no_graph_break(self, arch: str) -> None:
-        with torch.device('meta'):
-            model = HRNet(arch=arch).eval()
-            explanation = torch._dynamo.explain(model)(torch.rand(1, 3, 64, 64))
-        assert explanation.graph_count == 1
-        assert explanation.graph_break_count == 0
+    widths = [HRNET_ARCHS[arch].width * 2**i for i in range(4)]
+    outs = [128, 256, 512, 1024]
+    head = sum(bottleneck(c, out) for c, out in zip(widths, outs))
+    head += sum(9 * i * o + o + 2 * o for i, o in pairwise(outs))
+    head += 1024 * 2048 + 2048 + 2 * 2048 + 2048 * 1000 + 1000
+    total = parameters(HRNet(arch=arch, multiscale_output=True)) + head
+    assert round(total / 1e6, 1) == CLASSIFIER_MPARAMS[arch]
 
 
 class TestEqualsStock:
