@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from mmengine.runner import load_state_dict
 from mmengine.structures import InstanceData, PixelData
 from mmpose.models.heads import HeatmapHead as StockHeatmapHead
 from mmpose.structures import PoseDataSample
@@ -131,6 +134,39 @@ def test_loss_is_configurable() -> None:
     twice = head.loss(streams(), samples(2))['loss_kpt']
     head.loss_module.loss_weight = 1.0
     torch.testing.assert_close(twice, 2 * head.loss(streams(), samples(2))['loss_kpt'])
+
+
+class TestCheckpointOfOtherKeypoints:
+    """A head for 5 keypoints, and a checkpoint of a head for 3."""
+
+    @pytest.fixture(params=['torch', 'mmengine'])
+    def load(self, request: pytest.FixtureRequest) -> Callable[[nn.Module, dict], object]:
+        if request.param == 'torch':
+            return lambda model, state: model.load_state_dict(state, strict=True)
+        return lambda model, state: load_state_dict(model, state, strict=False)
+
+    def test_is_an_error(self, load: Callable) -> None:
+        state = nn.ModuleDict({'head': HeatmapHead(6, 3)}).state_dict()
+        model = nn.ModuleDict({'head': HeatmapHead(6, 5)})
+        with pytest.raises(ValueError, match=r'has 3 keypoints.*out_channels=5.*out_channels=3'):
+            load(model, state)
+
+    def test_starts_anew_when_asked(self, load: Callable) -> None:
+        layers = dict(conv_out_channels=(8,), conv_kernel_sizes=(3,))
+        state = nn.ModuleDict({'head': HeatmapHead(6, 3, **layers)}).state_dict()
+        model = nn.ModuleDict({'head': HeatmapHead(6, 5, **layers, reset_final_layer=True)})
+        final = model['head'].final_layer.weight.clone()
+        load(model, state)
+        assert torch.equal(model['head'].final_layer.weight, final)
+        name = 'head.conv_layers.0.weight'
+        assert torch.equal(model.state_dict()[name], state[name])
+
+    def test_is_read_where_the_keypoints_are_the_same(self, load: Callable) -> None:
+        state = nn.ModuleDict({'head': HeatmapHead(6, 5)}).state_dict()
+        model = nn.ModuleDict({'head': HeatmapHead(6, 5, reset_final_layer=True)})
+        load(model, state)
+        name = 'head.final_layer.weight'
+        assert torch.equal(model.state_dict()[name], state[name])
 
 
 class TestErrors:

@@ -42,6 +42,8 @@ class HeatmapHead(BaseHead):
         loss: loss of heatmaps against targets.
         decoder: keypoint codec that turns heatmaps into keypoints.
         stream: which stream to read; 0 is the one with the highest resolution.
+        reset_final_layer: begin with a new last convolution where a checkpoint has another number
+            of keypoints, to train from it. Without this, such a checkpoint is an error.
         init_cfg: how weights are initialised, as in MMEngine.
 
     Raises:
@@ -65,12 +67,15 @@ class HeatmapHead(BaseHead):
         loss: dict[str, Any] = MSE,
         decoder: dict[str, Any] | None = None,
         stream: int = 0,
+        reset_final_layer: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(NORMAL if init_cfg is None else init_cfg)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.stream = stream
+        self.reset_final_layer = reset_final_layer
+        self._register_load_state_dict_pre_hook(self.match_keypoints)
         # Names without a scope are MMPose's, also where the default scope is another package's.
         self.loss_module = MMPOSE_MODELS.build({'_scope_': 'mmpose', **loss})
         self.decoder = (
@@ -125,6 +130,23 @@ class HeatmapHead(BaseHead):
                 f'head.in_channels={self.in_channels}, but stream {self.stream} of the '
                 f'backbone has {channels[self.stream]} channels: set it to that'
             )
+
+    def match_keypoints(self, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+        """Refuse another number of keypoints, or keep the last convolution as it is.
+
+        MMEngine's loader would only log the mismatch, and go on with random weights.
+        """
+        weight = state_dict.get(f'{prefix}final_layer.weight')
+        if weight is None or len(weight) == self.out_channels:
+            return
+        if not self.reset_final_layer:
+            raise ValueError(
+                f'the checkpoint has {len(weight)} keypoints ({prefix}final_layer.weight), '
+                f'head.out_channels={self.out_channels}: set out_channels={len(weight)} to use it '
+                'as it is, or reset_final_layer=True to train from it for other keypoints'
+            )
+        for name, tensor in self.final_layer.state_dict().items():
+            state_dict[f'{prefix}final_layer.{name}'] = tensor
 
     def predict(
         self,
