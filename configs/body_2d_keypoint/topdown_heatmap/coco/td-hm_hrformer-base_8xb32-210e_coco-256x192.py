@@ -1,0 +1,8 @@
+_base_ = [
+    '../../../_base_/schedules/hrformer_210e.py',
+    '../../../_base_/datasets/coco_256x192.py',
+    '../../../_base_/models/hrformer_base.py',
+]
+
+model = dict(head=dict(decoder=_base_.codec))
+train_dataloader = dict(batch_size=32)
