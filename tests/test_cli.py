@@ -7,8 +7,10 @@ import sys
 import time
 
 import pytest
+import torch
 
 from hrnet_plugin.cli import main
+from hrnet_plugin.models import HRNet
 
 SMALL = ['--size', '96x96', '--workers', '1']
 
@@ -60,6 +62,10 @@ def test_out_must_not_be_a_file(tmp_path, capsys):
         (['synth', 'out'], '--images'),
         (['synth', 'out', '--images', '4', '--size', '320'], 'WIDTHxHEIGHT'),
         (['synht'], 'synth'),
+        (['convert', 'in.pth'], 'OUT'),
+        (['convert', 'in.pth', 'out.pth', '--num-keypoint', '5'], "mean '--num-keypoints'?"),
+        (['convert', 'in.pth', 'out.pth', '--num-keypoints', '0'], "'0' is not a number of"),
+        (['convert', 'in.pth', 'out.pth', '--position-bias', 'none'], "'keep', 'zero', 'drop'"),
         ([], 'COMMAND'),
     ],
 )
@@ -104,3 +110,83 @@ def test_ctrl_c_ends_all_workers(tmp_path):
     assert errors.strip().endswith('interrupted')
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+@pytest.fixture
+def official(tmp_path):
+    """A checkpoint as the HRNet pose repository writes it in training."""
+    state = {f'module.{n}': t for n, t in HRNet(arch='w18-small-v1').state_dict().items()}
+    state['module.final_layer.weight'] = torch.ones(17, 16, 1, 1)
+    state['module.final_layer.bias'] = torch.ones(17)
+    path = tmp_path / 'official.pth'
+    torch.save(dict(epoch=210, model='pose_hrnet', state_dict=state), path)
+    return path
+
+
+def test_convert_says_what_it_found(official, tmp_path, capsys):
+    out = tmp_path / 'out.pth'
+    assert main(['convert', str(official), str(out)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'official HRNet pose model: HRNet w18-small-v1, 17 keypoints, 350 tensors',
+        f'wrote {out}',
+    ]
+    assert main(['convert', str(out), str(out), '--num-keypoints', '5', '--overwrite']) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'MMPose 1.x model: HRNet w18-small-v1, 5 keypoints, 350 tensors',
+        '- the final layer starts afresh: 5 keypoints instead of 17',
+        f'wrote {out}',
+    ]
+    assert torch.load(out)['state_dict']['head.final_layer.bias'].shape == (5,)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def unsafe(path):
+    torch.save(dict(state_dict={}, args=_Unknown()), path)
+
+
+def unknown(path):
+    torch.save({'layer4.0.conv1.weight': torch.ones(1)}, path)
+
+
+class _Unknown:
+    pass
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'message'),
+    [
+        (cut, 'official.pth is cut short, damaged'),
+        (unsafe, '_Unknown, which the safe loader refuses'),
+        (unknown, 'official.pth: not a known checkpoint'),
+        (os.remove, 'No such file'),
+        (lambda path: path.with_name('out.pth').touch(), 'exists already; --overwrite'),
+    ],
+)
+def test_convert_errors_exit_with_2(official, capsys, spoil, message):
+    spoil(official)
+    files = sorted(official.parent.iterdir())
+    assert main(['convert', str(official), str(official.with_name('out.pth'))]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith('hrnet-plugin: error: ')
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ''
+    assert sorted(official.parent.iterdir()) == files
+
+
+def test_convert_zeroes_or_keeps_position_biases(official, tmp_path, capsys):
+    state = torch.load(official)['state_dict']
+    state = {n.replace('module.', 'backbone.'): t for n, t in state.items() if 'final' not in n}
+    attention = 'backbone.stage2.0.branches.0.0.attn.attn'
+    state |= {f'{attention}.{p}_proj.weight': torch.ones(1, 1) for p in 'kvq'}
+    state[f'{attention}.relative_position_bias_table'] = torch.ones(169, 1)
+    torch.save(state, official)
+    out = tmp_path / 'out.pth'
+    for options, value in (([], 0), (['--position-bias', 'keep', '--overwrite'], 1)):
+        assert main(['convert', str(official), str(out), *options]) == 0
+        assert ('zeroed the position biases (1 tensor)' in capsys.readouterr().out) == (value == 0)
+        table = torch.load(out)['state_dict'][f'{attention}.relative_position_bias_table']
+        assert table.eq(value).all()

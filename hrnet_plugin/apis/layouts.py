@@ -1,0 +1,253 @@
+"""How published checkpoints name the parts of a model: one row a layout.
+
+All become the names of MMPose 1.x, ``backbone.…`` and ``head.…``.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+State = dict[str, Tensor]
+PositionBias = Literal['keep', 'zero', 'drop']
+Rules = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to name the parts of a model. Patterns fit the beginning of a name.
+
+    Attributes:
+        title: what such a checkpoint is.
+        marks: patterns, each of which fits some name of such a checkpoint.
+        renames: (pattern, what it becomes); the first that fits is applied.
+        drops: (pattern, why such tensors are left out).
+        position_bias: what becomes of HRFormer's tables of position biases.
+    """
+
+    title: str
+    marks: tuple[str, ...]
+    renames: Rules
+    drops: Rules = ()
+    position_bias: PositionBias = 'keep'
+
+
+PREFIXED = (r'backbone\.', 'backbone.')
+BARE = (r'', 'backbone.')
+MMPOSE_0 = (PREFIXED, (r'keypoint_head\.', 'head.'))
+NO_CLASSIFIER = 'the ImageNet classification head, which pose models do not have'
+
+# The first row whose marks are all there is the layout.
+LAYOUTS = (
+    Layout(
+        # https://github.com/HRNet/HRFormer, pose: bias tables are kept from ImageNet, but the line
+        # that adds them is commented out.
+        'official HRFormer pose model',
+        marks=(r'backbone\..*\.q_proj\.',),
+        renames=MMPOSE_0,
+        position_bias='zero',
+    ),
+    Layout(
+        # https://github.com/HRNet/HRNet-Image-Classification
+        # https://github.com/HRNet/HRFormer, cls: its bias tables are added.
+        'official ImageNet classifier',
+        marks=(r'stage2\.0\.', r'incre_modules\.'),
+        renames=(BARE,),
+        drops=((r'(incre_modules|downsamp_modules|final_layer|classifier)\.', NO_CLASSIFIER),),
+    ),
+    Layout(
+        # hrnet_w32-36af842e.pth and its like, from which MMPose's configs start
+        'ImageNet classifier of the HRNet pose repository',
+        marks=(r'stage2\.0\.', r'head\.0\.0\.0\.'),
+        renames=(BARE,),
+        drops=((r'(head|fc|classifier)\.', NO_CLASSIFIER),),
+    ),
+    Layout(
+        # https://github.com/leoxiaobin/deep-high-resolution-net.pytorch
+        'official HRNet pose model',
+        marks=(r'stage2\.0\.', r'final_layer\.weight'),
+        renames=((r'final_layer\.', 'head.final_layer.'), BARE),
+    ),
+    Layout(
+        'MMPretrain classifier',
+        marks=(r'backbone\.stage2\.0\.', r'head\.fc\.|neck\.increase_layers\.'),
+        renames=(PREFIXED,),
+        drops=((r'(neck|head)\.', NO_CLASSIFIER),),
+    ),
+    Layout(
+        # https://github.com/HRNet/Lite-HRNet is written for MMPose 0.x.
+        'official Lite-HRNet or MMPose 0.x model',
+        marks=(r'backbone\.stem\.', r'keypoint_head\.'),
+        renames=MMPOSE_0,
+    ),
+    Layout(
+        'MMPose 0.x model', marks=(r'backbone\.stage2\.0\.', r'keypoint_head\.'), renames=MMPOSE_0
+    ),
+    Layout(
+        'MMPose 1.x model',
+        marks=(r'backbone\.stage2\.0\.', r'head\.'),
+        renames=(PREFIXED, (r'head\.', 'head.')),
+    ),
+    Layout('backbone alone', marks=(r'backbone\.stage2\.0\.',), renames=(PREFIXED,)),
+    Layout('backbone alone', marks=(r'stage2\.0\.',), renames=(BARE,)),
+)
+
+# In whatever layout: the names that official HRFormer has for what MMPose calls otherwise
+INNER_RENAMES = ((r'\.attn\.attn\.out_proj\.', '.attn.attn.proj.'), (r'\.mlp\.', '.ffn.'))
+# In whatever layout: what hooks that average weights add to them
+HOOK_DROPS = (
+    (
+        r'ema_(backbone|keypoint_head|head)_',
+        "weights that are not averaged: MMCV's EMAHook saves the averaged ones under plain names",
+    ),
+    (r'(steps|n_averaged)$', 'a counter of the averaging'),
+)
+
+NORM = 'weight bias running_mean running_var num_batches_tracked'
+# Every part of a name is a number or one of these.
+VOCABULARY = {
+    'backbone': frozenset(
+        f"""{NORM} conv conv1 conv2 conv3 downsample branches fuse_layers layer1
+        transition0 transition1 transition2 transition3 stage0 stage1 stage2 stage3 stage4
+        bn bn1 bn2 bn3 gn gn1 gn2 gn3 ln ln1 ln2 ln3 in in1 in2 in3
+        stem branch1 branch2 expand_conv depthwise_conv linear_conv pointwise_conv layers
+        cross_resolution_weighting depthwise_convs spatial_weighting head_layer projects
+        attn q_proj k_proj v_proj qkv proj norm1 norm2 norm3 ffn fc1 dw3x3 fc2
+        relative_position_bias_table relative_position_index""".split()
+    ),
+    'head': frozenset(f'{NORM} deconv_layers conv_layers final_layer'.split()),
+}
+
+
+def is_known(name: str) -> bool:
+    """Whether a name can be one of MMPose 1.x (or, of a q, k or v projection, becomes one)."""
+    part, *words = name.split('.')
+    vocabulary = VOCABULARY.get(part, frozenset())
+    return bool(words) and all(word.isdecimal() or word in vocabulary for word in words)
+
+
+def find_layout(state: Mapping[str, Tensor]) -> Layout:
+    """The layout of a state dict.
+
+    Raises:
+        ValueError: it has none that is known.
+    """
+    for layout in LAYOUTS:
+        if all(any(re.match(mark, name) for name in state) for mark in layout.marks):
+            return layout
+    raise ValueError(
+        f'not a known checkpoint of HRNet, Lite-HRNet or HRFormer: its names begin with '
+        f'{some(state)}; known layouts: {known_layouts()}'
+    )
+
+
+def apply_layout(state: Mapping[str, Tensor], layout: Layout) -> tuple[State, list[str]]:
+    """Give tensors the names of MMPose 1.x.
+
+    Returns:
+        The tensors, and a line for each reason to leave some out.
+
+    Raises:
+        ValueError: a name is not known, or two become the same one.
+    """
+    renamed: State = {}
+    dropped: dict[str, list[str]] = {}
+    unknown = []
+    for name, tensor in state.items():
+        if rule := first_fit((*HOOK_DROPS, *layout.drops), name):
+            dropped.setdefault(rule[1], []).append(name)
+            continue
+        new = rename(name, layout.renames)
+        if not isinstance(tensor, Tensor) or not is_known(new):
+            unknown.append(name)
+        elif new in renamed:
+            raise ValueError(f'two tensors of the checkpoint would become {new!r}')
+        else:
+            renamed[new] = tensor.detach()
+    if unknown:
+        raise ValueError(
+            f'this looks like "{layout.title}", but {len(unknown)} of {len(state)} names are not '
+            f'known there: {some(unknown)}; known layouts: {known_layouts()}'
+        )
+    notes = [
+        f'dropped {count(names)} ({some({n.split(".")[0]: None for n in names})}): {reason}'
+        for reason, names in dropped.items()
+    ]
+    return number_head(join_projections(renamed)), notes
+
+
+def rename(name: str, renames: Rules) -> str:
+    """The name of MMPose 1.x, if there is one."""
+    rule = first_fit(renames, name)
+    if rule is None:
+        return ''
+    new = re.sub(rule[0], rule[1], name, count=1)
+    for pattern, replacement in INNER_RENAMES:
+        new = re.sub(pattern, replacement, new)
+    return new
+
+
+def join_projections(state: State) -> State:
+    """Join separate projections to queries, keys and values into one, rows in that order.
+
+    ``…q_proj.weight``, ``…k_proj.weight``, ``…v_proj.weight``, each (C, C), become
+    ``…qkv.weight``, (3 C, C), whatever their order in the file; biases likewise.
+
+    Raises:
+        ValueError: one of the three is missing.
+    """
+    out: State = {}
+    for name, tensor in state.items():
+        match = re.fullmatch(r'(.*\.)[qkv]_proj(\.\w+)', name)
+        if match is None:
+            out[name] = tensor
+            continue
+        before, after = match.groups()
+        parts = [f'{before}{p}_proj{after}' for p in 'qkv']
+        missing = [part for part in parts if part not in state]
+        if missing:
+            raise ValueError(f'the checkpoint has {name!r}, but no {some(missing)}')
+        out[f'{before}qkv{after}'] = torch.cat([state[part] for part in parts])
+    return out
+
+
+def number_head(state: State) -> State:
+    """Split heads of MMPose 0.x whose ``final_layer`` is a sequence.
+
+    Its last convolution is ``final_layer`` in MMPose 1.x; what is before it, ``conv_layers``.
+    """
+    pattern = re.compile(r'head\.final_layer\.(\d+)\.(\w+)')
+    numbers = [int(match[1]) for name in state if (match := pattern.fullmatch(name))]
+
+    def new_name(name: str) -> str:
+        match = pattern.fullmatch(name)
+        if match is None:
+            return name
+        number, leaf = match.groups()
+        if int(number) == max(numbers):
+            return f'head.final_layer.{leaf}'
+        return f'head.conv_layers.{number}.{leaf}'
+
+    return {new_name(name): tensor for name, tensor in state.items()}
+
+
+def first_fit(rules: Rules, name: str) -> tuple[str, str] | None:
+    """The first rule whose pattern fits the beginning of a name."""
+    return next((rule for rule in rules if re.match(rule[0], name)), None)
+
+
+def some(names: Mapping[str, object] | Sequence[str], most: int = 4) -> str:
+    """The first of some names, for a message."""
+    listed = list(names)
+    return ', '.join(listed[:most]) + (', …' if len(listed) > most else '')
+
+
+def count(tensors: Sequence[object]) -> str:
+    return '1 tensor' if len(tensors) == 1 else f'{len(tensors)} tensors'
+
+
+def known_layouts() -> str:
+    return ', '.join(dict.fromkeys(layout.title for layout in LAYOUTS))
