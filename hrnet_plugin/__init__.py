@@ -13,14 +13,16 @@ from . import codecs, evaluation, functional, models  # noqa: E402
 from .apis import allow_mmengine_checkpoints  # noqa: E402
 from .codecs import GaussianHeatmap  # noqa: E402
 from .evaluation import OKSMetric  # noqa: E402
-from .models import HeatmapHead, HRNet, TopdownPoseEstimator  # noqa: E402
+from .models import HeatmapHead, HRFormer, HRNet, LiteHRNet, TopdownPoseEstimator  # noqa: E402
 
 allow_mmengine_checkpoints()
 
 __all__ = [
     'GaussianHeatmap',
+    'HRFormer',
     'HRNet',
     'HeatmapHead',
+    'LiteHRNet',
     'OKSMetric',
     'TopdownPoseEstimator',
     '__version__',

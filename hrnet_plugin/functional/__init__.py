@@ -4,6 +4,7 @@ from .accuracy import heatmap_accuracy
 from .coco_eval import evaluate_coco_keypoints
 from .heatmap import decode_msra, encode_msra, heatmap_peaks
 from .oks import COCO_SIGMAS, oks, oks_nms, soft_oks_nms
+from .windows import relative_position_index, window_merge, window_partition
 
 __all__ = [
     'COCO_SIGMAS',
@@ -14,5 +15,8 @@ __all__ = [
     'heatmap_peaks',
     'oks',
     'oks_nms',
+    'relative_position_index',
     'soft_oks_nms',
+    'window_merge',
+    'window_partition',
 ]

@@ -1,7 +1,7 @@
 """Models: backbones, heads and the estimator that joins them."""
 
-from .backbones import HRNet
+from .backbones import HRFormer, HRNet, LiteHRNet
 from .estimators import TopdownPoseEstimator
 from .heads import HeatmapHead
 
-__all__ = ['HRNet', 'HeatmapHead', 'TopdownPoseEstimator']
+__all__ = ['HRFormer', 'HRNet', 'HeatmapHead', 'LiteHRNet', 'TopdownPoseEstimator']

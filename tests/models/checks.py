@@ -9,14 +9,15 @@ def parameters(model: nn.Module) -> int:
 
 
 def macs(model: nn.Module, x: Tensor) -> int:
-    """Multiply-accumulates of all convolutions, counted as they run."""
+    """Multiply-accumulates of all convolutions and linear layers, counted as they run."""
     total = 0
 
-    def count(module: nn.Conv2d, _: tuple[Tensor], out: Tensor) -> None:
+    def count(module: nn.Conv2d | nn.Linear, _: tuple[Tensor], out: Tensor) -> None:
         nonlocal total
         total += out.numel() * module.weight[0].numel()
 
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d)]
+    counted = (nn.Conv2d, nn.Linear)
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, counted)]
     with torch.no_grad():
         model(x)
     for hook in hooks:

@@ -2,12 +2,16 @@
 
 import copy
 import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import mmpose.models.backbones as stock
 import pytest
 import torch
-from torch import nn
+from checks import macs, parameters
+from torch import Tensor, nn
 
 from hrnet_plugin import models
 from hrnet_plugin.archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
@@ -21,13 +25,11 @@ ARCHS: dict[tuple[str, str], Any] = {
     )
     for arch, row in rows.items()
 }
-# One arch for each structure: widths make no difference to the graph, and tracing is slow.
+# One arch for each structure
 GRAPHS = [
     ('HRNet', 'w18-small-v1'),
-    ('HRNet', 'w32'),
     ('LiteHRNet', 'lite-18'),
     ('LiteHRNet', 'naive-18'),
-    ('HRFormer', 'tiny'),
     ('HRFormer', 'small'),
 ]
 
@@ -54,13 +56,17 @@ class TestContract:
         assert [tuple(x.shape) for x in outputs] == shapes
 
     def test_state_dict_is_stocks(self, case: tuple[str, str]) -> None:
+        theirs = getattr(stock, case[0])(ARCHS[case].extra)
         with torch.device('meta'):
-            theirs, ours = getattr(stock, case[0])(ARCHS[case].extra), build(case)
+            ours = build(case)
         shapes = {name: tuple(t.shape) for name, t in theirs.state_dict().items()}
         assert {name: tuple(t.shape) for name, t in ours.state_dict().items()} == shapes
 
     def test_gradient_reaches_every_parameter(self, case: tuple[str, str]) -> None:
         model = build(case).eval()
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.ones_(module.bias)  # lest a ReLU of five units be dead by chance
         model(torch.rand(1, 3, 64, 64))[0].square().sum().backward()
         gradients = [p.grad for p in model.parameters()]
         assert gradients
@@ -83,8 +89,50 @@ class TestContract:
 
 @pytest.mark.parametrize('case', GRAPHS, ids='-'.join)
 def test_no_graph_break(case: tuple[str, str]) -> None:
+    # Further modules of a stage add nothing to the graph but time to trace it.
+    extra = replace(ARCHS[case], modules=(1, 1, 1)).extra
     with torch.device('meta'):
-        model = build(case).eval()
+        model = getattr(models, case[0])(extra).eval()
         explanation = torch._dynamo.explain(model)(torch.rand(1, 3, 64, 64))
     assert explanation.graph_count == 1
     assert explanation.graph_break_count == 0
+
+
+def published_table() -> list[tuple[str, ...]]:
+    """Rows of README's table: model, height, width, parameters, multiply-accumulates."""
+    text = (Path(__file__).parents[2] / 'README.md').read_text()
+    return re.findall(r'^\| (\S.+?) \| (\d+)x(\d+) \| ([\d,]+) \| ([\d,]+) \|', text, re.MULTILINE)
+
+
+TITLES = {
+    'HRNet-W32': ('HRNet', 'w32'),
+    'HRNet-W48': ('HRNet', 'w48'),
+    'naive Lite-HRNet-18': ('LiteHRNet', 'naive-18'),
+    'wider naive Lite-HRNet-18': ('LiteHRNet', 'wider-naive-18'),
+    'Lite-HRNet-18': ('LiteHRNet', 'lite-18'),
+    'Lite-HRNet-30': ('LiteHRNet', 'lite-30'),
+    'HRFormer-T': ('HRFormer', 'tiny'),
+    'HRFormer-S': ('HRFormer', 'small'),
+    'HRFormer-B': ('HRFormer', 'base'),
+}
+
+
+class First(nn.Module):
+    def forward(self, streams: tuple[Tensor, ...]) -> Tensor:
+        return streams[0]
+
+
+@pytest.mark.parametrize('row', published_table(), ids=lambda row: f'{row[0]}-{row[1]}x{row[2]}')
+def test_readme_counts_are_true(row: tuple[str, ...]) -> None:
+    title, height, width, *counts = row
+    case = TITLES[title]
+    with torch.device('meta'):
+        head = nn.Conv2d(ARCHS[case].width, 17, 1)
+        backbone = build(case).eval()
+        model = nn.Sequential(backbone, First(), head)
+        total = macs(model, torch.empty(1, 3, int(height), int(width)))
+    assert [f'{parameters(model):,}', f'{total:,}'] == counts
+
+
+def test_readme_counts_all_models() -> None:
+    assert {row[0] for row in published_table()} == set(TITLES)

@@ -180,9 +180,9 @@ class TestOptions:
         assert torch.equal(model.bn1.running_mean, before)
         assert model.bn1.weight.requires_grad
 
-    def test_with_cp_saves_memory_and_keeps_gradients(self) -> None:
+    def test_with_cp_saves_memory_and_keeps_gradients_and_statistics(self) -> None:
         x = torch.rand(2, 3, 64, 64)
-        saved, grads = [], []
+        saved, grads, buffers = [], [], []
         reference = HRNet(arch=SMALL)
         for with_cp in (False, True):
             model = HRNet(arch=SMALL, with_cp=with_cp)
@@ -199,8 +199,10 @@ class TestOptions:
             saved.append(size)
             loss.backward()
             grads.append([p.grad for p in model.parameters()])
+            buffers.append(dict(model.named_buffers()))
         assert saved[1] < 0.6 * saved[0]
         torch.testing.assert_close(grads[1], grads[0])
+        torch.testing.assert_close(buffers[1], buffers[0])
 
     def test_zero_init_residual(self) -> None:
         plain, zero = HRNet(arch=SMALL), HRNet(arch=SMALL, zero_init_residual=True)

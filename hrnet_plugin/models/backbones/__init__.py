@@ -1,5 +1,7 @@
 """Backbones: images to streams of features at several resolutions."""
 
+from .hrformer import HRFormer
 from .hrnet import HRNet
+from .litehrnet import LiteHRNet
 
-__all__ = ['HRNet']
+__all__ = ['HRFormer', 'HRNet', 'LiteHRNet']

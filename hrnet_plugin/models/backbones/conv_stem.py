@@ -45,6 +45,7 @@ class ConvStemBackbone(ParallelStreamBackbone[BlockStage]):
     archs: ClassVar[Mapping[str, Arch]]
     default_upsample: ClassVar[dict[str, Any]]
     extra_options: ClassVar[tuple[str, ...]] = ()  # in ``extra``, beside stages and upsampling
+    unread_in_stage1: ClassVar[tuple[str, ...]] = ()  # stock configs have them to no effect
 
     def __init__(
         self,
@@ -68,13 +69,15 @@ class ConvStemBackbone(ParallelStreamBackbone[BlockStage]):
         extra: Mapping[str, Any] | None,
         in_channels: int,
         multiscale_output: bool,
+        **options: Any,
     ) -> None:
-        """Build all layers.
+        """Build all layers; ``options`` that are not None replace those of ``extra``.
 
         Raises:
             ValueError: a name or a length in ``arch`` or ``extra`` is wrong.
         """
         extra = choose_extra(type(self).__name__, self.archs, arch, extra)
+        extra = {**extra, **{k: v for k, v in options.items() if v is not None}}
         stage1, *stages = self.read_extra(extra)
         self.upsample = extra.get('upsample', self.default_upsample)
 
@@ -99,7 +102,9 @@ class ConvStemBackbone(ParallelStreamBackbone[BlockStage]):
         names = [f'stage{i}' for i in (1, 2, 3, 4)]
         check_keys('extra', extra, required=names, optional=['upsample', *self.extra_options])
         check_keys('extra.upsample', extra.get('upsample', {}), optional=('mode', 'align_corners'))
-        first = read_block_stage('extra.stage1', extra['stage1'], RESIDUAL_BLOCKS)
+        first = read_block_stage(
+            'extra.stage1', extra['stage1'], RESIDUAL_BLOCKS, unread=self.unread_in_stage1
+        )
         if extra['stage1']['num_modules'] != 1 or extra['stage1']['num_branches'] != 1:
             raise ValueError(
                 'extra.stage1 has one module of one branch: both numbers have to be 1'
@@ -187,6 +192,7 @@ def read_block_stage(
     cfg: Mapping[str, Any],
     blocks: Mapping[str, Any],
     stream_keys: Sequence[str] = (),
+    unread: Sequence[str] = (),
 ) -> BlockStage:
     """Read one stage of a stock ``extra``.
 
@@ -195,8 +201,9 @@ def read_block_stage(
         cfg: the stage.
         blocks: the blocks that it can have; each has an ``expansion``.
         stream_keys: further keys with one entry for each stream.
+        unread: keys that it may have to no effect.
     """
-    optional = ['multiscale_output'] if where == 'extra.stage4' else []
+    optional = ['multiscale_output'] if where == 'extra.stage4' else unread
     check_keys(where, cfg, required=[*STAGE_KEYS, *stream_keys], optional=optional)
     if cfg['block'] not in blocks:
         raise ValueError(unknown_name(f'{where}.block', cfg['block'], blocks))

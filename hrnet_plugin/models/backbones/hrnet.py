@@ -1,7 +1,7 @@
 """HRNet: Wang et al., https://arxiv.org/abs/1908.07919, with the names of stock MMPose."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -41,7 +41,7 @@ class HRNet(ConvStemBackbone):
     """
 
     archs = HRNET_ARCHS
-    default_upsample = dict(mode='nearest', align_corners=None)
+    default_upsample: ClassVar = dict(mode='nearest', align_corners=None)
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,6 +58,36 @@ class Exchange(nn.ModuleList):
         if x.shape[-2:] == like.shape[-2:]:
             return x
         return F.interpolate(x, size=like.shape[-2:], **self.upsample)
+
+
+class AliasedExchange(Exchange):
+    """The exchange of the published Lite-HRNet code, which its weights need.
+
+    There, each sum starts with stream 0 and then adds all streams, stream 0 once more; in row 0
+    that happens in place, so that the rows below read row 0's sum where they mean stream 0:
+
+        s_0 = 2 x_0 + Σ_{j > 0} f_0j(x_j)
+        s_i = 2 f_i0(s_0) + x_i + Σ_{j > 0, j ≠ i} f_ij(x_j)
+    """
+
+    def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        first, *others = streams
+        sums: list[Tensor] = []
+        for (path, *paths), out in zip(cast(Iterable[nn.ModuleList], self), streams):
+            terms = [self.resize(path(x), out) for path, x in zip(paths, others)]
+            sums.append(add([2 * self.resize(twice(path, first), out), *terms]))
+            first = sums[0]
+        return [x.relu() for x in sums]
+
+
+def twice(path: nn.Module, x: Tensor) -> Tensor:
+    """``path(x)`` with the effect of two calls: statistics of norms in training move twice."""
+    y = path(x)
+    if any(m.training and getattr(m, 'track_running_stats', False) for m in path.modules()):
+        # Both calls return the same, so that 2 * y has the gradients of their sum.
+        with torch.no_grad():
+            path(x)
+    return y
 
 
 def add(terms: Iterable[Tensor]) -> Tensor:

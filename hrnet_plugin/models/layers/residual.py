@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .conv_norm import NormCfg, add_norm, conv_norm
+from .recompute import recomputed
 
 
 class ResidualBlock(nn.Module):
@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
-            return self.relu(checkpoint(self.residual, x, use_reentrant=False))
+            return self.relu(recomputed(self, self.residual, x))
         return self.relu(self.residual(x))
 
 
