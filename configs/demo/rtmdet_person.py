@@ -38,26 +38,22 @@ test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
 ]
+dataset = dict(data_root=data_root, metainfo=metainfo)
+loader = dict(num_workers=2, pin_memory=False)
 train_dataloader = dict(
+    **loader,
     batch_size=8,
-    num_workers=2,
-    pin_memory=False,
     dataset=dict(
-        data_root=data_root,
-        metainfo=metainfo,
+        **dataset,
         ann_file='annotations/person_keypoints_train2017.json',
         pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
+    **loader,
     batch_size=16,
-    num_workers=2,
-    pin_memory=False,
     dataset=dict(
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file='annotations/person_keypoints_val2017.json',
-        pipeline=test_pipeline,
+        **dataset, ann_file='annotations/person_keypoints_val2017.json', pipeline=test_pipeline
     ),
 )
 test_dataloader = val_dataloader

@@ -1,5 +1,7 @@
 """What the tests of all backbones measure and compare."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -38,3 +40,36 @@ def randomised(model: nn.Module) -> nn.Module:
 def assert_close(ours: Tensor, stock: Tensor) -> None:
     ours, stock = ours.double(), stock.double()  # batch counters are whole numbers
     assert (ours - stock).norm() <= 1e-6 * stock.norm()
+
+
+def assert_recomputing_saves(
+    make: Callable[[bool], nn.Module], x: Tensor | list[Tensor], at_most: float
+) -> None:
+    """``make(with_cp)`` keeps less for the backward pass with ``with_cp``, and changes nothing.
+
+    Args:
+        make: builds a model or a block; what it puts out is a tensor or several.
+        x: its input.
+        at_most: how much of the memory may be left.
+    """
+    reference = make(False)
+    kept, results = [], []
+    for with_cp in (False, True):
+        model = make(with_cp)
+        model.load_state_dict(reference.state_dict())
+        size = 0
+
+        def pack(t: Tensor) -> Tensor:
+            nonlocal size
+            size += t.numel()
+            return t
+
+        torch.manual_seed(0)  # of drop path
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            out = model(x)
+        kept.append(size)
+        outs = [out] if isinstance(out, Tensor) else list(out)
+        sum(y.square().mean() for y in outs).backward()
+        results.append((outs, [p.grad for p in model.parameters()], dict(model.named_buffers())))
+    assert kept[1] < at_most * kept[0]
+    torch.testing.assert_close(results[1], results[0])
