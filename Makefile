@@ -1,4 +1,4 @@
-# make demo, make test, make lint: each first does whatever set-up is missing in .venv.
+# make demo [ARCH=lite-18], make test, make lint: each first does whatever set-up is missing in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -40,11 +40,14 @@ $(INSTALLED): pyproject.toml
 	@$(BIN)/python -W ignore -c 'import hrnet_plugin; print("hrnet_plugin", hrnet_plugin.__version__, "is installed")'
 	@touch $@
 
-demo: $(INSTALLED)
-	$(BIN)/python demo/run.py
+ARCH := w18-small-v1
 
-# One process a core, with one thread each; a file's tests share what they set up.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+demo: $(INSTALLED)
+	$(BIN)/python demo/run.py --arch $(ARCH)
+
+# One process a core, with one thread each. A file stays in one process, as its tests share what they set
+# up; the longest comes first (tests/conftest.py).
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED)
 	$(PYTEST)
@@ -62,4 +65,4 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf .venv build dist *.egg-info work_dirs/demo
+	rm -rf .venv build dist *.egg-info work_dirs/demo*

@@ -17,7 +17,13 @@ from commands import Commands
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / 'configs' / 'demo'
 DETECTOR = CONFIGS / 'rtmdet_person.py'
-POSE = CONFIGS / 'td-hm_hrnet-w18-small-v1_demo.py'
+# arch: config of the pose model
+POSES = {
+    'w18-small-v1': CONFIGS / 'td-hm_hrnet-w18-small-v1_demo.py',
+    'lite-18': CONFIGS / 'td-hm_litehrnet-18_demo.py',
+    'hrformer-tiny': CONFIGS / 'td-hm_hrformer-tiny_demo.py',
+}
+DEFAULT, *OTHERS = POSES
 # Column of the summary: name of the metric
 METRICS = dict(AP='coco/AP', AP50='coco/AP .5', AP75='coco/AP .75', AR='coco/AR')
 STEPS = {
@@ -34,8 +40,9 @@ STEPS = {
 class Demo:
     """The steps, each a method, and what they leave in ``root``."""
 
-    def __init__(self, root: Path, images: int, epochs: int | None) -> None:
+    def __init__(self, root: Path, arch: str, images: int, epochs: int | None) -> None:
         self.root = root
+        self.pose = POSES[arch]
         self.images = images
         self.options = (
             []
@@ -48,13 +55,16 @@ class Demo:
         self.commands = Commands(root)
         self.state_file = root / 'state.json'
         settings = dict(
-            images=images, epochs=epochs, configs=[c.read_text() for c in (DETECTOR, POSE)]
+            arch=arch,
+            images=images,
+            epochs=epochs,
+            configs=[c.read_text() for c in (DETECTOR, self.pose)],
         )
         self.state: dict[str, Any] = dict(settings=settings, results={}, seconds={})
         if self.state_file.exists():
             self.state = json.loads(self.state_file.read_text())
             for name, value in settings.items():
-                if self.state['settings'][name] != value:
+                if self.state['settings'].get(name) != value:
                     raise SystemExit(
                         f'{root} was made with other {name}; delete it, or name another folder '
                         'with --work-dir'
@@ -100,17 +110,17 @@ class Demo:
         return self.commands.test('mmdet', DETECTOR, 'detector', options)
 
     def train_pose(self) -> None:
-        self.commands.train('mmpose', POSE, 'pose', self.options)
+        self.commands.train('mmpose', self.pose, 'pose', self.options)
 
     def test_gt(self) -> dict[str, float]:
-        return self.commands.test('mmpose', POSE, 'pose', [])
+        return self.commands.test('mmpose', self.pose, 'pose', [])
 
     def test_detected(self) -> dict[str, float]:
         options = ['test_dataloader.dataset.bbox_file=detector/detections.bbox.json']
-        return self.commands.test('mmpose', POSE, 'pose', options)
+        return self.commands.test('mmpose', self.pose, 'pose', options)
 
     def infer(self) -> None:
-        configs = ['--detector', DETECTOR, '--pose', POSE]
+        configs = ['--detector', DETECTOR, '--pose', self.pose]
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
 
     def summary(self) -> str:
@@ -164,13 +174,18 @@ def plot_training(work_dir: Path, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/demo'), help='default: %(default)s'
+        '--arch', choices=POSES, default=DEFAULT, help='of the pose model; default: %(default)s'
+    )
+    parser.add_argument(
+        '--work-dir', type=Path, help='default: work_dirs/demo, or work_dirs/demo-ARCH'
     )
     parser.add_argument('--images', type=int, default=3000, help='default: %(default)s')
     parser.add_argument('--epochs', type=int, help="of each training; default: the configs'")
     args = parser.parse_args()
+    suffix = f'-{args.arch}' if args.arch in OTHERS else ''
+    root = args.work_dir or Path(f'work_dirs/demo{suffix}')
     try:
-        Demo(args.work_dir.resolve(), args.images, args.epochs).run()
+        Demo(root.resolve(), args.arch, args.images, args.epochs).run()
     except KeyboardInterrupt:
         sys.exit('\ninterrupted; the same command continues')
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -41,13 +42,18 @@ def hears_ctrl_c() -> None:
 OPTIONS = ['--images', '40', '--epochs', '2']
 
 
-def demo(home: Path, work_dir: str = 'work_dirs/demo', options: list[str] = OPTIONS) -> list[str]:
+def demo(
+    work_dir: str = 'work_dirs/demo', options: list[str] = OPTIONS, variables: Sequence[str] = ()
+) -> list[str]:
     """What `make demo` runs, with options."""
     line = subprocess.run(
-        ['make', '--dry-run', '--silent', 'demo'], cwd=ROOT, capture_output=True, text=True
+        ['make', '--dry-run', '--silent', 'demo', *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     ).stdout.split('\n')[-2]
-    script = line.split()[1]
-    return [sys.executable, str(ROOT / script), '--work-dir', work_dir, *options]
+    _, script, *arguments = line.split()
+    return [sys.executable, str(ROOT / script), *arguments, '--work-dir', work_dir, *options]
 
 
 @pytest.fixture(scope='module')
@@ -55,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the demo has run, on few pictures and for two epochs."""
     home = tmp_path_factory.mktemp('my home, with blanks')
     (home / 'configs').symlink_to(ROOT / 'configs')
-    run(demo(home), cwd=home)
+    run(demo(), cwd=home)
     return home
 
 
@@ -79,11 +85,11 @@ class TestDemo:
     def test_second_run_does_nothing_again(self, home: Path) -> None:
         commands = home / 'work_dirs/demo/commands.txt'
         before = commands.read_text()
-        assert run(demo(home), cwd=home).count('done before') == 7
+        assert run(demo(), cwd=home).count('done before') == 7
         assert commands.read_text() == before
 
     def test_other_settings_do_not_pass_for_these(self, home: Path) -> None:
-        command = demo(home, options=['--images', '41', '--epochs', '2'])
+        command = demo(options=['--images', '41', '--epochs', '2'])
         result = subprocess.run(command, cwd=home, capture_output=True, text=True)
         assert result.returncode == 1
         assert 'was made with other images; delete it, or name another folder' in result.stderr
@@ -104,7 +110,7 @@ class TestDemo:
             del state['results'][step]
         (folder / 'state.json').write_text(json.dumps(state))
 
-        command = demo(home, 'work_dirs/interrupted')
+        command = demo('work_dirs/interrupted')
         with subprocess.Popen(
             command, cwd=home, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
         ) as process:
@@ -124,6 +130,24 @@ class TestDemo:
         assert 'resumed epoch: 1' in log
         assert 'resumed epoch: 0' not in log
         assert (folder / 'summary.md').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('arch', 'config'), [('lite-18', 'litehrnet-18'), ('hrformer-tiny', 'hrformer-tiny')]
+)
+def test_demo_of_other_backbones(arch: str, config: str, tmp_path: Path) -> None:
+    out = run(demo('demo', variables=[f'ARCH={arch}']), cwd=tmp_path)
+    assert re.search(r'\| ground-truth boxes \|( \d\.\d{3} \|){4}', out)
+    assert f'td-hm_{config}_demo.py' in (tmp_path / 'demo/commands.txt').read_text()
+    assert cv2.imread(str(tmp_path / 'demo/skeletons.jpg')) is not None
+
+
+def test_demo_names_the_backbones_it_knows(tmp_path: Path) -> None:
+    command = demo('demo', variables=['ARCH=lite-81'])
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "'w18-small-v1', 'lite-18', 'hrformer-tiny'" in result.stderr
 
 
 def readme_examples() -> list[tuple[str, str]]:

@@ -1,0 +1,9 @@
+"""The demo with HRFormer-T, which does not bear the others' learning rate."""
+
+_base_ = './td-hm_hrnet-w18-small-v1_demo.py'
+
+model = dict(
+    backbone=dict(_delete_=True, type='hrnet_plugin.HRFormer', arch='tiny', init_cfg=None),
+    head=dict(in_channels=18),
+)
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))

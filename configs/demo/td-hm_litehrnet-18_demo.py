@@ -1,0 +1,8 @@
+"""The demo with Lite-HRNet-18."""
+
+_base_ = './td-hm_hrnet-w18-small-v1_demo.py'
+
+model = dict(
+    backbone=dict(_delete_=True, type='hrnet_plugin.LiteHRNet', arch='lite-18', init_cfg=None),
+    head=dict(in_channels=40),
+)
