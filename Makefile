@@ -8,7 +8,7 @@ PURELIB = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purel
 # Threads that wait for each other without spinning: on a busy machine that is several times faster.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-all lint format clean
+.PHONY: install demo test test-all fuzz bench lint format clean
 
 # Two things that would otherwise only show after minutes of compiling
 define CHECK_PYTHON
@@ -54,6 +54,14 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(PYTEST) -m ""
+
+# Compares the evaluation with pycocotools' on random scenes, say: make fuzz SCENES=100000
+SCENES ?= 10000
+fuzz: $(INSTALLED)
+	$(BIN)/python -W ignore tests/functional/fuzz_coco_eval.py --scenes $(SCENES)
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/run.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check

@@ -9,10 +9,11 @@ from .version import __version__
 
 check_requirements()
 
-from . import codecs, evaluation, functional, models  # noqa: E402
+from . import codecs, evaluation, functional, hooks, models  # noqa: E402
 from .apis import allow_mmengine_checkpoints  # noqa: E402
 from .codecs import GaussianHeatmap  # noqa: E402
 from .evaluation import OKSMetric  # noqa: E402
+from .hooks import PreflightHook  # noqa: E402
 from .models import HeatmapHead, HRFormer, HRNet, LiteHRNet, TopdownPoseEstimator  # noqa: E402
 
 allow_mmengine_checkpoints()
@@ -24,10 +25,12 @@ __all__ = [
     'HeatmapHead',
     'LiteHRNet',
     'OKSMetric',
+    'PreflightHook',
     'TopdownPoseEstimator',
     '__version__',
     'codecs',
     'evaluation',
     'functional',
+    'hooks',
     'models',
 ]

@@ -62,4 +62,5 @@ def _child(name: str, parent: Registry, *rooms: str) -> Registry:
 
 MODELS = _child('model', root.MODELS, 'models')
 METRICS = _child('metric', root.METRICS, 'evaluation')
+HOOKS = _child('hook', root.HOOKS, 'hooks')
 KEYPOINT_CODECS = _child('keypoint codec', MMPOSE_KEYPOINT_CODECS, 'codecs')

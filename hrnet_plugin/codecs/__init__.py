@@ -1,5 +1,5 @@
 """Keypoint codecs: how keypoints become a network's targets, and its outputs keypoints again."""
 
-from .gaussian_heatmap import GaussianHeatmap
+from .gaussian_heatmap import GaussianHeatmap, follows_udp, shift_error
 
-__all__ = ['GaussianHeatmap']
+__all__ = ['GaussianHeatmap', 'follows_udp', 'shift_error']

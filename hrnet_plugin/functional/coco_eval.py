@@ -1,32 +1,30 @@
 """COCO's keypoint evaluation (https://cocodataset.org/#keypoints-eval) on arrays.
 
-Detections are matched to people image by image, best score first; here the n-th best detections
-of many images are matched at once, for all OKS thresholds and area ranges. Axes are named
-
-    D detections, G annotated people, K keypoints, P images that hold both,
-    T OKS thresholds, A area ranges, C categories, R recall steps.
+Letters for axes: D detections, G annotated people, K keypoints, T OKS thresholds, A area ranges,
+C categories, R recall steps.
 """
 
-import json
-import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .oks import COCO_SIGMAS, aligned_oks
+from .coco_arrays import (
+    Detections,
+    Groups,
+    Ids,
+    People,
+    arrays_and_rows,
+    read_detections,
+    read_people,
+)
+from .coco_matching import Matches, match
+from .oks import COCO_SIGMAS, keypoint_similarity
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_STEPS = np.linspace(0, 1, 101)
 AREA_RANGES = {'all': (0, 1e5**2), 'medium': (32**2, 96**2), 'large': (96**2, 1e5**2)}
-
-# How much of its box a person fills; stands in for an area that was not annotated, as in MMPose.
-PERSON_PER_BOX = 0.53
-
-# OKS values compared at once: bounds the memory, about 17 * 8 times as many bytes.
-PAIRS_AT_ONCE = 100_000
 
 
 def evaluate_coco_keypoints(
@@ -36,6 +34,9 @@ def evaluate_coco_keypoints(
     sigmas: Sequence[float] | np.ndarray | None = None,
     max_dets: int = 20,
     use_area: bool = True,
+    oks_thresholds: Sequence[float] | np.ndarray | None = None,
+    area_ranges: Mapping[str, tuple[float, float]] | None = None,
+    matches: bool = False,
 ) -> dict[str, Any]:
     """Average precision and recall of predicted keypoints, as COCO defines them.
 
@@ -43,255 +44,163 @@ def evaluate_coco_keypoints(
     number.
 
     Args:
-        gt: annotations in COCO format: a dict, the path of a JSON file, or a ``pycocotools`` COCO.
+        gt: annotations in COCO format: a dict, the path of a JSON file, or a ``pycocotools`` COCO;
+            or as arrays: a dict of ``images`` and ``categories``, arrays of ids, and
+            ``annotations``, a dict of arrays ``image_id``, ``category_id``, ``keypoints``
+            (G, K, 3), ``bbox`` (G, 4) and, or not, ``area``, ``iscrowd``, ``num_keypoints`` and
+            ``id``. ``coco_to_arrays`` makes the latter out of the former.
         dt: predictions: a list of COCO result dicts (``image_id``, ``category_id``, ``keypoints``
             of 3K numbers, ``score``, and ``bbox`` (x, y, w, h) or not), the path of a JSON file
-            that holds such a list, or a dict of arrays with the same keys (``keypoints`` (D, K, 3)
-            and ``bbox`` (D, 4)). Without ``bbox`` a prediction is as large as the extent of its
-            keypoints.
+            that holds such a list, a ``pycocotools`` COCO, or a dict of arrays with the same
+            keys (``keypoints`` (D, K, 3) and ``bbox`` (D, 4)). Without ``bbox`` a prediction is as
+            large as the extent of its keypoints.
         sigmas: (K,); COCO's 17 if not given.
         max_dets: how many predictions count in each image, best scores first.
         use_area: whether to believe the annotated areas, or to take 0.53 of the annotated boxes.
             A person whose annotation has no area always gets the latter, with a warning.
+        oks_thresholds: (T,); 0.5, 0.55, … 0.95 if not given.
+        area_ranges: name -> lowest and highest area, in square pixels; one must be called
+            ``'all'``. COCO's all, medium and large if not given.
+        matches: whether to also return who was matched to whom.
 
     Returns:
-        dict: ``AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL``, -1 where there is nobody to find, and
-        the arrays behind them, laid out as in ``pycocotools``: ``precision`` (T, R, C, A, 1),
-        ``recall`` (T, C, A, 1), ``scores`` (T, R, C, A, 1), -1 where there is nobody to find.
+        dict: ``AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL``, -1 where there is nobody to find or no
+        such threshold or range; ``AP_name`` and ``AR_name`` for ranges of other names; ``OKS``,
+        the mean OKS of those who are found at the lowest threshold, -1 if nobody is; and the
+        arrays behind AP and AR, laid out as in ``pycocotools``: ``precision`` (T, R, C, A, 1),
+        ``recall`` (T, C, A, 1), ``scores`` (T, R, C, A, 1), -1 where there is nobody to find. With
+        ``matches``, also a dict of that name: ``dt`` (D,), which predictions count, sorted by
+        category, image and falling score; ``gt`` (D, A, T), the annotation that each is matched
+        to, or -1; ``gt_row`` (G,), which annotations were read: those of listed categories;
+        ``dt_ignore`` (D, A, T) and ``gt_ignore`` (G, A), which of these predictions and
+        annotations neither help nor harm.
 
     Raises:
-        ValueError: if a prediction is not finite, if keypoints and sigmas differ in number, or if
-            predictions name images or only categories that the annotations lack.
+        ValueError: if a prediction is not finite, if keypoints and sigmas differ in number, if
+            predictions name images or only categories that the annotations lack, or if an option
+            is out of range.
     """
-    gt = _load(gt)
-    for name in ('images', 'annotations'):
-        if name not in gt:
-            raise ValueError(f'the annotations have no {name!r}; expected COCO format')
-    sigmas = np.asarray(COCO_SIGMAS if sigmas is None else sigmas)
-    groups = _Groups.of(gt)
-    people = _read_people(gt['annotations'], groups, sigmas, use_area)
-    detections = _read_detections(_load(dt), groups, sigmas, max_dets)
-
-    ranges = np.array(list(AREA_RANGES.values()))
-    people_ignored = people.ignore[:, None] | _outside(people.area, ranges)
-    matched, ignored = _match(people, people_ignored, detections, sigmas)
-    # Whoever is found but not annotated counts as false in the range of his own size only.
-    ignored |= ~matched & _outside(detections.area, ranges)[:, :, None]
-
-    shape = len(OKS_THRESHOLDS), len(RECALL_STEPS), len(groups.categories), len(ranges), 1
-    precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
-    recall = np.full(shape[:1] + shape[2:], -1.0)
-    for c in range(len(groups.categories)):
-        found = groups.category(detections.group) == c
-        order = np.flatnonzero(found)[np.argsort(-detections.score[found], kind='stable')]
-        for a in range(len(ranges)):
-            wanted = np.sum(~people_ignored[groups.category(people.group) == c, a])
-            if wanted:
-                precision[:, :, c, a, 0], recall[:, c, a, 0], scores[:, :, c, a, 0] = _curve(
-                    matched[order, a], ignored[order, a], detections.score[order], wanted
-                )
-    arrays = dict(precision=precision, recall=recall, scores=scores)
-    return {**_summarise(precision, recall), **arrays}
+    options = _Options.of(sigmas, max_dets, oks_thresholds, area_ranges)
+    groups, people, detections, rows = _read(gt, dt, options, use_area)
+    ignore, outside, matched = _match(people, detections, options)
+    result = _evaluate(groups, people, detections, options, (ignore, outside, matched))
+    result['OKS'] = _mean_or_minus_one(matched.oks[_found_pairs(matched, ignore, options)])
+    if matches:
+        result['matches'] = _who_is_whom(people, detections, ignore, outside, matched, rows)
+    return result
 
 
-def as_id(value: Any) -> Any:
-    """Make ids comparable: the digits of a string become their number."""
-    value = value.item() if hasattr(value, 'item') else value
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+def evaluate_each_keypoint(
+    gt: Any,
+    dt: Any,
+    *,
+    sigmas: Sequence[float] | np.ndarray | None = None,
+    max_dets: int = 20,
+    use_area: bool = True,
+) -> dict[str, np.ndarray]:
+    """Average precision and recall of each keypoint, as if a skeleton had no other.
 
+    People are matched anew for each keypoint, by its similarity alone. Of whom it is not labelled
+    is ignored, and so is whatever is found around them. Scores and sizes are those of the whole
+    predictions.
 
-def id_order(value: Any) -> tuple:
-    """Sort key of ids, numbers before strings."""
-    return isinstance(value, str), value
+    Args:
+        gt: as for :func:`evaluate_coco_keypoints`, and so are the others.
 
-
-def check_finite(images: Sequence[Any], *arrays: np.ndarray) -> None:
-    """Raise a ValueError that names the first image with a NaN or an infinity in any array."""
-    for array in arrays:
-        bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-        if bad.any():
-            raise ValueError(
-                f'{bad.sum()} predictions are NaN or infinite, the first in image '
-                f'{images[int(np.argmax(bad))]!r}; look for a diverged training or an overflow in '
-                'half precision'
-            )
+    Returns:
+        dict: ``AP AP50 AP75 AR AR50 AR75``, each (K,); -1 for a keypoint that is labelled nowhere.
+        And ``OKS`` (K,): how similar each keypoint is, from 0 to 1, in the mean over those who are
+        found at an OKS of 0.5 of all keypoints together; -1 if there is none.
+    """
+    options = _Options.of(sigmas, max_dets, None, dict(all=AREA_RANGES['all']))
+    groups, people, detections, _ = _read(gt, dt, options, use_area)
+    names = ('AP', 'AP50', 'AP75', 'AR', 'AR50', 'AR75')
+    values = []
+    for k in range(len(options.sigmas)):
+        data = people.only(k), detections.only(k), options.only(k)
+        result = _evaluate(groups, *data, _match(*data))
+        values.append([result[name] for name in names])
+    return {
+        **dict(zip(names, np.array(values).reshape(-1, len(names)).T)),
+        'OKS': _similarities(people, detections, options),
+    }
 
 
 @dataclass(frozen=True)
-class _Groups:
-    """Numbers for the pairs of a category and an image: people are only sought within one."""
-
-    images: dict[Any, int]
-    categories: dict[Any, int]
+class _Options:
+    sigmas: np.ndarray
+    max_dets: int
+    thresholds: np.ndarray
+    area_ranges: Mapping[str, tuple[float, float]]
 
     @classmethod
-    def of(cls, gt: Mapping[str, Any]) -> '_Groups':
-        images = {as_id(image['id']) for image in gt['images']}
-        categories = {as_id(category['id']) for category in gt.get('categories') or []}
-        categories = categories or {as_id(ann.get('category_id')) for ann in gt['annotations']}
-        return cls(
-            {image: n for n, image in enumerate(sorted(images, key=id_order))},
-            {category: n for n, category in enumerate(sorted(categories, key=id_order))},
-        )
+    def of(
+        cls,
+        sigmas: Sequence[float] | np.ndarray | None,
+        max_dets: int,
+        thresholds: Sequence[float] | np.ndarray | None,
+        area_ranges: Mapping[str, tuple[float, float]] | None,
+    ) -> '_Options':
+        sigmas = np.asarray(COCO_SIGMAS if sigmas is None else sigmas)
+        thresholds = np.asarray(OKS_THRESHOLDS if thresholds is None else thresholds, np.float64)
+        area_ranges = AREA_RANGES if area_ranges is None else area_ranges
+        if sigmas.ndim != 1 or not (np.isfinite(sigmas) & (sigmas > 0)).all():
+            raise ValueError(f'sigmas must be (K,) and above 0, not {sigmas.tolist()}')
+        if thresholds.ndim != 1 or not len(thresholds) or np.isnan(thresholds).any():
+            raise ValueError(f'oks_thresholds must be (T,) numbers, not {thresholds.tolist()}')
+        if max_dets < 1:
+            raise ValueError(f'max_dets must be at least 1, not {max_dets}')
+        if 'all' not in area_ranges:
+            raise ValueError(f"area_ranges has no 'all', but {', '.join(map(repr, area_ranges))}")
+        return cls(sigmas, max_dets, thresholds, area_ranges)
 
-    def number(self, image_ids: Sequence[Any], category_ids: Sequence[Any]) -> np.ndarray:
-        """Group of each (image, category), -1 where the annotations have no such pair."""
-        images = np.array([self.images.get(as_id(i), -1) for i in image_ids], dtype=np.int64)
-        categories = np.array(
-            [self.categories.get(as_id(c), -1) for c in category_ids], dtype=np.int64
-        )
-        known = (images >= 0) & (categories >= 0)
-        return np.where(known, categories * len(self.images) + images, -1)
-
-    def category(self, group: np.ndarray) -> np.ndarray:
-        return group // max(1, len(self.images))
-
-
-@dataclass(frozen=True)
-class _People:
-    """Annotated people, sorted by group."""
-
-    group: np.ndarray  # (G,)
-    keypoints: np.ndarray  # (G, K, 2)
-    visible: np.ndarray  # (G, K)
-    area: np.ndarray  # (G,)
-    bbox: np.ndarray  # (G, 4)
-    ignore: np.ndarray  # (G,), crowds and people without a labelled keypoint
-    crowd: np.ndarray  # (G,)
+    def only(self, keypoint: int) -> '_Options':
+        sigmas = self.sigmas[keypoint, None]
+        return _Options(sigmas, self.max_dets, self.thresholds, self.area_ranges)
 
 
-@dataclass(frozen=True)
-class _Detections:
-    """The best detections of each group, sorted by group and falling score."""
-
-    group: np.ndarray  # (D,)
-    keypoints: np.ndarray  # (D, K, 2)
-    area: np.ndarray  # (D,)
-    score: np.ndarray  # (D,)
-
-
-def _load(source: Any) -> Any:
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, encoding='utf-8') as file:
-            return json.load(file)
-    return getattr(source, 'dataset', source)
+def _read(
+    gt: Any, dt: Any, options: _Options, use_area: bool
+) -> tuple[Groups, People, Detections, np.ndarray]:
+    """Both sides, and which of the annotations were read."""
+    gt, rows = arrays_and_rows(gt)
+    groups = Groups(Ids(gt['images']), Ids(gt['categories']))
+    count = len(options.sigmas)
+    people = read_people(gt['annotations'], groups, count, use_area)
+    detections = read_detections(dt, groups, count, options.max_dets)
+    return groups, people, detections, rows
 
 
-def _read_people(
-    annotations: Sequence[Mapping[str, Any]], groups: _Groups, sigmas: np.ndarray, use_area: bool
-) -> _People:
-    def column(name: str, anns: Sequence[Mapping[str, Any]]) -> list[Any]:
-        for ann in anns:
-            if ann.get(name) is None:
-                raise ValueError(f'annotation {ann.get("id")!r} has no {name!r}')
-        return [ann[name] for ann in anns]
+def _match(
+    people: People, detections: Detections, options: _Options
+) -> tuple[np.ndarray, np.ndarray, Matches]:
+    """Who is ignored in each area range (G, A), what is found outside of it (A, D), matches."""
+    ranges = np.array(list(options.area_ranges.values()), np.float64)
+    ignore = people.ignore[:, None] | _outside(people.area, ranges)
+    matched = match(people, detections, ignore, options.thresholds, options.sigmas)
+    return ignore, _outside(detections.area, ranges).T, matched
 
-    group = groups.number(column('image_id', annotations), column('category_id', annotations))
-    order = np.argsort(group, kind='stable')
-    order = order[group[order] >= 0]
-    anns = [annotations[i] for i in order]
 
-    rows = column('keypoints', anns)
-    for ann, row in zip(anns, rows):
-        _check_length(f'annotation {ann.get("id")!r}', len(row), sigmas)
-    keypoints = np.array(rows, np.float64).reshape(-1, len(sigmas), 3)
-    visible = keypoints[..., 2]
-    bbox = np.array(column('bbox', anns), np.float64).reshape(-1, 4)
+def _found_pairs(matched: Matches, ignore: np.ndarray, options: _Options) -> np.ndarray:
+    """Which candidate pairs (N,) are matched at the lowest threshold, to somebody who counts."""
+    a, t = list(options.area_ranges).index('all'), int(np.argmin(options.thresholds))
+    return np.flatnonzero(matched.unpack_one(matched.hits, a, t) & ~ignore[matched.pairs[1], a])
 
-    labelled = np.array([ann.get('num_keypoints', -1) for ann in anns], np.int64)
-    labelled = np.where(labelled < 0, (visible > 0).sum(axis=-1), labelled)
-    crowd = np.array([bool(ann.get('iscrowd', 0)) for ann in anns], dtype=bool)
-    ignore = crowd | (labelled == 0)
 
-    box_area = bbox[:, 2] * bbox[:, 3] * PERSON_PER_BOX
-    area = (
-        np.array([_or_nan(ann.get('area')) for ann in anns], np.float64) if use_area else box_area
+def _similarities(people: People, detections: Detections, options: _Options) -> np.ndarray:
+    """See ``OKS`` of :func:`evaluate_each_keypoint`."""
+    ignore, _, matched = _match(people, detections, options)
+    d, g = (ends[_found_pairs(matched, ignore, options)] for ends in matched.pairs)
+    pred = detections.keypoints[detections.row[d], :, :2]
+    similarity = keypoint_similarity(
+        pred, people.keypoints[g, :, :2], people.area[g], options.sigmas
     )
-    _warn_about_areas(area, ignore)
-    area = np.where(np.isnan(area), box_area, area)
-    return _People(group[order], keypoints[..., :2], visible, area, bbox, ignore, crowd)
+    labelled = people.visible[g] > 0
+    return np.array([_mean_or_minus_one(s[v]) for s, v in zip(similarity.T, labelled.T)])
 
 
-def _or_nan(value: Any) -> Any:
-    return np.nan if value is None else value
-
-
-def _warn_about_areas(area: np.ndarray, ignore: np.ndarray) -> None:
-    if np.isnan(area).any():
-        warnings.warn(
-            f'{np.isnan(area).sum()} of {len(area)} annotations have no usable area; '
-            f'{PERSON_PER_BOX} of the box area is taken instead',
-            stacklevel=4,
-        )
-    elif (zeros := np.sum((area == 0) & ~ignore)) > 0:
-        warnings.warn(
-            f'{zeros} annotated people have an area of 0 and can hardly be matched; leave the '
-            'area out, or say use_area=False, to go by their boxes',
-            stacklevel=4,
-        )
-
-
-def _read_detections(dt: Any, groups: _Groups, sigmas: np.ndarray, max_dets: int) -> _Detections:
-    columns = dt if isinstance(dt, Mapping) else _as_columns(dt, sigmas)
-    images = columns['image_id']
-    _check_known('image', images, groups.images, every=True)
-    _check_known('category', columns['category_id'], groups.categories, every=False)
-
-    keypoints = np.asarray(columns['keypoints'], np.float64)
-    if len(keypoints):
-        _check_length('predictions', keypoints[0].size, sigmas)
-    keypoints = keypoints.reshape(-1, len(sigmas), 3)
-    score = np.asarray(columns['score'], np.float64).reshape(-1)
-    check_finite(images, keypoints, score)
-    keypoints = keypoints[..., :2]
-    if columns.get('bbox') is not None:
-        size = np.asarray(columns['bbox'], np.float64).reshape(-1, 4)[:, 2:]
-    else:
-        size = keypoints.max(axis=1) - keypoints.min(axis=1)
-    area = size[:, 0] * size[:, 1]
-
-    group = groups.number(images, columns['category_id'])
-    order = np.lexsort((-score, group))
-    order = order[group[order] >= 0]
-    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
-    order = order[rank < max_dets]
-    return _Detections(group[order], keypoints[order], area[order], score[order])
-
-
-def _as_columns(results: Sequence[Mapping[str, Any]], sigmas: np.ndarray) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name in ('image_id', 'category_id', 'keypoints', 'score'):
-        missing = [n for n, result in enumerate(results) if name not in result]
-        if missing:
-            raise ValueError(f'prediction {missing[0]} has no {name!r}')
-        columns[name] = [result[name] for result in results]
-    for image, row in zip(columns['image_id'], columns['keypoints']):
-        _check_length(f'a prediction in image {image!r}', len(row), sigmas)
-    # As in pycocotools, the first prediction decides whether boxes count.
-    if results and results[0].get('bbox'):
-        columns['bbox'] = [result['bbox'] for result in results]
-    return columns
-
-
-def _check_length(what: str, length: int, sigmas: np.ndarray) -> None:
-    if length != 3 * len(sigmas):
-        keypoints = f'{length // 3} keypoints' if length % 3 == 0 else f'{length} numbers'
-        raise ValueError(
-            f'{what}: {keypoints}, but there are {len(sigmas)} sigmas; expected 3 numbers '
-            'for each sigma, and the sigmas of the same skeleton'
-        )
-
-
-def _check_known(what: str, ids: Sequence[Any], known: Mapping[Any, int], every: bool) -> None:
-    """Predictions that name nothing in the annotations would silently score 0."""
-    unknown = sorted({as_id(i) for i in ids} - known.keys(), key=id_order)
-    shared = len({as_id(i) for i in ids}) - len(unknown)
-    if unknown and (every or not shared):
-        raise ValueError(
-            f'{what} {unknown[0]!r} of the predictions is not among the annotations, which have '
-            f'{", ".join(map(repr, list(known)[:3]))}, … ({shared} ids are shared, {len(unknown)} '
-            'are not); were both, and any `bbox_file`, made for the same data set?'
-        )
+def _mean_or_minus_one(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else -1.0
 
 
 def _outside(area: np.ndarray, ranges: np.ndarray) -> np.ndarray:
@@ -299,135 +208,141 @@ def _outside(area: np.ndarray, ranges: np.ndarray) -> np.ndarray:
     return (area[:, None] < ranges[:, 0]) | (area[:, None] > ranges[:, 1])
 
 
-def _match(
-    people: _People, people_ignored: np.ndarray, detections: _Detections, sigmas: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Match detections to people.
-
-    Args:
-        people_ignored: (G, A).
-
-    Returns:
-        Two (D, A, T): whether a detection is matched, and whether to somebody who is ignored.
-    """
-    shape = len(detections.group), people_ignored.shape[1], len(OKS_THRESHOLDS)
-    matched, ignored = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    for d, d_exists, g, g_exists in _chunks(people.group, detections.group):
-        similarity = aligned_oks(
-            detections.keypoints[d][:, :, None],
-            people.keypoints[g][:, None],
-            people.visible[g][:, None],
-            people.area[g][:, None],
-            sigmas,
-            people.bbox[g][:, None],
-        )
-        similarity[~(d_exists[:, :, None] & g_exists[:, None])] = -1
-        hit, on_ignored = _match_chunk(similarity, people_ignored[g], people.crowd[g])
-        matched[d[d_exists]], ignored[d[d_exists]] = hit[d_exists], on_ignored[d_exists]
-    return matched, ignored
-
-
-def _chunks(people_group: np.ndarray, detection_group: np.ndarray) -> Iterator[tuple]:
-    """Collect groups with about as many people, and lay each out as one row of padded indices.
-
-    Yields:
-        Indices (P, D) of detections and whether each exists, and the same (P, G) for people.
-    """
-    shared = np.intersect1d(people_group, detection_group)
-    g_start, d_start = (np.searchsorted(x, shared) for x in (people_group, detection_group))
-    g_count = np.searchsorted(people_group, shared, side='right') - g_start
-    d_count = np.searchsorted(detection_group, shared, side='right') - d_start
-    buckets = np.ceil(np.log2(g_count))
-    for bucket in np.unique(buckets):
-        rows = np.flatnonzero(buckets == bucket)
-        pairs = len(rows) * g_count[rows].max() * d_count[rows].max()
-        for row in np.array_split(rows, min(len(rows), 1 + pairs // PAIRS_AT_ONCE)):
-            d_nth, g_nth = np.arange(d_count[row].max()), np.arange(g_count[row].max())
-            d_exists = d_nth < d_count[row, None]
-            g_exists = g_nth < g_count[row, None]
-            yield (
-                d_start[row, None] + np.where(d_exists, d_nth, 0),
-                d_exists,
-                g_start[row, None] + np.where(g_exists, g_nth, 0),
-                g_exists,
-            )
-
-
-def _match_chunk(
-    similarity: np.ndarray, ignore: np.ndarray, crowd: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give each detection, best score first, the most similar person who is still free.
-
-    Somebody who counts goes before anybody who is ignored, and the last of equals before the
-    others. A crowd stays free.
-
-    Args:
-        similarity: OKS (P, D, G), -1 where there is no such detection or person.
-        ignore: (P, G, A).
-        crowd: (P, G).
-
-    Returns:
-        Two (P, D, A, T): whether a detection is matched, and whether to somebody who is ignored.
-    """
-    similarity, crowd = similarity[..., ::-1], crowd[:, None, None, ::-1]  # argmax finds the last
-    counts = ~ignore[:, ::-1].transpose(0, 2, 1)[:, :, None]  # (P, A, 1, G)
-    thresholds = np.minimum(OKS_THRESHOLDS, 1 - 1e-10)[:, None]  # (T, 1)
-    free = np.ones((*counts.shape[:2], len(thresholds), counts.shape[-1]), dtype=bool)
-    people = np.arange(counts.shape[-1])
-    matched, on_ignored = [], []
-    for oks in np.moveaxis(similarity, 1, 0)[:, :, None, None]:  # (P, 1, 1, G)
-        candidates = free & (oks >= thresholds)
-        preferred = candidates & counts
-        candidates = np.where(preferred.any(axis=-1, keepdims=True), preferred, candidates)
-        best = np.where(candidates, oks, -1).argmax(axis=-1)[..., None]
-        taken = candidates & (people == best)
-        free &= ~taken | crowd
-        matched.append(taken.any(axis=-1))
-        on_ignored.append((taken & ~counts).any(axis=-1))
-    return np.stack(matched, axis=1), np.stack(on_ignored, axis=1)
-
-
-def _curve(
-    matched: np.ndarray, ignored: np.ndarray, score: np.ndarray, wanted: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision at each recall step, made monotonous: its highest value at this recall or above.
-
-    Args:
-        matched: (D, T), best score first.
-        ignored: (D, T); such detections are neither right nor wrong.
-        score: (D,).
-        wanted: how many people there are to find.
-
-    Returns:
-        Precision (T, R), final recall (T,), and the score at which each recall is reached (T, R);
-        0 where it never is.
-    """
-    right = np.cumsum(matched & ~ignored, axis=0, dtype=np.float64).T
-    wrong = np.cumsum(~matched & ~ignored, axis=0, dtype=np.float64).T
-    recalls = right / wanted
-    precisions = right / (right + wrong + np.spacing(1.0))
-    precisions = np.maximum.accumulate(precisions[:, ::-1], axis=-1)[:, ::-1]
-    reached = np.array([np.searchsorted(recall, RECALL_STEPS) for recall in recalls])
-    # A recall that is never reached points behind the end, where the zero is.
-    precisions = np.pad(precisions, ((0, 0), (0, 1)))
-    final = recalls[:, -1] if len(score) else np.zeros(len(recalls))
-    return np.take_along_axis(precisions, reached, axis=-1), final, np.append(score, 0)[reached]
-
-
-def _summarise(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
-    def mean(values: np.ndarray) -> float:
-        values = values[values > -1]
-        return float(values.mean()) if values.size else -1.0
-
-    everybody, medium, large = (
-        list(AREA_RANGES).index(name) for name in ('all', 'medium', 'large')
+def _evaluate(
+    groups: Groups,
+    people: People,
+    detections: Detections,
+    options: _Options,
+    matching: tuple[np.ndarray, np.ndarray, Matches],
+) -> dict[str, Any]:
+    ignore, outside, matched = matching
+    shape = (
+        len(options.thresholds),
+        len(RECALL_STEPS),
+        len(groups.categories),
+        len(options.area_ranges),
+        1,
     )
+    precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
+    recall = np.full(shape[:1] + shape[2:], -1.0)
+    by_score = detections.by_score
+    category = groups.category(detections.group[by_score])
+    for c in range(len(groups.categories)):
+        order = by_score[category == c]
+        curves = _Curves.of(order, detections.score[order], matched)
+        wanted = np.sum(~ignore[groups.category(people.group) == c], axis=0)
+        for a in np.flatnonzero(wanted):
+            precision[:, :, c, a, 0], recall[:, c, a, 0], scores[:, :, c, a, 0] = curves(
+                a, outside[a, order], int(wanted[a])
+            )
+    arrays = dict(precision=precision, recall=recall, scores=scores)
+    return {**_summarise(precision, recall, options), **arrays}
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """Precision over recall of one category, of detections sorted by falling score.
+
+    Precision only rises where somebody is found, and only detections that have candidates can find
+    anybody: so it is computed there alone, and the others are merely counted.
+    """
+
+    score: np.ndarray  # (D,)
+    place: np.ndarray  # (M,), where the detections with candidates are among the D
+    found: np.ndarray  # (A, T, M), of these
+    ignored: np.ndarray  # (A, T, M)
+
+    @classmethod
+    def of(cls, order: np.ndarray, score: np.ndarray, matched: Matches) -> '_Curves':
+        number = np.full(max(order.max(initial=-1), matched.detection.max(initial=-1)) + 1, -1)
+        number[matched.detection] = np.arange(len(matched.detection))
+        chosen = number[order]
+        place = np.flatnonzero(chosen >= 0)
+        chosen = chosen[place]
+        found, ignored = (
+            matched.unpack([word[chosen] for word in words])
+            for words in (matched.found, matched.ignored)
+        )
+        return cls(score, place, found, ignored)
+
+    def __call__(
+        self, area_range: int, outside: np.ndarray, wanted: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Precision at each recall step, made monotonous: its highest at this recall or above.
+
+        Args:
+            outside: (D,); whoever is there but not annotated is wrong in his own range only.
+            wanted: how many people there are to find.
+
+        Returns:
+            Precision (T, R), final recall (T,), and the score at which each recall is reached
+            (T, R); 0 where it never is.
+        """
+        found = self.found[area_range]
+        # Detections are right or wrong unless they have found somebody ignored or, having found
+        # nobody, are outside.
+        judged = np.cumsum(
+            found | ~(self.ignored[area_range] | outside[self.place]), axis=1, dtype=np.int32
+        )
+        others = ~outside
+        others[self.place] = False
+        judged += np.cumsum(others, dtype=np.int32)[self.place]
+
+        # How many must be found for each recall step.
+        needed = np.searchsorted(np.arange(wanted + 1) / wanted, RECALL_STEPS)
+        precision, scores = np.zeros((2, len(found), len(needed)))
+        scores[:, needed == 0] = self.score[0] if len(self.score) else 0
+        for t, hits in enumerate(map(np.flatnonzero, found)):
+            if len(hits):
+                precisions = np.arange(1, len(hits) + 1) / (judged[t, hits] + np.spacing(1.0))
+                at = np.maximum(needed[needed <= len(hits)] - 1, 0)
+                best = np.maximum.reduceat(precisions, at)
+                precision[t, : len(at)] = np.maximum.accumulate(best[::-1])[::-1]
+                reached = needed[: len(at)] > 0
+                scores[t, : len(at)][reached] = self.score[self.place[hits[at[reached]]]]
+        return precision, found.sum(axis=1) / wanted, scores
+
+
+def _summarise(precision: np.ndarray, recall: np.ndarray, options: _Options) -> dict[str, float]:
+    def mean(values: np.ndarray) -> float:
+        return _mean_or_minus_one(values[values > -1])
+
+    names = list(options.area_ranges)
+    everybody = names.index('all')
+    labels = {'medium': 'M', 'large': 'L', **{n: f'_{n}' for n in names if n not in AREA_RANGES}}
     summary = {}
     for name, values in (('AP', precision), ('AR', recall)):
         summary[name] = mean(values[..., everybody, :])
         for threshold in (0.5, 0.75):
-            at = np.isclose(OKS_THRESHOLDS, threshold)
+            at = options.thresholds == threshold
             summary[f'{name}{threshold * 100:.0f}'] = mean(values[at][..., everybody, :])
-        summary[f'{name}M'] = mean(values[..., medium, :])
-        summary[f'{name}L'] = mean(values[..., large, :])
+        for size, label in labels.items():
+            within = [n == size for n in names]
+            summary[f'{name}{label}'] = mean(values[..., within, :])
     return summary
+
+
+def _who_is_whom(
+    people: People,
+    detections: Detections,
+    ignore: np.ndarray,
+    outside: np.ndarray,
+    matched: Matches,
+    rows: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """See ``matches`` of :func:`evaluate_coco_keypoints`."""
+    gt = np.full((*matched.shape, len(detections.row)), -1)
+    a, t, pair = np.nonzero(matched.unpack(matched.hits))
+    d, g = (ends[pair] for ends in matched.pairs)
+    gt[a, t, d] = rows[people.row[g]]
+    dt_ignore = (gt < 0) & outside[:, None]
+    dt_ignore[..., matched.detection] |= matched.unpack(matched.ignored)
+    gt_ignore = np.ones((len(rows), ignore.shape[1]), dtype=bool)
+    gt_ignore[people.row] = ignore
+    return dict(
+        dt=detections.row,
+        gt=gt.transpose(2, 0, 1),
+        gt_row=rows,
+        dt_ignore=dt_ignore.transpose(2, 0, 1),
+        gt_ignore=gt_ignore,
+    )

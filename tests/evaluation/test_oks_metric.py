@@ -10,11 +10,18 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
+from mmpose.datasets import CocoDataset
+from mmpose.datasets.transforms import GetBBoxCenterScale, PackPoseInputs
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.structures import PoseDataSample
+from two_processes import evaluate_in_two_processes
 
 from hrnet_plugin.evaluation import OKSMetric
-from hrnet_plugin.functional import COCO_SIGMAS
+from hrnet_plugin.functional import (
+    COCO_SIGMAS,
+    evaluate_coco_keypoints,
+    evaluate_each_keypoint,
+)
 
 META = dict(
     dataset_name='fake',
@@ -220,13 +227,44 @@ def test_takes_the_annotations_that_the_data_set_announces(ann_file, gt):
 
 @pytest.mark.parametrize('with_file', [True, False])
 @pytest.mark.parametrize('batch', [1, 7, 32])
-def test_batches_and_duplicates_change_nothing(batch, with_file, ann_file, gt):
+def test_promise_4_batches_and_duplicates_change_nothing(batch, with_file, ann_file, gt):
     """A sampler that pads repeats the first samples; the order is that of the processes."""
     samples = ground_truth_samples(gt)
     metric = OKSMetric(ann_file if with_file else None)
     expected = evaluate(metric, samples, batch=len(samples))
     padded = samples[::2] + samples[1::2] + samples[:5]
     assert evaluate(metric, padded, batch=batch) == expected
+
+
+def test_promise_4_one_or_two_processes(ann_file, gt, tmp_path):
+    """Any batch; ids as numbers or strings; one person or several a sample; errors reach all."""
+    top_down, detected = ground_truth_samples(gt), detected_samples(gt)
+    as_text = ground_truth_samples(renamed(gt, lambda n: f'{n:012d}', str))
+    broken = [*detected[1:], dict(detected[0], img_id=10**6)]
+    with_file, without_file = dict(ann_file=ann_file), {}
+    cases = [
+        dict(options=options, samples=samples, batch=batch, meta=META)
+        for options, samples, batch in [
+            (with_file, detected[:35], 1),
+            (with_file, detected[:35], 7),
+            (with_file | dict(per_keypoint=True), detected, 32),
+            (with_file | dict(collect_device='gpu'), detected, 32),
+            (without_file, top_down, 7),
+            (without_file, as_text, 7),
+            (without_file, bottom_up_samples(gt), 3),
+            (with_file, top_down[:1], 7),  # nothing for the second process
+            (with_file, broken, 7),
+        ]
+    ]
+    assert {len(case['samples']) % 2 for case in cases} == {0, 1}, 'nothing is padded'
+    first, second = evaluate_in_two_processes(cases, tmp_path)
+    for case, ours, others in list(zip(cases, first, second))[:-1]:
+        metric = OKSMetric(**case['options'])
+        expected = evaluate(metric, case['samples'], batch=len(case['samples']))
+        assert ours == others == expected
+    assert first[0]['coco/AP'] > 0.1
+    assert 'image 1000000 of the predictions' in first[-1]
+    assert second[-1] == f'evaluation failed in the main process: {first[-1]}'
 
 
 def test_padded_images_of_several_people_count_once(ann_file, gt):
@@ -295,7 +333,7 @@ def renamed(gt, image_id, ann_id):
     ],
     ids=['zero', 'ten digits', 'padded digits', 'digits', 'numpy'],
 )
-def test_ids_do_not_change_a_score(new_id, with_file, gt, tmp_path):
+def test_promise_3_ids_do_not_change_a_score(new_id, with_file, gt, tmp_path):
     """Perfect predictions give AP 1, and others the same AP as ever."""
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(renamed(gt, new_id, new_id), default=int))
@@ -318,7 +356,7 @@ def test_ids_do_not_change_a_score(new_id, with_file, gt, tmp_path):
 
 @pytest.mark.parametrize('damage', ['missing', 'zero', 'none'])
 @pytest.mark.parametrize('with_file', [True, False])
-def test_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, tmp_path):
+def test_promise_1_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, tmp_path):
     expected = evaluate(OKSMetric(use_area=False), ground_truth_samples(gt))
     for ann in gt['annotations']:
         ann.pop('area') if damage == 'missing' else ann.update(
@@ -341,7 +379,7 @@ def test_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, tmp_path):
 
 
 @pytest.mark.parametrize('with_file', [True, False])
-def test_no_predictions_is_zero_and_a_warning(with_file, ann_file):
+def test_promise_5_no_predictions_is_zero_and_a_warning(with_file, ann_file):
     metric = OKSMetric(ann_file if with_file else None)
     with pytest.warns(UserWarning, match='no predictions'):
         ours = evaluate(metric, [])
@@ -349,7 +387,7 @@ def test_no_predictions_is_zero_and_a_warning(with_file, ann_file):
     assert ours['coco/AP'] == ours['coco/AR'] == 0
 
 
-def test_other_skeletons_and_categories(tmp_path, gt):
+def test_promise_6_other_skeletons_and_categories(tmp_path, gt):
     """Four keypoints, category 5: detected boxes come without a category."""
     for ann in gt['annotations']:
         ann.update(keypoints=ann['keypoints'][:12], category_id=5)
@@ -362,6 +400,157 @@ def test_other_skeletons_and_categories(tmp_path, gt):
     path.write_text(json.dumps(gt))
     meta = dict(dataset_name='horses', num_keypoints=4, sigmas=[0.05] * 4)
     assert 0.1 < evaluate(OKSMetric(str(path)), samples, meta=meta)['coco/AP'] < 0.9
+
+
+class Predictor:
+    """A model that knows the truth: of the same box it makes the same, whoever gave the box."""
+
+    def __init__(self, gt):
+        self.anns = {tuple(np.round(ann['bbox'], 3)): ann for ann in gt['annotations']}
+
+    def __call__(self, sample):
+        sample = sample.to_dict()
+        del sample['gt_instance_labels']
+        corners = sample['gt_instances']['bboxes'][0]
+        key = tuple(np.round([*corners[:2], *(corners[2:] - corners[:2])], 3).astype(float))
+        ann = min(self.anns.items(), key=lambda item: np.abs(np.subtract(item[0], key)).max())[1]
+        made = make_sample(ann, sample['id'], np.random.default_rng(ann['id']))
+        return sample | dict(pred_instances=made['pred_instances'])
+
+
+@pytest.mark.filterwarnings('ignore:The metainfo config file')
+def test_promise_2_boxes_of_a_file_score_as_the_ground_truth(gt, tmp_path):
+    """MMPose's data set gives the samples, with annotated boxes or with the same from a file."""
+    for ann in gt['annotations']:
+        ann['bbox'] = [round(value, 2) for value in ann['bbox']]
+    for image in gt['images']:
+        image.update(width=800, height=800, file_name='none.jpg')
+    used = [ann for ann in gt['annotations'] if ann['num_keypoints'] and not ann['iscrowd']]
+    names = ('image_id', 'category_id', 'bbox')
+    boxes = [{name: ann[name] for name in names} | dict(score=1.0) for ann in used]
+    (tmp_path / 'gt.json').write_text(json.dumps(gt))
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    no_picture = np.zeros((8, 8, 3), np.uint8)
+    pack = PackPoseInputs(meta_keys=('id', 'img_id', 'category_id', 'raw_ann_info'))
+    values = []
+    for bbox_file in (None, str(tmp_path / 'boxes.json')):
+        data = CocoDataset(
+            ann_file=str(tmp_path / 'gt.json'),
+            bbox_file=bbox_file,
+            test_mode=True,
+            pipeline=[GetBBoxCenterScale(), lambda r: r | dict(img=no_picture), pack],
+        )
+        predict = Predictor(gt)
+        samples = [
+            predict(item['data_samples']) for item in map(data.__getitem__, range(len(data)))
+        ]
+        assert len(samples) == len(used)
+        metric = OKSMetric(str(tmp_path / 'gt.json'))
+        values.append(evaluate(metric, samples, meta=data.metainfo))
+    assert values[0] == values[1]
+    assert 0.1 < values[0]['coco/AP'] < 0.95
+
+
+CROWD_NAMES = ['AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'AP(E)', 'AP(M)', 'AP(H)']
+
+
+@pytest.fixture
+def crowded(gt, tmp_path):
+    """Images with a crowd index, on the limits too; areas as in CrowdPose: none."""
+    indices = np.random.default_rng(0).choice([0, 0.1, 0.2, 0.5, 0.8, 1], len(gt['images']))
+    for image, index in zip(gt['images'], indices):
+        image['crowdIndex'] = float(index)
+    for ann in gt['annotations']:
+        del ann['area']
+    for ann in gt['annotations'][::5]:
+        ann['num_keypoints'] = 0  # believed here, unlike elsewhere
+    path = tmp_path / 'crowded.json'
+    path.write_text(json.dumps(gt))
+    return str(path)
+
+
+def test_equals_stock_on_crowds(crowded):
+    """Stock rounds the last three to four places."""
+    options = dict(
+        ann_file=crowded, iou_type='keypoints_crowd', use_area=False, prefix='crowdpose'
+    )
+    samples = detected_samples(make_annotations())
+    ours, theirs = (evaluate(metric(**options), samples) for metric in (OKSMetric, CocoMetric))
+    assert list(ours) == list(theirs) == [f'crowdpose/{name}' for name in CROWD_NAMES]
+    ours, theirs = list(ours.values()), list(theirs.values())
+    np.testing.assert_allclose(ours[:6], theirs[:6], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ours[6:], theirs[6:], rtol=0, atol=5.1e-5)
+    assert len({*ours[6:]}) == 3
+    usual = evaluate(OKSMetric(ann_file=crowded, use_area=False), samples)
+    assert usual['coco/AP'] != ours[0]
+
+
+def test_crowd_index_of_samples(crowded, gt):
+    samples = ground_truth_samples(make_annotations())
+    index = {image['id']: image['crowdIndex'] for image in gt['images']}
+    anns = {ann['id']: ann for ann in gt['annotations']}
+    for sample in samples:
+        sample['crowd_index'] = index[sample['img_id']]
+        sample['raw_ann_info'] = anns[sample['id']]
+    options = dict(iou_type='keypoints_crowd', use_area=False)
+    expected = evaluate(OKSMetric(crowded, **options), samples)
+    # An annotation that no sample came for is not known to the other.
+    missing = {ann['id'] for ann in gt['annotations']} - {sample['id'] for sample in samples}
+    for ann in gt['annotations']:
+        if ann['id'] in missing:
+            samples[0].setdefault('others', []).append(ann)
+    samples[0]['raw_ann_info'] = [samples[0]['raw_ann_info'], *samples[0].pop('others')]
+    assert evaluate(OKSMetric(**options), samples) == pytest.approx(expected)
+    del samples[3]['crowd_index']
+    with pytest.raises(ValueError, match='no `crowd_index`'):
+        evaluate(OKSMetric(**options), samples)
+
+
+def test_refuses_crowds_without_crowd_index(ann_file):
+    with pytest.raises(ValueError, match="without a 'crowdIndex'"):
+        OKSMetric(ann_file, iou_type='keypoints_crowd')
+
+
+def test_promise_7_per_keypoint(ann_file, gt):
+    meta = dict(META, keypoint_id2name={0: 'nose', 16: 'right_ankle'})
+    # All people in order of their image and id, as the metric sorts them, and none suppressed.
+    samples = ground_truth_samples(gt)
+    options = dict(nms_mode='none', score_mode='keypoint')
+    ours = evaluate(OKSMetric(ann_file, per_keypoint=True, **options), samples, meta=meta)
+    usual = evaluate(OKSMetric(ann_file, **options), samples)
+    assert {name: ours[name] for name in usual} == usual
+    assert len(ours) == len(usual) + 1 + 3 * 17
+
+    dt = [
+        dict(
+            image_id=sample['img_id'],
+            category_id=1,
+            keypoints=np.c_[pred['keypoints'][0], pred['keypoint_scores'][0]].ravel().tolist(),
+            score=float(pred['keypoint_scores'].mean()),
+            bbox=[0, 0, *(pred['bboxes'][0, 2:] - pred['bboxes'][0, :2]).tolist()],
+        )
+        for sample, pred in ((sample, sample['pred_instances']) for sample in samples)
+    ]
+    assert ours['coco/OKS'] == evaluate_coco_keypoints(gt, dt, sigmas=META['sigmas'])['OKS']
+    each = evaluate_each_keypoint(gt, dt, sigmas=META['sigmas'])
+    for k, name in ((0, 'nose'), (1, '1'), (16, 'right_ankle')):
+        for key in ('AP', 'AR', 'OKS'):
+            assert ours[f'coco/{key} ({name})'] == each[key][k]
+    assert len({ours[name] for name in ours if name.startswith('coco/AP (')}) > 10
+
+
+def test_area_ranges(gt, ann_file):
+    """People of a size of one's own, and of another idea of medium."""
+    samples = ground_truth_samples(gt)
+    usual = evaluate(OKSMetric(ann_file), samples)
+    ranges = dict(tiny=(0, 5000), medium=(5000, 1e4))
+    ours = evaluate(OKSMetric(ann_file, area_ranges=ranges), samples)
+    assert {*ours} - {*usual} == {
+        f'coco/{x} ({n})' for x in ('AP', 'AR') for n in ('tiny', 'medium')
+    }
+    assert ours['coco/AP (M)'] == ours['coco/AP (medium)'] != usual['coco/AP (M)']
+    assert ours['coco/AP'] == usual['coco/AP']
+    assert 0 < ours['coco/AR (tiny)'] < 1
 
 
 def test_predictions_on_a_device_or_as_tensors(ann_file, gt):
@@ -405,20 +594,26 @@ def test_writes_ids_as_they_are(gt, tmp_path):
 def test_keeps_results_small(ann_file, gt):
     metric = OKSMetric(ann_file)
     metric.dataset_meta = META
-    metric.process(None, ground_truth_samples(gt)[:1])
-    assert 'annotations' not in metric.results[0]
-    sample = ground_truth_samples(gt)[0]
-    sample['raw_ann_info']['segmentation'] = [[0.0] * 1000]
+    samples = ground_truth_samples(gt)[:8]
+    for sample in samples:
+        sample['raw_ann_info']['segmentation'] = [[0.0] * 1000]
+    metric.process(None, samples)
+    numbers = 17 * 2 + 17 + 10  # of single precision, and a few more
+    assert sum(column.nbytes for column in metric.results[0].values()) < 8 * 4 * numbers + 8 * 32
     metric = OKSMetric()
     metric.dataset_meta = META
-    metric.process(None, [sample])
-    assert 'segmentation' not in metric.results[0]['annotations'][0]
+    metric.process(None, samples)
+    numbers += 2 * (17 * 3 + 10)  # of annotations, of double precision
+    assert sum(column.nbytes for column in metric.results[0].values()) < 8 * 4 * numbers + 8 * 32
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
         (dict(score_mode='bbox_keypoints'), "'bbox_keypoints'; did you mean 'bbox_keypoint'"),
+        (dict(iou_type='keypoint_crowd'), "'keypoint_crowd'; did you mean 'keypoints_crowd'"),
+        (dict(area_ranges=dict(odd=(9, 3))), r"area_ranges\['odd'\] .* lowest and highest"),
+        (dict(area_ranges=dict(odd=(9,))), r"area_ranges\['odd'\] .* lowest and highest"),
         (dict(nms_mode='oks-nms'), "'oks-nms'; did you mean 'oks_nms'"),
         (dict(format_only=True), 'needs an outfile_prefix'),
     ],
@@ -439,16 +634,16 @@ def test_refuses_a_file_without_annotations(tmp_path):
     ('change', 'message'),
     [
         (dict(sigmas=[0.1] * 14), '17 keypoints but 14 sigmas'),
-        (dict(sigmas=[0.1] * 14, num_keypoints=14), 'has 17 keypoints, but .* has 14'),
+        (dict(sigmas=[0.1] * 14, num_keypoints=14), 'have 17 keypoints, but .* has 14'),
         (dict(sigmas=None), 'needs `num_keypoints` and `sigmas`'),
     ],
 )
-def test_refuses_another_skeleton_before_running(change, message, ann_file):
+def test_promise_1_refuses_another_skeleton_before_running(change, message, ann_file):
     with pytest.raises(ValueError, match=message):
         OKSMetric(ann_file).dataset_meta = dict(META, **change)
 
 
-def test_refuses_predictions_of_another_skeleton(ann_file, gt):
+def test_promise_1_refuses_predictions_of_another_skeleton(ann_file, gt):
     samples = ground_truth_samples(gt)
     pred = samples[0]['pred_instances']
     pred.update(keypoints=pred['keypoints'][:, :16])
@@ -456,7 +651,7 @@ def test_refuses_predictions_of_another_skeleton(ann_file, gt):
         evaluate(OKSMetric(ann_file), samples)
 
 
-def test_refuses_boxes_of_another_data_set(ann_file, gt):
+def test_promise_2_refuses_boxes_of_another_data_set(ann_file, gt):
     samples = detected_samples(gt)
     for sample in samples:
         sample['img_id'] += 1000

@@ -1,11 +1,10 @@
-"""OKS by hand and against pycocotools; suppression against MMPose."""
+"""OKS by hand and against pycocotools; sigmas that are known beforehand."""
 
 import numpy as np
 import pytest
-from mmpose.evaluation import functional as stock
 from pycocotools.cocoeval import COCOeval
 
-from hrnet_plugin.functional import COCO_SIGMAS, oks, oks_nms, soft_oks_nms
+from hrnet_plugin.functional import COCO_SIGMAS, estimate_sigmas, keypoint_similarity, oks
 
 
 def test_value_by_hand():
@@ -18,6 +17,8 @@ def test_value_by_hand():
     pred = np.array([[[2, 2], [10, 4], [0, 0]]])
     value = oks(pred, gt, np.array([[2, 1, 0]]), np.array([100]), [0.1, 0.2, 0.1])
     np.testing.assert_allclose(value, [[0.487205]], atol=1e-6)
+    terms = keypoint_similarity(pred, gt, np.array([100]), [0.1, 0.2, 0.1])
+    np.testing.assert_allclose(terms[0, :2], [0.36788, 0.60653], atol=1e-5)
 
 
 def test_person_without_keypoints_by_hand():
@@ -33,26 +34,30 @@ def test_person_without_keypoints_by_hand():
     assert oks(*arguments) == 0
 
 
-def test_equals_pycocotools():
-    rng = np.random.default_rng(0)
-    pred, gt = rng.uniform(0, 100, (5, 17, 2)), rng.uniform(0, 100, (4, 17, 2))
-    pred[:4] = gt + rng.normal(0, 5, gt.shape)
-    visible = rng.integers(0, 3, (4, 17))
-    visible[2] = 0
-    area, bbox = rng.uniform(100, 5000, 4), rng.uniform(10, 50, (4, 4))
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+@pytest.mark.parametrize('count', [1, 7, 8, 17, 133])
+def test_equals_pycocotools_to_the_last_bit(count, dtype):
+    """Sums of any length: NumPy adds 7 numbers one by one, more by eights, many by halves."""
+    rng = np.random.default_rng(count)
+    pred, gt = rng.uniform(0, 100, (5, count, 2)), rng.uniform(0, 100, (6, count, 2))
+    pred[:4] = gt[:4] + rng.normal(0, 5, gt[:4].shape)
+    visible = rng.integers(0, 3, (6, count))
+    visible[:, 0], visible[2], visible[3] = 1, 0, 2
+    area, bbox = rng.uniform(100, 5000, 6), rng.uniform(10, 50, (6, 4))
+    sigmas = rng.uniform(0.02, 0.1, count).astype(dtype)
 
     theirs = COCOeval(iouType='keypoints')
+    theirs.params.kpt_oks_sigmas = sigmas
     theirs._gts[1, 1] = [
         dict(keypoints=np.c_[gt[n], visible[n]].ravel(), bbox=bbox[n], area=area[n])
-        for n in range(4)
+        for n in range(6)
     ]
     theirs._dts[1, 1] = [
-        dict(keypoints=np.c_[pred[n], np.ones(17)].ravel(), score=-n) for n in range(5)
+        dict(keypoints=np.c_[pred[n], np.ones(count)].ravel(), score=-n) for n in range(5)
     ]
     expected = theirs.computeOks(1, 1)
-    assert 0.1 < np.diag(expected).max() < 1
-    ours = oks(pred, gt, visible, area, COCO_SIGMAS, bbox)
-    np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-15)
+    assert 0.1 < np.diag(expected).max() <= 1
+    np.testing.assert_array_equal(oks(pred, gt, visible, area, sigmas, bbox), expected)
 
 
 def test_area_of_zero_is_no_nan():
@@ -84,51 +89,48 @@ def test_refuses_shapes_that_do_not_fit(change, message):
         oks(**{**right, 'sigmas': COCO_SIGMAS, **change})
 
 
-@pytest.mark.parametrize('dtype', [np.float32, np.float64])
-@pytest.mark.parametrize('threshold', [0.3, 0.9])
-@pytest.mark.parametrize('name', ['oks_nms', 'soft_oks_nms'])
-def test_nms_equals_mmpose(name, threshold, dtype):
-    ours, theirs = dict(oks_nms=oks_nms, soft_oks_nms=soft_oks_nms)[name], getattr(stock, name)
-    rng = np.random.default_rng(1)
-    sigmas = np.array(COCO_SIGMAS, dtype)
-    sizes = [1, 2, 5, 20, 60]
-    dropped = 0
-    for n in sizes:
-        people = rng.uniform(0, 200, (max(1, n // 4), 17, 2))
-        keypoints = people[rng.integers(0, len(people), n)] + rng.choice(
-            [1, 5], (n, 1, 1)
-        ) * rng.normal(size=(n, 17, 2))
-        keypoints = keypoints.astype(dtype)
-        scores = rng.choice([0.3, 0.6, *rng.random(n)], n).astype(dtype)  # some are equal
-        areas = rng.uniform(1e3, 1e4, n).astype(dtype)
-        instances = [
-            dict(keypoints=np.c_[k, np.ones(17, dtype)], score=s, area=a)
-            for k, s, a in zip(keypoints, scores, areas)
-        ]
-        expected = theirs(instances, threshold, sigmas=sigmas)
-        kept = ours(keypoints, scores, areas, threshold, sigmas)
-        np.testing.assert_array_equal(kept, expected)
-        dropped += n - len(kept)
-    assert dropped > 20
-    nobody = np.zeros((0, 17, 2)), np.zeros(0), np.zeros(0)
-    assert ours(*nobody, threshold, sigmas).tolist() == []
+class TestEstimateSigmas:
+    """Promise 6: a helper estimates sigmas from repeated annotations."""
 
+    def test_by_hand(self):
+        """Two annotators, 6 px apart: each 3 from the mean, s^2 = (9 + 9) / 1; sigma^2 = 18 / 450.
 
-def test_nms_by_hand():
-    """The second is the first again, 1 px off; the third is somebody else."""
-    person = np.random.default_rng(0).uniform(0, 100, (17, 2))
-    keypoints = np.stack([person, person + 1, person + 60])
-    arguments = keypoints, np.array([0.5, 0.9, 0.7]), np.full(3, 5e3)
-    assert oks_nms(*arguments, 0.9, COCO_SIGMAS).tolist() == [1, 2]
-    # At a threshold of 1 nobody is dropped: nothing is more alike than 1.
-    assert oks_nms(*arguments, 1.0, COCO_SIGMAS).tolist() == [1, 2, 0]
-    same = keypoints[[0, 0]], np.array([0.5, 0.9]), np.full(2, 5e3)
-    assert oks_nms(*same, 1.0, COCO_SIGMAS).tolist() == [1, 0]
-    assert oks_nms(*same, 0.99, COCO_SIGMAS).tolist() == [1]
-    assert soft_oks_nms(*arguments, 0.9, COCO_SIGMAS).tolist() == [1, 2, 0]
-    assert soft_oks_nms(*arguments, 0.9, COCO_SIGMAS, max_dets=2).tolist() == [1, 2]
+        The other person's area is twice as large, and so is the squared distance, 72 / 2 = 36.
+        """
+        first = np.array([[[0.0, 0.0]], [[5.0, 5.0]]])
+        second = first + np.array([[[6.0, 0.0]], [[0.0, np.sqrt(72)]]])
+        sigmas = estimate_sigmas(np.stack([first, second]), np.array([450.0, 900.0]))
+        np.testing.assert_allclose(sigmas, [np.sqrt(18 / 450)])
 
+    @pytest.mark.parametrize('annotators', [2, 3])
+    def test_finds_what_annotations_were_made_with(self, annotators):
+        """A keypoint is sigma * sqrt(area) off, which is sigma * sqrt(area / 2) in x and in y."""
+        rng = np.random.default_rng(0)
+        area = rng.uniform(1e3, 1e5, 4000)
+        truth = rng.uniform(0, 500, (4000, 17, 2))
+        spread = np.array(COCO_SIGMAS)[:, None] * np.sqrt(area / 2)[:, None, None]
+        points = truth + spread * rng.normal(size=(annotators, 4000, 17, 2))
+        np.testing.assert_allclose(estimate_sigmas(points, area), COCO_SIGMAS, rtol=0.05)
 
-def test_nms_refuses_other_sigmas():
-    with pytest.raises(ValueError, match='17 keypoints per person, but there are 16'):
-        oks_nms(np.zeros((1, 17, 2)), np.ones(1), np.ones(1), 0.9, COCO_SIGMAS[:16])
+        labelled = rng.random((annotators, 4000, 17)) < 0.8
+        points[~labelled] = np.nan
+        sigmas = estimate_sigmas(points, area, labelled)
+        np.testing.assert_allclose(sigmas, COCO_SIGMAS, rtol=0.05)
+
+    @pytest.mark.parametrize(
+        ('change', 'message'),
+        [
+            (dict(keypoints=np.zeros((4, 3, 2))), r'shape \(4, 3, 2\) and areas \(4,\)'),
+            (dict(area=np.ones(3)), r'areas \(3,\)'),
+            (dict(area=np.array([1, 2, 0, 3])), 'area of person 2 is not above 0'),
+            (dict(visible=np.ones((2, 4))), r'visible has shape \(2, 4\); expected \(2, 4, 3\)'),
+            (
+                dict(visible=np.ones((2, 4, 3)) * [1, 0, 1]),
+                'nobody has keypoint 1 labelled by two',
+            ),
+            (dict(keypoints=np.zeros((1, 4, 3, 2))), 'nobody has keypoint 0 labelled by two'),
+        ],
+    )
+    def test_refuses(self, change, message):
+        with pytest.raises(ValueError, match=message):
+            estimate_sigmas(**dict(keypoints=np.zeros((2, 4, 3, 2)), area=np.ones(4)) | change)

@@ -8,6 +8,7 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator as StockTopdownPo
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
+from ...codecs import shift_error
 from ...errors import unknown_name
 from ...registry import MODELS
 from ..backbones.base import ParallelStreamBackbone
@@ -22,7 +23,8 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
 
     Raises:
         ValueError: an option of ``train_cfg`` or ``test_cfg`` is unknown, or the head's
-            ``in_channels`` are not those of the backbone's stream.
+            ``in_channels`` are not those of the backbone's stream, or the flip test shifts
+            heatmaps that follow UDP.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
         if isinstance(self.head, HeatmapHead):
             check_options('train_cfg', train_cfg, self.head.train_options)
             check_options('test_cfg', test_cfg, (*self.head.test_options, *TEST_OPTIONS))
+            if error := shift_error(self.head.decoder, self.test_cfg):
+                raise ValueError(error)
             if not self.with_neck and isinstance(self.backbone, ParallelStreamBackbone):
                 self.head.check_channels(self.backbone.out_channels)
 

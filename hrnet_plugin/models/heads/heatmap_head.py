@@ -40,15 +40,17 @@ class HeatmapHead(BaseHead):
         final_layer: arguments of the last convolution, such as ``dict(kernel_size=3, padding=1)``;
             None leaves it out.
         loss: loss of heatmaps against targets.
-        decoder: keypoint codec that turns heatmaps into keypoints.
+        decoder: keypoint codec that turns heatmaps into keypoints, and, where samples carry
+            keypoints instead of heatmaps, draws those that the loss compares with.
         stream: which stream to read; 0 is the one with the highest resolution.
         reset_final_layer: begin with a new last convolution where a checkpoint has another number
             of keypoints, to train from it. Without this, such a checkpoint is an error.
         init_cfg: how weights are initialised, as in MMEngine.
 
     Raises:
-        ValueError: lengths or kernel sizes do not fit, or, in use, the stream is not there or has
-            other channels than ``in_channels``.
+        ValueError: lengths or kernel sizes do not fit, or the decoder is for another number of
+            keypoints; or, in use, the stream is not there or has other channels than
+            ``in_channels``.
     """
 
     _version = 2  # of the state dict; 2 is MMPose 1.x
@@ -83,6 +85,12 @@ class HeatmapHead(BaseHead):
             if decoder is None
             else MMPOSE_KEYPOINT_CODECS.build({'_scope_': 'mmpose', **decoder})
         )
+        sigmas = getattr(self.decoder, 'num_keypoints', None)
+        if sigmas not in (None, out_channels):
+            raise ValueError(
+                f'head.out_channels={out_channels}, but its decoder has {sigmas} values of sigma: '
+                'give one number, or one for each keypoint'
+            )
 
         width = in_channels
         deconvs: list[nn.Module] = []
@@ -190,12 +198,17 @@ class HeatmapHead(BaseHead):
     ) -> dict[str, Tensor]:
         """Loss of a batch, and with ``train_cfg['compute_acc']`` the accuracy, on the device.
 
+        Args:
+            feats: streams.
+            batch_data_samples: N samples, with heatmaps, or with keypoints from which the decoder
+                draws them (``GaussianHeatmap(targets='keypoints')``).
+            train_cfg: ``compute_acc``.
+
         Returns:
             ``loss_kpt`` and, if asked for, ``acc_pose``: scalars, not waited for.
         """
         predicted = self.forward(feats)
-        target = torch.stack([d.gt_fields.heatmaps for d in batch_data_samples])
-        weights = torch.cat([d.gt_instance_labels.keypoint_weights for d in batch_data_samples])
+        target, weights = self.targets(batch_data_samples)
         if predicted.shape != target.shape:
             raise ValueError(
                 f'heatmaps of the head, {tuple(predicted.shape)}, and of the targets, '
@@ -207,6 +220,34 @@ class HeatmapHead(BaseHead):
         if train_cfg.get('compute_acc', False):
             losses['acc_pose'] = heatmap_accuracy(predicted.detach(), target, weights > 0)
         return losses
+
+    def targets(self, batch_data_samples: list[PoseDataSample]) -> tuple[Tensor, Tensor]:
+        """Heatmaps (N, K, H, W) and keypoints' weights (N, K), on the device.
+
+        Raises:
+            ValueError: the samples carry neither heatmaps nor keypoints, or keypoints that the
+                decoder cannot draw.
+        """
+        labels = [d.gt_instance_labels for d in batch_data_samples]
+        if 'gt_fields' in batch_data_samples[0]:
+            heatmaps = torch.stack([d.gt_fields.heatmaps for d in batch_data_samples])
+            return heatmaps, torch.cat([label.keypoint_weights for label in labels])
+        if 'keypoint_labels' not in labels[0]:
+            raise ValueError(
+                'the samples have neither heatmaps nor keypoint_labels; the pipeline needs a '
+                'GenerateTarget with a codec for heatmaps, such as hrnet_plugin.GaussianHeatmap'
+            )
+        render = getattr(self.decoder, 'render', None)
+        if render is None:
+            raise ValueError(
+                'the samples have keypoints instead of heatmaps, which head.decoder has to draw: '
+                f'make it hrnet_plugin.GaussianHeatmap; it is {type(self.decoder).__name__}'
+            )
+        points = torch.cat([label.keypoint_labels for label in labels])  # x, y, visibility
+        heatmaps, drawn = render(points[..., :2], points[..., 2])
+        # What leaves no trace does not count; the rest as the pipeline weighs it.
+        weights = torch.cat([label.keypoint_weights for label in labels])
+        return heatmaps, torch.where(drawn == 0, 0, weights)
 
 
 def deconv(in_channels: int, out_channels: int, kernel_size: int) -> nn.ConvTranspose2d:

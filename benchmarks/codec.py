@@ -1,0 +1,60 @@
+"""Drawing and reading heatmaps: 64 people x 17 keypoints, 48x64 heatmaps, NumPy in and out."""
+
+import numpy as np
+from mmpose.codecs import MSRAHeatmap, UDPHeatmap
+from timing import Ratio, compare, ratio_table, use_threads
+
+from hrnet_plugin.codecs import GaussianHeatmap
+
+SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
+PEOPLE = 64
+VARIANTS = {
+    'msra': MSRAHeatmap(**SIZES),
+    'dark': MSRAHeatmap(**SIZES, unbiased=True),
+    'udp': UDPHeatmap(**SIZES),
+}
+WANTED = {
+    'encode, msra': 30.0,
+    'encode, dark': 30.0,
+    'encode, udp': 30.0,
+    'decode, msra': 12.0,
+    'decode, dark': 50.0,
+    'decode, udp': 40.0,
+}
+
+
+def compare_variant(variant: str, rng: np.random.Generator) -> dict[str, Ratio]:
+    ours, stock = GaussianHeatmap(**SIZES, variant=variant), VARIANTS[variant]
+    keypoints = rng.uniform([0, 0], SIZES['input_size'], (PEOPLE, 17, 2)).astype(np.float32)
+    visible = np.ones((PEOPLE, 17), np.float32)
+    heatmaps, _ = ours.render(keypoints, visible)
+    # As of a network: not quite Gaussians, and never quite 0
+    heatmaps = heatmaps + rng.uniform(0, 0.02, heatmaps.shape).astype(np.float32)
+
+    def stock_encode() -> None:
+        for k, v in zip(keypoints, visible):
+            stock.encode(k[None], v[None])
+
+    def stock_decode() -> None:
+        for maps in heatmaps:
+            stock.decode(maps)
+
+    return {
+        f'encode, {variant}': compare(lambda: ours.render(keypoints, visible), stock_encode, 25),
+        f'decode, {variant}': compare(lambda: ours.batch_decode(heatmaps), stock_decode, 25),
+    }
+
+
+def main() -> None:
+    use_threads()
+    rng = np.random.default_rng(0)
+    results: dict[str, Ratio] = {}
+    for variant in VARIANTS:
+        results |= compare_variant(variant, rng)
+    print('## Codec\n')
+    print(__doc__.splitlines()[0], '\n')
+    print(ratio_table(dict(sorted(results.items(), reverse=True)), WANTED))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,285 @@
+"""COCO keypoint evaluation and OKS-NMS: 5,000 images, people and detections about as in COCO's."""
+
+import contextlib
+import io
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmpose.evaluation import functional as stock
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from timing import Ratio, compare, ratio_table, seconds, table, use_threads
+
+from hrnet_plugin.functional import (
+    COCO_SIGMAS,
+    coco_eval,
+    evaluate_coco_keypoints,
+    oks_nms,
+    soft_oks_nms,
+)
+
+IMAGES = 5000
+CANDIDATES = 30
+WANTED = {
+    'evaluation, pycocotools': 40.0,
+    'evaluation, faster-coco-eval': 1.0,
+    'evaluation, hotcoco': 1.0,
+    'oks_nms, 5,000 images': 20.0,
+}
+STATS = ('AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL')
+
+
+def make_scene(detections: int, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+    """About 6,700 people in half of the images, and so many detections in all, as arrays.
+
+    Two of five detections are near somebody, the others anywhere.
+    """
+    rng = np.random.default_rng(seed)
+    people = np.where(rng.random(IMAGES) < 0.5, np.minimum(rng.geometric(0.374, IMAGES), 20), 0)
+    image = np.repeat(np.arange(IMAGES), people)
+    size = np.exp(rng.normal(4.6, 0.8, len(image))).clip(15, 480)[:, None] * [0.5, 1]
+    corner = rng.random((len(image), 2)) * [500, 350]
+    points = corner[:, None] + rng.random((len(image), 17, 2)) * size[:, None]
+    visible = rng.choice([0, 1, 2], (len(image), 17), p=[0.35, 0.1, 0.55])
+    visible[rng.random(len(image)) < 0.1] = 0
+    area = size.prod(axis=1) * rng.uniform(0.4, 0.7, len(image))
+    annotations = dict(
+        id=np.arange(len(image)) + 1,
+        image_id=image,
+        category_id=np.ones(len(image), int),
+        keypoints=np.concatenate([points.round(), visible[..., None]], axis=-1),
+        bbox=np.concatenate([corner, size], axis=1),
+        area=area,
+        iscrowd=(rng.random(len(image)) < 0.01).astype(int),
+        num_keypoints=(visible > 0).sum(axis=1),
+    )
+    near = rng.integers(0, len(image), int(0.4 * detections))
+    noise = rng.choice([0.02, 0.05, 0.1, 0.3], len(near))
+    spread = (noise * np.sqrt(area[near]))[:, None, None]
+    anywhere = rng.integers(0, IMAGES, detections - len(near))
+    pose = rng.random((len(anywhere), 17, 2)) * np.exp(rng.normal(4, 0.8, (len(anywhere), 1, 1)))
+    found = np.concatenate(
+        [
+            points[near] + spread * rng.normal(size=(len(near), 17, 2)),
+            rng.random((len(anywhere), 1, 2)) * [500, 350] + pose,
+        ]
+    )
+    found = np.concatenate([found, rng.random((detections, 17, 1))], axis=-1)
+    scores = np.concatenate(
+        [rng.random(len(near)) * np.exp(-noise), rng.random(len(anywhere)) ** 3]
+    )
+    images = np.concatenate([image[near], anywhere])
+    order = np.argsort(images, kind='stable')
+    gt = dict(images=np.arange(IMAGES), categories=np.ones(1, int), annotations=annotations)
+    columns = dict(image_id=images[order], keypoints=found[order], score=scores[order])
+    return gt, dict(columns, category_id=np.ones(detections, int))
+
+
+def as_dicts(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    flat = dict(columns, keypoints=columns['keypoints'].reshape(len(columns['keypoints']), -1))
+    return [dict(zip(flat, row)) for row in zip(*(column.tolist() for column in flat.values()))]
+
+
+def as_coco(gt: dict[str, Any]) -> dict[str, Any]:
+    return dict(
+        info={},
+        images=[dict(id=int(n), width=640, height=480) for n in gt['images']],
+        categories=[dict(id=1, name='person')],
+        annotations=as_dicts(gt['annotations']),
+    )
+
+
+def evaluator(
+    coco_class: Any, eval_class: Any, gt: dict[str, Any]
+) -> Callable[[list[dict[str, Any]]], np.ndarray]:
+    """From result dicts to the ten numbers; the annotations are loaded beforehand."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = coco_class(gt)
+
+    def run(results: list[dict[str, Any]]) -> np.ndarray:
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = eval_class(coco, coco.loadRes(results), 'keypoints')
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        return np.asarray(evaluation.stats)
+
+    return run
+
+
+def indexed(gt: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = gt
+    coco.createIndex()
+    return coco
+
+
+def rivals(gt: dict[str, Any]) -> dict[str, Callable[[list[dict[str, Any]]], np.ndarray]]:
+    """Evaluators that are installed; those that are not are named."""
+    found = {'pycocotools': evaluator(indexed, COCOeval, gt)}
+    try:
+        from faster_coco_eval import COCO as FasterCOCO
+        from faster_coco_eval import COCOeval_faster
+
+        def quiet(*args: Any) -> Any:
+            return COCOeval_faster(*args, print_function=lambda *_: None)
+
+        found['faster-coco-eval'] = evaluator(FasterCOCO, quiet, gt)
+    except ImportError:
+        missing('faster-coco-eval')
+    try:
+        import hotcoco
+
+        found['hotcoco'] = evaluator(hotcoco.COCO, hotcoco.COCOeval, gt)
+    except ImportError:
+        missing('hotcoco')
+    return found
+
+
+def missing(name: str) -> None:
+    print(f'**{name} is not installed**, and so not compared: `uv sync --group bench`\n')
+
+
+def compare_evaluation(detections: int) -> dict[str, Ratio]:
+    gt, dt = make_scene(detections)
+    people = len(gt['annotations']['id'])
+    print(f'{IMAGES} images, {people} people, {detections} detections: arrays to the ten numbers')
+    print('in ours; in the others result dicts to the ten numbers.\n')
+    results = as_dicts(dt)
+    expected, ratios = None, {}
+    for name, run in rivals(as_coco(gt)).items():
+        # Loading writes into the dicts, and takes another way when it finds its own traces.
+        repeats = 3 if name == 'pycocotools' else 7
+        copies = iter([[dict(result) for result in results] for _ in range(repeats + 2)])
+        theirs = run(next(copies))
+        expected = theirs if expected is None else expected
+        np.testing.assert_allclose(theirs, expected, rtol=0, atol=1e-9, err_msg=name)
+
+        def stock_run(run: Any = run, copies: Any = copies) -> None:
+            run(next(copies))
+
+        ratios[f'evaluation, {name}'] = compare(
+            lambda: evaluate_coco_keypoints(gt, dt), stock_run, repeats, warm_up=1
+        )
+    ours = evaluate_coco_keypoints(gt, dt)
+    np.testing.assert_allclose([ours[name] for name in STATS], expected, rtol=0, atol=1e-12)
+    print(where_the_time_goes(gt, dt))
+    return ratios
+
+
+def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any], repeats: int = 9) -> str:
+    options = coco_eval._Options.of(None, 20, None, None)
+    groups, people, detections, _ = coco_eval._read(gt, dt, options, True)
+    data = people, detections, options
+    matching = coco_eval._match(*data)
+    parts = {
+        'reading, sorting, sizes': lambda: coco_eval._read(gt, dt, options, True),
+        'OKS and matching': lambda: coco_eval._match(*data),
+        'precision and recall': lambda: coco_eval._evaluate(groups, *data, matching),
+        'one pass over the keypoints (the least it can be)': dt['keypoints'].sum,
+    }
+    times = {name: min(map(seconds, repeat(part, repeats))) for name, part in parts.items()}
+    rows = [[name, 1e3 * time] for name, time in times.items()]
+    return table(['where the time goes', 'at best (ms)'], rows)
+
+
+def compare_nms(images: int, function: Any, repeats: int) -> Ratio:
+    rng = np.random.default_rng(0)
+    people = rng.normal(0, 40, (images, 10, 17, 2)) + rng.random((images, 10, 1, 2)) * 500
+    pick = rng.integers(0, 10, (images, CANDIDATES))[..., None, None]
+    keypoints = np.take_along_axis(people, pick, axis=1)
+    keypoints += rng.choice([1, 2, 5], pick.shape) * rng.normal(size=keypoints.shape)
+    keypoints = keypoints.astype(np.float32)
+    scores = rng.random((images, CANDIDATES), np.float32)
+    areas = rng.uniform(2e3, 2e4, (images, CANDIDATES)).astype(np.float32)
+    sigmas = np.array(COCO_SIGMAS, np.float32)
+    with_scores = np.concatenate([keypoints, np.ones_like(keypoints[..., :1])], axis=-1)
+    instances = [
+        [dict(keypoints=k, score=s, area=a) for k, s, a in zip(*image)]
+        for image in zip(with_scores, scores, areas)
+    ]
+    flat = keypoints.reshape(-1, 17, 2), scores.ravel(), areas.ravel()
+    image = np.repeat(np.arange(images), CANDIDATES)
+    theirs = getattr(stock, function.__name__)
+    kept: dict[str, Any] = {}
+
+    def ours_run() -> None:
+        kept['ours'] = function(*flat, 0.9, sigmas, images=image)
+
+    def stock_run() -> None:
+        kept['stock'] = [theirs(people, 0.9, sigmas=sigmas) for people in instances]
+
+    ratio = compare(ours_run, stock_run, repeats, warm_up=0)
+    expected = [CANDIDATES * n + k for n, k in enumerate(kept['stock'])]
+    np.testing.assert_array_equal(kept['ours'], np.concatenate(expected))
+    return ratio
+
+
+def compare_memory(detections: int = 104_125) -> str:
+    """As many detections as there are in the usual file of detector boxes of COCO val2017."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / 'scene').write_bytes(pickle.dumps(make_scene(detections)))
+        for name in ('ours', 'pycocotools'):
+            command = [sys.executable, __file__, '--memory', name, f'{folder}/scene']
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            rows.append([name, *json.loads(done.stdout)])
+    return table([f'memory for {detections} detections', 'input (MB)', 'beside it (MB)'], rows)
+
+
+def memory(name: str, scene: str) -> list[float]:
+    """Resident megabytes of the input, and at the highest while evaluating beside it."""
+    evaluate_coco_keypoints(*make_scene(100))  # whatever is imported or set up the first time
+    before = resident('VmRSS')
+    gt, dt = pickle.loads(Path(scene).read_bytes())
+    data: tuple[Any, ...] = gt, dt
+    evaluate: Callable[..., Any] = evaluate_coco_keypoints
+    if name == 'pycocotools':
+        evaluate, data = evaluator(indexed, COCOeval, as_coco(gt)), (as_dicts(dt),)
+        del gt, dt
+    held = resident('VmRSS')
+    Path('/proc/self/clear_refs').write_text('5')  # forget how high it was
+    evaluate(*data)
+    return [held - before, resident('VmHWM') - held]
+
+
+def resident(line: str) -> float:
+    status = Path('/proc/self/status').read_text().splitlines()
+    lines = dict(entry.split(':', 1) for entry in status)
+    return int(lines[line].split()[0]) / 1e3
+
+
+def named(package: str) -> str:
+    try:
+        return f'{package} {version(package)}'
+    except PackageNotFoundError:
+        return f'no {package}'
+
+
+def main() -> None:
+    use_threads()
+    print('## Evaluation\n')
+    print(__doc__.splitlines()[0], '\n')
+    ratios = compare_evaluation(48_000)
+    ratios['oks_nms, 5,000 images'] = compare_nms(IMAGES, oks_nms, 2)
+    ratios['soft_oks_nms, 1,000 images'] = compare_nms(1000, soft_oks_nms, 2)
+    print(ratio_table(ratios, WANTED))
+    if Path('/proc/self/clear_refs').exists():
+        print(compare_memory())
+    print('With', ', '.join(map(named, ('pycocotools', 'faster-coco-eval', 'hotcoco'))))
+
+
+if __name__ == '__main__':
+    if sys.argv[1:2] == ['--memory']:
+        print(json.dumps(memory(*sys.argv[2:])))
+    else:
+        main()

@@ -1,0 +1,69 @@
+"""Run every benchmark of this folder, and write what they print to ``results.md``.
+
+python benchmarks/run.py [NAME …]
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from timing import THREADS
+
+HERE = Path(__file__).parent
+HELPERS = ('timing', 'run')
+PACKAGES = ('torch', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmpose', 'pycocotools')
+
+
+def main(names: list[str]) -> None:
+    names = names or sorted(p.stem for p in HERE.glob('*.py') if p.stem not in HELPERS)
+    parts = [header(names)]
+    for name in names:
+        print(f'benchmarks/{name}.py …', flush=True)
+        parts.append(output(HERE / f'{name}.py'))
+    (HERE / 'results.md').write_text('\n'.join(parts))
+    print('written to benchmarks/results.md')
+
+
+def header(names: list[str]) -> str:
+    """What was run, and on what."""
+    lines = [
+        '# Benchmarks',
+        '',
+        'Ours against stock, in the same process and by turns: what counts is the ratio.',
+        '',
+        f'- command: `python benchmarks/run.py {" ".join(names)}`',
+        f'- processor: {processor()}, {os.cpu_count()} cores, {THREADS} threads used',
+        f'- load of the machine before: {os.getloadavg()[0]:.1f}',
+        f'- Python {platform.python_version()}, ' + ', '.join(map(package, PACKAGES)),
+    ]
+    return '\n'.join(lines) + '\n'
+
+
+def processor() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def package(name: str) -> str:
+    try:
+        return f'{name} {version(name)}'
+    except PackageNotFoundError:
+        return f'no {name}'
+
+
+def output(script: Path) -> str:
+    """What a benchmark prints; its errors are shown at once."""
+    env = os.environ | dict(OMP_NUM_THREADS=str(THREADS), PYTHONWARNINGS='ignore')
+    done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True, env=env)
+    if done.returncode:
+        sys.exit(f'{script.name} failed')
+    return done.stdout
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])

@@ -1,0 +1,82 @@
+"""What the benchmarks share: fair timing of two functions, and tables.
+
+A benchmark is a script of this folder that prints Markdown; ``run.py`` runs them all.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+THREADS = 2
+
+
+class Ratio(NamedTuple):
+    """Seconds of one run each, and how many times as long stock takes."""
+
+    ours_s: float
+    stock_s: float
+    ratio: float
+
+
+def compare(
+    ours: Callable[[], Any], stock: Callable[[], Any], repeats: int = 9, warm_up: int = 2
+) -> Ratio:
+    """Time two functions by turns, so that both see the same of what else the machine does.
+
+    Args:
+        ours: function without arguments.
+        stock: function to compare with.
+        repeats: pairs of runs that count.
+        warm_up: runs of each before them, which do not.
+
+    Returns:
+        Median times, and the median of the pairs' ratios.
+    """
+    for _ in range(warm_up):
+        ours()
+        stock()
+    pairs = [(seconds(ours), seconds(stock)) for _ in range(repeats)]
+    return Ratio(
+        ours_s=statistics.median(a for a, _ in pairs),
+        stock_s=statistics.median(b for _, b in pairs),
+        ratio=statistics.median(b / a for a, b in pairs),
+    )
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Wall-clock time of one run."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def use_threads(count: int = THREADS) -> None:
+    """Let torch and OpenCV use so many threads."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; numbers get three significant digits."""
+    lines = [columns, ['---'] * len(columns), *rows]
+    return '\n'.join(f'| {" | ".join(map(cell, line))} |' for line in lines) + '\n'
+
+
+def ratio_table(ratios: dict[str, Ratio], targets: dict[str, float] | None = None) -> str:
+    """A Markdown table of comparisons in milliseconds, and what ratio each should reach."""
+    columns = ['', 'ours (ms)', 'stock (ms)', 'times as fast']
+    rows = [[name, 1e3 * r.ours_s, 1e3 * r.stock_s, r.ratio] for name, r in ratios.items()]
+    if targets:
+        columns.append('wanted')
+        rows = [[*row, targets.get(str(row[0]), '')] for row in rows]
+    return table(columns, rows)
+
+
+def cell(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.3g}'

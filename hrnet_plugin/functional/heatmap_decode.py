@@ -1,0 +1,264 @@
+"""Gaussian heatmaps to keypoints, for all people and keypoints at once.
+
+Keypoints are read where a heatmap is highest, with the help of the pixels around. Only those are
+blurred; of the other pixels of a blurred heatmap, nothing but its maximum is ever needed, and that
+hardly ever. See ``heatmap`` for what goes in and out.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .heatmap import cached, for_arrays_too, heatmap_peaks, on_host
+
+# Differences of logarithms are small, and so are their differences, by which is divided. (And on a
+# GPU, products of single precision may be of less: TF32, autocast.)
+PRECISE = torch.float64
+# Gaussian kernels that OpenCV, and so MMPose, has as constants instead of by formula
+SMALL_KERNELS = {
+    3: (1, 2, 1),
+    5: (1, 4, 6, 4, 1),
+    7: (2, 7, 14, 18, 14, 7, 2),
+    9: (4, 13, 30, 51, 60, 51, 30, 13, 4),
+}
+
+
+class Stencils(NamedTuple):
+    """Weights of pixels in derivatives: along an axis, along an axis, and along both."""
+
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    mixed: tuple[tuple[float, ...], ...]
+
+    @property
+    def reach(self) -> int:
+        return len(self.first) // 2
+
+
+DARK = Stencils(
+    first=(0, -1 / 2, 0, 1 / 2, 0),
+    second=(1 / 4, 0, -1 / 2, 0, 1 / 4),
+    mixed=(
+        (0, 0, 0, 0, 0),
+        (0, 1 / 4, 0, -1 / 4, 0),
+        (0, 0, 0, 0, 0),
+        (0, -1 / 4, 0, 1 / 4, 0),
+        (0, 0, 0, 0, 0),
+    ),
+)
+UDP = Stencils(
+    first=(-1 / 2, 0, 1 / 2),
+    second=(1, -2, 1),
+    mixed=((1 / 2, -1 / 2, 0), (-1 / 2, 1, -1 / 2), (0, -1 / 2, 1 / 2)),
+)
+
+
+@for_arrays_too
+def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Find keypoints: the highest pixel, moved a quarter pixel towards its higher neighbour.
+
+    The quarter pixel is decided for each axis by itself, and only between the third and the last
+    but one column (or row), as in MMPose.
+
+    Args:
+        heatmaps: (N, K, H, W), or any other leading dimensions.
+
+    Returns:
+        Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
+        values of the highest pixels.
+    """
+    peaks, scores = heatmap_peaks(heatmaps)
+    height, width = heatmaps.shape[-2:]
+    x, y = peaks.long().unbind(dim=-1)
+    flat = heatmaps.detach().flatten(-2)
+
+    def value(x: Tensor, y: Tensor) -> Tensor:
+        index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+        return flat.gather(-1, index[..., None])[..., 0]
+
+    def quarter(before: Tensor, after: Tensor, allowed: Tensor) -> Tensor:
+        return 0.25 * allowed * ((after > before).float() - (after < before).float())
+
+    dx = quarter(value(x - 1, y), value(x + 1, y), (x > 1) & (x < width - 1) & (y > 0))
+    dy = quarter(value(x, y - 1), value(x, y + 1), (y > 1) & (y < height - 1) & (x > 0))
+    return peaks + torch.stack((dx, dy), dim=-1), scores
+
+
+@for_arrays_too
+def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Tensor]:
+    """Find keypoints: from the highest pixel to the maximum of the parabola through its logarithm.
+
+    A Gaussian's logarithm is a parabola. With D the logarithm of the blurred heatmap, the step is
+    ``-D''^-1 D'``, where the first derivative spans one pixel to each side and the second one two
+    (Zhang et al., "Distribution-Aware Coordinate Representation for Human Pose Estimation",
+    https://arxiv.org/abs/1910.06278, sections 3.1 and 3.2, as in MMPose's
+    ``MSRAHeatmap(unbiased=True)``). There is no step nearer than two pixels to the border, nor
+    where D'' has no inverse.
+
+    Args:
+        heatmaps: (N, K, H, W), or any other leading dimensions.
+        blur_kernel_size: odd size of the Gaussian kernel in pixels, from 3.
+
+    Returns:
+        Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
+        values of the highest pixels, before blurring.
+
+    Raises:
+        ValueError: ``blur_kernel_size`` is even or below 3.
+    """
+    peaks, scores = heatmap_peaks(heatmaps)
+    log = _blurred_log(heatmaps, peaks, scores, blur_kernel_size, DARK.reach, floor=1e-10)
+    dx, dy, dxx, dxy, dyy = _derivatives(log, DARK)
+
+    height, width = heatmaps.shape[-2:]
+    x, y = peaks.unbind(dim=-1)
+    within = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
+    # Zero but for rounding
+    singular = (dxx * dyy - dxy.square()).abs() <= 1e-9 * (dxx.abs() + dyy.abs()).square()
+    step = torch.where((within & ~singular)[..., None], _newton(dx, dy, dxx, dxy, dyy), 0)
+    return (peaks + step).float(), scores
+
+
+@for_arrays_too
+def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Tensor]:
+    """Find keypoints as ``decode_dark``, with derivatives over one pixel, up to the border.
+
+    Beyond the border, the logarithm goes on with the value that it has there. It is taken of
+    values between 0.001 and 50 (Huang et al., "The Devil is in the Details: Delving into Unbiased
+    Data Processing for Human Pose Estimation", https://arxiv.org/abs/1911.07524, as in MMPose's
+    ``UDPHeatmap``).
+
+    Args, Returns, Raises:
+        As ``decode_dark``. Where no pixel is positive, stock reads pixels of other keypoints.
+    """
+    peaks, scores = heatmap_peaks(heatmaps)
+    log = _blurred_log(heatmaps, peaks, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)
+    dx, dy, dxx, dxy, dyy = _derivatives(log, UDP)
+    # So that there is an inverse, also where all is flat
+    epsilon = torch.finfo(torch.float32).eps
+    step = _newton(dx, dy, dxx + epsilon, dxy, dyy + epsilon)
+    return (peaks + torch.where(scores[..., None] > 0, step, 0)).float(), scores
+
+
+def _derivatives(log: Tensor, stencils: Stencils) -> tuple[Tensor, ...]:
+    """dx, dy, dxx, dxy, dyy (...) in the middle of patches (..., S, S)."""
+    return (log.flatten(-2) @ _stencil_matrix(stencils, log.device)).unbind(dim=-1)
+
+
+@cached
+def _stencil_matrix(stencils: Stencils, device: torch.device) -> Tensor:
+    """Weights of the pixels of a patch (S * S,) in dx, dy, dxx, dxy, dyy: (S * S, 5)."""
+    first, second, mixed = (torch.tensor(s, dtype=PRECISE) for s in stencils)
+    here = torch.zeros_like(first)
+    here[stencils.reach] = 1
+    pairs = [(here, first), (first, here), (here, second), (second, here)]  # along y, along x
+    dx, dy, dxx, dyy = (torch.outer(y, x) for y, x in pairs)
+    return torch.stack((dx, dy, dxx, mixed, dyy), dim=-1).flatten(0, 1).to(device)
+
+
+def _newton(dx: Tensor, dy: Tensor, dxx: Tensor, dxy: Tensor, dyy: Tensor) -> Tensor:
+    """-D''^-1 D': (..., 2)."""
+    step = torch.stack((dxy * dy - dyy * dx, dxy * dx - dxx * dy), dim=-1)
+    return step / (dxx * dyy - dxy.square())[..., None]
+
+
+def _blurred_log(
+    heatmaps: Tensor,
+    peaks: Tensor,
+    scores: Tensor,
+    kernel_size: int,
+    reach: int,
+    floor: float,
+    ceiling: float = torch.inf,
+) -> Tensor:
+    """Logarithms of blurred heatmaps around the peaks: (..., 2 reach + 1, 2 reach + 1).
+
+    A blurred heatmap is scaled until its maximum is that of the heatmap again, then limited from
+    ``floor`` to ``ceiling``. Only the limits see the scale; derivatives of a logarithm do not.
+    """
+    check_kernel_size(kernel_size)
+    height, width = heatmaps.shape[-2:]
+    maps = heatmaps.detach().reshape(-1, height, width)
+    blurred = _blurred_patches(maps, peaks.reshape(-1, 2).long(), kernel_size, reach)
+
+    # Blurring lowers the maximum (it is a weighted mean, with zeros beyond the border). So the
+    # scale is 1 or more, and what is above the floor already stays there; and what has been scaled
+    # is nowhere above the old maximum.
+    highest = scores.flatten().to(PRECISE)
+    limited = (highest > 0) & ((blurred.amin((-2, -1)) < floor) | (highest > ceiling))
+    # Which ones are limited, a device would have to be asked: there, it is done for all.
+    if not on_host(maps) or limited.any():
+        chosen = limited.nonzero()[:, 0] if on_host(maps) else slice(None)
+        new_highest = highest.clone()
+        new_highest[chosen] = _blurred_maximum(maps[chosen], kernel_size)
+        scale = torch.where(new_highest > 0, highest / new_highest, 1)
+        blurred = blurred * scale[:, None, None]
+    return blurred.clamp(floor, ceiling).log().view(*heatmaps.shape[:-2], *blurred.shape[1:])
+
+
+def _blurred_patches(maps: Tensor, peaks: Tensor, kernel_size: int, reach: int) -> Tensor:
+    """Blurred maps (M, H, W) around peaks (M, 2): (M, 2 reach + 1, 2 reach + 1).
+
+    A Gaussian blur is a matrix product from both sides. Only the rows of the left matrix and the
+    columns of the right one that lead to the pixels around a peak are used, and of the map the
+    window on which they depend.
+    """
+    count, height, width = maps.shape
+    margin = kernel_size // 2 + reach
+    rows, columns = (min(2 * margin + 1, size) for size in (height, width))
+    x, y = peaks.clamp(min=0).unbind(dim=-1)  # -1 where there is none
+    left, top = (x - margin).clamp(0, width - columns), (y - margin).clamp(0, height - rows)
+
+    # A window is made of runs of pixels, each within a row: much faster than pixel by pixel.
+    pixels = torch.arange(count, device=maps.device) * height + top
+    starts = (pixels[:, None] + torch.arange(rows, device=maps.device)) * width + left[:, None]
+    runs = maps.flatten().unfold(0, columns, 1).index_select(0, starts.flatten())
+    windows = runs.view(count, rows, columns).to(PRECISE)
+
+    along_y = _blur_matrices(kernel_size, reach, rows, maps.device)[y - top]
+    along_x = _blur_matrices(kernel_size, reach, columns, maps.device)[x - left]
+    return along_y @ windows @ along_x.mT
+
+
+def _blurred_maximum(maps: Tensor, kernel_size: int) -> Tensor:
+    """Maxima of blurred maps (M, H, W): (M,)."""
+    height, width = maps.shape[1:]
+    left = _blur_matrices(kernel_size, 0, height, maps.device)[:, 0]
+    right = _blur_matrices(kernel_size, 0, width, maps.device)[:, 0]
+    return (left @ (maps.to(PRECISE) @ right.mT)).flatten(1).amax(dim=-1)
+
+
+@cached
+def _blur_matrices(kernel_size: int, reach: int, size: int, device: torch.device) -> Tensor:
+    """Weights of ``size`` pixels in what a blur puts out around each of them.
+
+    Returns:
+        (size, 2 reach + 1, size): [p, i] is the kernel around pixel p + i - reach, or around the
+        first or the last one if that is outside. Nothing is beyond the border.
+    """
+    kernel = gaussian_kernel(kernel_size)
+    pixels = torch.arange(size)
+    centre = (pixels[:, None] + torch.arange(-reach, reach + 1)).clamp(0, size - 1)
+    place = pixels - centre[..., None] + kernel_size // 2
+    weights = torch.where(
+        (0 <= place) & (place < kernel_size), kernel[place.clamp(0, kernel_size - 1)], 0
+    )
+    return weights.to(device)
+
+
+def gaussian_kernel(size: int) -> Tensor:
+    """OpenCV's Gaussian kernel of an odd size, by its rule for sigma: (size,)."""
+    if size in SMALL_KERNELS:
+        kernel = torch.tensor(SMALL_KERNELS[size], dtype=torch.float64)
+    else:
+        sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
+        offset = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+        kernel = (offset.square() / (-2 * sigma**2)).exp()
+    return kernel / kernel.sum()
+
+
+def check_kernel_size(size: int) -> None:
+    """Raise a ValueError unless there is a blur of this size."""
+    if int(size) != size or size < 3 or size % 2 == 0:
+        raise ValueError(f'blur_kernel_size is {size}; expected an odd number from 3, such as 11')

@@ -1,0 +1,131 @@
+"""Checks that pipelines and model agree, before a run starts."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpose.codecs import MSRAHeatmap, UDPHeatmap
+
+from ..codecs import GaussianHeatmap, follows_udp, shift_error
+from ..models import HeatmapHead
+from ..registry import HOOKS
+
+HEATMAP_CODECS = (GaussianHeatmap, MSRAHeatmap, UDPHeatmap)
+
+
+@HOOKS.register_module()
+class PreflightHook(Hook):
+    """Refuse a run whose pipelines and model do not fit together, before its first iteration.
+
+    Of every pipeline of the run, and of the head, it compares: which of ``TopdownAffine`` and the
+    codecs follow UDP, the sizes of the input and of heatmaps, the number of keypoints, and the
+    flip test. Each of these mistakes costs accuracy without any error.
+
+    Raises:
+        ValueError: with everything that does not fit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def before_run(self, runner: Any) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        problems = []
+        # Loops that this run does not use are still configs.
+        for phase in ('train', 'val', 'test'):
+            loader = getattr(getattr(runner, f'_{phase}_loop'), 'dataloader', None)
+            if loader is not None:
+                problems += [f'{phase}: {p}' for p in disagreements(loader.dataset, model)]
+        if problems:
+            raise ValueError('\n'.join(['pipelines and model do not agree:', *problems]))
+
+
+def disagreements(dataset: Any, model: Any) -> list[str]:
+    """What does not fit between a dataset with its pipelines and a top-down estimator."""
+    head = getattr(model, 'head', None)
+    decoder = getattr(head, 'decoder', None)
+    problems: list[str | None] = []
+    for steps in pipelines(dataset):
+        encoders = [(f'the codec of {_name(s)}', c) for s in steps for c in _encoders(s)]
+        codecs = [
+            (name, codec)
+            for name, codec in [*encoders, ('head.decoder', decoder)]
+            if isinstance(codec, HEATMAP_CODECS)
+        ]
+        for step in steps:
+            if hasattr(step, 'use_udp') and hasattr(step, 'input_size'):
+                problems += [_affine_error(step, name, codec) for name, codec in codecs]
+        problems += [_size_error(*codecs[0], name, codec) for name, codec in codecs[1:]]
+        problems += [_sigma_error(dataset, name, codec) for name, codec in codecs]
+    k = num_keypoints(dataset)
+    if isinstance(head, HeatmapHead) and k not in (None, head.out_channels):
+        problems.append(f'{k} keypoints in the dataset, but head.out_channels={head.out_channels}')
+    problems.append(shift_error(decoder, getattr(model, 'test_cfg', None) or {}))
+    return list(dict.fromkeys(p for p in problems if p))
+
+
+def pipelines(dataset: Any) -> Iterator[list[Any]]:
+    """The transforms that samples go through, one list for each way through wrapped datasets."""
+    own = list(_flat(getattr(dataset, 'pipeline', ())))
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    for part in inner:
+        if part is None:
+            yield own
+        else:
+            yield from (before + own for before in pipelines(part))
+
+
+def num_keypoints(dataset: Any) -> int | None:
+    """K, if the dataset says so."""
+    return (getattr(dataset, 'metainfo', None) or {}).get('num_keypoints')
+
+
+def _flat(transform: Any) -> Iterator[Any]:
+    """Transforms, with those within wrappers."""
+    if not isinstance(transform, (list, tuple)):
+        inside = getattr(transform, 'transforms', None)
+        if not isinstance(inside, Iterable):
+            yield transform
+            return
+        transform = inside
+    for part in transform:
+        yield from _flat(part)
+
+
+def _encoders(step: Any) -> list[Any]:
+    encoder = getattr(step, 'encoder', None)
+    return encoder if isinstance(encoder, list) else [encoder]
+
+
+def _affine_error(affine: Any, name: str, codec: Any) -> str | None:
+    step = _name(affine)
+    if bool(affine.use_udp) != follows_udp(codec):
+        kind = 'follows UDP' if follows_udp(codec) else 'does not follow UDP'
+        return f'{step} has use_udp={affine.use_udp}, but {name} {kind}; set both alike'
+    if tuple(affine.input_size) != tuple(codec.input_size):
+        return (
+            f'{step} has input_size (w, h) = {tuple(affine.input_size)}, but {name} has '
+            f'{tuple(codec.input_size)}; set both alike'
+        )
+    return None
+
+
+def _size_error(first_name: str, first: Any, name: str, codec: Any) -> str | None:
+    if tuple(first.heatmap_size) == tuple(codec.heatmap_size):
+        return None
+    return (
+        f'{first_name} has heatmap_size (w, h) = {tuple(first.heatmap_size)}, but {name} has '
+        f'{tuple(codec.heatmap_size)}; set both alike'
+    )
+
+
+def _sigma_error(dataset: Any, name: str, codec: Any) -> str | None:
+    sigmas, k = getattr(codec, 'num_keypoints', None), num_keypoints(dataset)
+    if None in (sigmas, k) or sigmas == k:
+        return None
+    return f'{k} keypoints in the dataset, but {name} has {sigmas} values of sigma'
+
+
+def _name(step: Any) -> str:
+    return type(step).__name__
