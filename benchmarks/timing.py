@@ -24,10 +24,12 @@ def compare(
 ) -> Ratio:
     """Time two functions by turns, so that both see the same of what else the machine does.
 
+    A turn is as many runs as take 0.03 s.
+
     Args:
         ours: function without arguments.
         stock: function to compare with.
-        repeats: pairs of runs that count.
+        repeats: pairs of turns that count.
         warm_up: runs of each before them, which do not.
 
     Returns:
@@ -44,11 +46,19 @@ def compare(
     )
 
 
-def seconds(function: Callable[[], Any]) -> float:
-    """Wall-clock time of one run."""
+def seconds(function: Callable[[], Any], at_least: float = 0.03) -> float:
+    """Wall-clock time of one run: the mean of as many as take ``at_least`` so many seconds.
+
+    One run of a millisecond after one of something else would mostly measure how long sleeping
+    threads take to wake up.
+    """
     start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    elapsed, runs = 0.0, 0
+    while elapsed < at_least:
+        function()
+        runs += 1
+        elapsed = time.perf_counter() - start
+    return elapsed / runs
 
 
 def use_threads(count: int = THREADS) -> None:

@@ -166,7 +166,7 @@ def _near(
 
 def _inside(people: People, box: Box, detections: Box, d: np.ndarray, g: np.ndarray) -> np.ndarray:
     """Pairs (N,) of a person without labelled keypoints and a detection on him: an OKS of 1."""
-    inside = ~(people.visible > 0).any(axis=1)[g]
+    inside = np.logical_not((people.visible > 0).any(axis=1))[g]
     pairs = np.flatnonzero(inside)
     d, g = d[pairs], g[pairs]
     (low, high), (d_low, d_high) = box, detections
