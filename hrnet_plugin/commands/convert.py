@@ -1,0 +1,51 @@
+"""`hrnet-plugin convert`: published checkpoints under MMPose 1.x's names."""
+
+import argparse
+
+from . import OK, Run
+
+
+def _keypoints(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of keypoints, 1 or more')
+    return int(text)
+
+
+def add(parser: argparse.ArgumentParser) -> Run:
+    parser.description = (
+        'Convert a published checkpoint of HRNet, Lite-HRNet or HRFormer to the names of MMPose '
+        '1.x, and say what it is.'
+    )
+    parser.add_argument('source', metavar='IN', help='checkpoint to read')
+    parser.add_argument('target', metavar='OUT', help='checkpoint to write')
+    parser.add_argument(
+        '--num-keypoints',
+        type=_keypoints,
+        metavar='N',
+        help='start the final layer afresh if it has another number of keypoints',
+    )
+    parser.add_argument(
+        '--position-bias',
+        choices=('keep', 'zero', 'drop'),
+        help="what becomes of HRFormer's position biases; default: zero those of official pose "
+        'models, whose code does not add them, keep all others',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace OUT, which may be IN')
+    return run
+
+
+def run(args: argparse.Namespace) -> int:
+    from .apis import convert_file
+
+    conversion = convert_file(
+        args.source,
+        args.target,
+        num_keypoints=args.num_keypoints,
+        position_bias=args.position_bias,
+        overwrite=args.overwrite,
+    )
+    print(conversion)
+    for note in conversion.notes:
+        print(f'- {note}')
+    print(f'wrote {args.target}')
+    return OK
