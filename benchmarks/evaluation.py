@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from mmpose.evaluation import functional as stock
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from timing import Ratio, compare, ratio_table, seconds, table, use_threads
+from timing import Ratio, best, compare, ratio_table, table, use_threads
 
 from hrnet_plugin.functional import (
     COCO_SIGMAS,
@@ -176,7 +175,7 @@ def compare_evaluation(detections: int) -> dict[str, Ratio]:
     return ratios
 
 
-def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any], repeats: int = 9) -> str:
+def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
     options = coco_eval._Options.of(None, 20, None, None)
     groups, people, detections, _ = coco_eval._read(gt, dt, options, True)
     data = people, detections, options
@@ -187,8 +186,7 @@ def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any], repeats: int = 9
         'precision and recall': lambda: coco_eval._evaluate(groups, *data, matching),
         'one pass over the keypoints (the least it can be)': dt['keypoints'].sum,
     }
-    times = {name: min(map(seconds, repeat(part, repeats))) for name, part in parts.items()}
-    rows = [[name, 1e3 * time] for name, time in times.items()]
+    rows = [[name, 1e3 * best(part, 9)] for name, part in parts.items()]
     return table(['where the time goes', 'at best (ms)'], rows)
 
 

@@ -61,6 +61,11 @@ def seconds(function: Callable[[], Any], at_least: float = 0.03) -> float:
     return elapsed / runs
 
 
+def best(function: Callable[[], Any], repeats: int = 25) -> float:
+    """Wall-clock time of one run, in seconds, when the machine is least disturbed."""
+    return min(seconds(function) for _ in range(repeats))
+
+
 def use_threads(count: int = THREADS) -> None:
     """Let torch and OpenCV use so many threads."""
     import cv2

@@ -1,7 +1,6 @@
 """What users do, from the first picture to the drawn skeleton, small."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -13,25 +12,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+from shell import run
 
 ROOT = Path(__file__).parent.parent
 POSE = 'td-hm_hrnet-w18-small-v1_demo.py'
-COCO_SAMPLE = os.environ.get('COCO_SAMPLE')
-
-
-def run(command: list[str] | str, cwd: Path, **env: str) -> str:
-    """Run a command line of a user whose environment is active; its output."""
-    result = subprocess.run(
-        command,
-        cwd=cwd,
-        env=os.environ | {'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'} | env,
-        shell=isinstance(command, str),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout[-3000:]
-    return result.stdout
 
 
 def hears_ctrl_c() -> None:
@@ -171,35 +155,3 @@ class TestReadme:
         assert list((home / 'work_dirs/mine').glob('epoch_1.pth'))
         assert len(list((home / 'work_dirs/pictures').glob('*.jpg'))) == 12
         assert list((home / 'work_dirs/project').glob('epoch_*.pth'))
-
-
-needs_sample = pytest.mark.skipif(
-    COCO_SAMPLE is None,
-    reason="COCO_SAMPLE does not name a folder with MMPose's tests/data/coco: four real pictures",
-)
-
-
-class TestRealPictures:
-    """A model that has seen a picture often must find its people: `demo/real.py`."""
-
-    def learn(self, folder: Path, epochs: int) -> tuple[float, float]:
-        """AP with ground-truth boxes and with detector boxes."""
-        script, options = ROOT / 'demo' / 'real.py', ['--epochs', str(epochs)]
-        command = [sys.executable, str(script), str(COCO_SAMPLE), '--work-dir', str(folder)]
-        out = run([*command, *options], cwd=folder)
-        (gt,) = re.findall(r'ground-truth boxes: AP (\S+),', out)
-        (detected,) = re.findall(r'detector boxes: AP (\S+),', out)
-        assert len(list((folder / 'skeletons').glob('*.jpg'))) == 4
-        return float(gt), float(detected)
-
-    @needs_sample
-    def test_short(self, tmp_path: Path) -> None:
-        gt, detected = self.learn(tmp_path, epochs=150)
-        assert gt > 0.3
-        assert detected > 0.2
-
-    @needs_sample
-    @pytest.mark.slow
-    def test_by_heart(self, tmp_path: Path) -> None:
-        gt, _ = self.learn(tmp_path, epochs=300)
-        assert gt >= 0.9

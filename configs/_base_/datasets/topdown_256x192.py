@@ -4,7 +4,11 @@
 data_mode = 'topdown'
 
 codec = dict(
-    type='hrnet_plugin.GaussianHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2
+    type='hrnet_plugin.GaussianHeatmap',
+    input_size=(192, 256),
+    heatmap_size=(48, 64),
+    sigma=2,
+    targets='keypoints',  # the head draws the heatmaps, on its device
 )
 
 val_pipeline = [

@@ -1,0 +1,41 @@
+"""A model that has seen a picture often must find its people: `demo/real.py`."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from shell import run
+
+ROOT = Path(__file__).parent.parent
+COCO_SAMPLE = os.environ.get('COCO_SAMPLE')
+needs_sample = pytest.mark.skipif(
+    COCO_SAMPLE is None,
+    reason="COCO_SAMPLE does not name a folder with MMPose's tests/data/coco: four real pictures",
+)
+
+
+def learn(folder: Path, epochs: int) -> tuple[float, float]:
+    """AP with ground-truth boxes and with detector boxes."""
+    script, options = ROOT / 'demo' / 'real.py', ['--epochs', str(epochs)]
+    command = [sys.executable, str(script), str(COCO_SAMPLE), '--work-dir', str(folder)]
+    out = run([*command, *options], cwd=folder)
+    (gt,) = re.findall(r'ground-truth boxes: AP (\S+),', out)
+    (detected,) = re.findall(r'detector boxes: AP (\S+),', out)
+    assert len(list((folder / 'skeletons').glob('*.jpg'))) == 4
+    return float(gt), float(detected)
+
+
+@needs_sample
+def test_some_are_soon_found(tmp_path: Path) -> None:
+    gt, detected = learn(tmp_path, epochs=150)
+    assert gt > 0.3
+    assert detected > 0.2
+
+
+@needs_sample
+@pytest.mark.slow
+def test_all_are_found_in_the_end(tmp_path: Path) -> None:
+    gt, _ = learn(tmp_path, epochs=300)
+    assert gt >= 0.9
