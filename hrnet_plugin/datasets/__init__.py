@@ -1,5 +1,6 @@
-"""Data sets: synthetic people in COCO's format."""
+"""Data sets: synthetic people, and metainfo of others, in COCO's format."""
 
+from .metainfo import metainfo_from_coco
 from .synthetic import Scene, Summary, render_scene, scene_of, synthesize
 
-__all__ = ['Scene', 'Summary', 'render_scene', 'scene_of', 'synthesize']
+__all__ = ['Scene', 'Summary', 'metainfo_from_coco', 'render_scene', 'scene_of', 'synthesize']

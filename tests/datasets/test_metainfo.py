@@ -1,0 +1,122 @@
+"""Metainfo from annotations: names, pairs, skeleton and sigmas."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from hrnet_plugin.cli import main
+from hrnet_plugin.datasets import metainfo_from_coco
+
+NAMES = ['nose', 'Left_Ear', 'Right_Ear', 'l-foot', 'r-foot', 'left']
+SPREAD = np.array([0.02, 0.03, 0.03, 0.1, 0.1, 0.05])
+
+
+def annotations(people: int = 400, spread: Any = 0.0, seed: int = 0) -> dict[str, Any]:
+    """The same people for any seed, annotated more or less exactly."""
+    truth = np.random.default_rng(1)
+    points = truth.uniform(0, 100, (people, 6, 2))
+    area = truth.uniform(1e3, 9e3, people)
+    noise = np.random.default_rng(seed).normal(size=points.shape)
+    points = points + noise * np.reshape(spread, (-1, 1)) * np.sqrt(area)[:, None, None]
+    labelled = np.concatenate([points, np.full((people, 6, 1), 2)], axis=-1)
+    return dict(
+        images=[dict(id=1, file_name='1.jpg', width=100, height=100)],
+        categories=[
+            dict(id=3, name='fox', keypoints=NAMES, skeleton=[[1, 2], [1, 3], [2, 4], [3, 4]])
+        ],
+        annotations=[
+            dict(
+                id=7 * n,
+                image_id=1,
+                category_id=3,
+                keypoints=p.ravel().tolist(),
+                bbox=[0, 0, 100, 100],
+                area=a,
+                iscrowd=0,
+            )
+            for n, (p, a) in enumerate(zip(labelled, area), 1)
+        ],
+    )
+
+
+def test_mmpose_reads_names_pairs_and_skeleton() -> None:
+    parsed = parse_pose_metainfo(metainfo_from_coco(annotations(2), name='foxes'))
+    assert parsed['dataset_name'] == 'foxes'
+    assert list(parsed['keypoint_id2name'].values()) == NAMES
+    assert parsed['flip_indices'] == [0, 2, 1, 4, 3, 5]  # 'left' has no 'right'
+    assert [tuple(link) for link in parsed['skeleton_links']] == [(0, 1), (0, 2), (1, 3), (2, 3)]
+    assert parsed['skeleton_link_colors'][2].tolist() == parsed['keypoint_colors'][1].tolist()
+    assert np.allclose(parsed['sigmas'], 0.05)
+    assert parsed['dataset_keypoint_weights'].tolist() == [1] * 6
+
+
+def test_sigmas_are_how_far_annotators_differ() -> None:  # user_pains 6
+    first, second, third = (annotations(spread=SPREAD, seed=seed) for seed in range(3))
+    np.random.default_rng(0).shuffle(second['annotations'])
+    del third['annotations'][::4]  # who was annotated less often is left out
+    sigmas = metainfo_from_coco(first, [second, third])['sigmas']
+    assert np.allclose(sigmas, SPREAD * np.sqrt(2), rtol=0.1)  # along x and y
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda c: c.pop('keypoints'), 'no category of the annotations names its keypoints'),
+        (lambda c: c['keypoints'].append('nose'), "several keypoints are called 'nose'"),
+        (lambda c: c['skeleton'].append([0, 1]), r'skeleton has \[0, 1\]; .* from 1 to 6'),
+        (lambda c: c['skeleton'].append([6, 7]), r'skeleton has \[6, 7\]; .* from 1 to 6'),
+    ],
+)
+def test_bad_categories_are_errors(change: Any, message: str) -> None:
+    gt = copy.deepcopy(annotations(2))
+    change(gt['categories'][0])
+    with pytest.raises(ValueError, match=message):
+        metainfo_from_coco(gt)
+
+
+def test_categories_must_agree() -> None:
+    gt = annotations(2)
+    gt['categories'].append(dict(id=4, name='cat', keypoints=['tail']))
+    with pytest.raises(ValueError, match=r"\['fox', 'cat'\] name different keypoints"):
+        metainfo_from_coco(gt)
+
+
+def test_bad_repetitions_are_errors() -> None:
+    gt = annotations(5)
+    with pytest.raises(ValueError, match="of 'nose' are the same to the pixel"):
+        metainfo_from_coco(gt, [gt])
+    other = annotations(5, spread=0.1)
+    for ann in other['annotations']:
+        ann['id'] += 1
+    with pytest.raises(ValueError, match='repeated annotations 1 share no annotation id'):
+        metainfo_from_coco(gt, [other])
+    with pytest.warns(UserWarning, match='from 5 objects; 30 or more'):
+        metainfo_from_coco(gt, [annotations(5, spread=0.1)])
+
+
+def test_command_writes_what_mmpose_reads(tmp_path: Path, capsys: Any) -> None:
+    for name, spread in (('one', 0), ('two', 0.1)):
+        (tmp_path / f'{name}.json').write_text(json.dumps(annotations(5, spread)))
+    one, two, out = (str(tmp_path / name) for name in ('one.json', 'two.json', 'fox.py'))
+    assert main(['metainfo', one, out, '--repeated', two]) == 0
+    said = capsys.readouterr().out
+    assert '1 Left_Ear: sigma 0.' in said
+    assert 'mirrored: Right_Ear' in said
+    assert 'note: sigmas are estimated from 5 objects' in said
+    parsed = parse_pose_metainfo(dict(from_file=out))
+    assert parsed['dataset_name'] == 'fox'
+    assert parsed['num_keypoints'] == 6
+
+    assert main(['metainfo', one, out]) == 2
+    assert 'is there already' in capsys.readouterr().err
+    assert main(['metainfo', one, out, '--overwrite']) == 0
+    assert 'every sigma is the same' in capsys.readouterr().out
+    assert main(['metainfo', one, str(tmp_path / 'fox.json')]) == 2
+    assert 'is not a .py file' in capsys.readouterr().err
+    assert main(['metainfo', str(tmp_path / 'none.json'), out, '--overwrite']) == 2
+    assert 'none.json' in capsys.readouterr().err
