@@ -1,4 +1,4 @@
-"""Data sets: synthetic people in COCO's format."""
+"""Data sets: synthetic people in COCO's format; ``preflight`` checks those of others."""
 
 from .synthetic import Scene, Summary, render_scene, scene_of, synthesize
 
