@@ -4,19 +4,20 @@ Importing the package registers its parts with OpenMMLab's registries, as ``hrne
 and so on, and lets torch's safe loader read MMEngine's checkpoints.
 """
 
-from .requirements import check_requirements
+from .requirements import check_requirements, doctor_is_called
 from .version import __version__
 
-check_requirements()
+if not doctor_is_called():
+    check_requirements()
 
-from . import codecs, evaluation, functional, hooks, models  # noqa: E402
-from .apis import allow_mmengine_checkpoints  # noqa: E402
-from .codecs import GaussianHeatmap  # noqa: E402
-from .evaluation import OKSMetric  # noqa: E402
-from .hooks import PreflightHook  # noqa: E402
-from .models import HeatmapHead, HRFormer, HRNet, LiteHRNet, TopdownPoseEstimator  # noqa: E402
+    from . import codecs, evaluation, functional, hooks, models
+    from .apis import allow_mmengine_checkpoints
+    from .codecs import GaussianHeatmap
+    from .evaluation import OKSMetric
+    from .hooks import PreflightHook
+    from .models import HeatmapHead, HRFormer, HRNet, LiteHRNet, TopdownPoseEstimator
 
-allow_mmengine_checkpoints()
+    allow_mmengine_checkpoints()
 
 __all__ = [
     'GaussianHeatmap',

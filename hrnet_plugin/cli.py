@@ -4,7 +4,16 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from .commands import BAD_INPUT, INTERRUPTED, Run, convert, metainfo, synth
+from .commands import (
+    BAD_INPUT,
+    INTERRUPTED,
+    Run,
+    check,
+    convert,
+    doctor,
+    metainfo,
+    synth,
+)
 from .errors import unknown_name
 from .version import __version__
 
@@ -27,7 +36,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
+    'check': ('check a config and its data before training', check.add),
     'convert': ('convert a published checkpoint to the names of MMPose 1.x', convert.add),
+    'doctor': ('say which packages clash, and what mends it', doctor.add),
     'metainfo': ('describe keypoints of your own to MMPose', metainfo.add),
     'synth': ('write synthetic people in COCO format', synth.add),
 }

@@ -62,10 +62,13 @@ def test_out_must_not_be_a_file(tmp_path, capsys):
         (['synth', 'out'], '--images'),
         (['synth', 'out', '--images', '4', '--size', '320'], 'WIDTHxHEIGHT'),
         (['synht'], 'synth'),
+        (['check'], 'CONFIG'),
+        (['check', 'a.py', '--no-image'], "did you mean '--no-images'?"),
         (['convert', 'in.pth'], 'OUT'),
         (['convert', 'in.pth', 'out.pth', '--num-keypoint', '5'], "mean '--num-keypoints'?"),
         (['convert', 'in.pth', 'out.pth', '--num-keypoints', '0'], "'0' is not a number of"),
         (['convert', 'in.pth', 'out.pth', '--position-bias', 'none'], "'keep', 'zero', 'drop'"),
+        (['doctor', 'all'], "unexpected argument 'all'"),
         ([], 'COMMAND'),
     ],
 )
@@ -80,7 +83,7 @@ def test_interrupt_is_one_line(monkeypatch, capsys):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('hrnet_plugin.cli.synthesize', interrupted)
+    monkeypatch.setattr('hrnet_plugin.datasets.synthetic.synthesize', interrupted)
     assert main(['synth', 'out', '--images', '4']) == 130
     assert capsys.readouterr().err.strip().splitlines()[-1] == 'interrupted'
 

@@ -393,6 +393,7 @@ class TestTraining(Training):
     def test_evaluates_what_decides_on_the_best(self, path: Path, trained: Trained) -> None:
         assert f'val/{DATA[Name.of(path).data].save_best}' in trained.scalars
 
+    # user_pains 23
     def test_optimiser(self, path: Path, trained: Trained) -> None:
         recipe = RECIPES[Name.of(path).family]
         optimizer = trained.optimizer

@@ -55,6 +55,35 @@ print('built', type(KEYPOINT_CODECS.build(codec)).__name__)
     ]
 
 
+def test_our_scope_finds_what_is_mmposes_and_mmengines(tmp_path: Path) -> None:
+    """Configs from ``_base_ = 'hrnet_plugin::…'`` have it as the scope of all their types."""
+    code = """
+from mmengine import registry as root
+from mmengine.registry import init_default_scope
+from mmpose import registry as mmpose
+import hrnet_plugin
+init_default_scope('hrnet_plugin')
+for kind, name in [('MODELS', 'PoseDataPreprocessor'), ('DATASETS', 'CocoDataset'),
+                   ('TRANSFORMS', 'TopdownAffine'), ('HOOKS', 'CheckpointHook'),
+                   ('METRICS', 'CocoMetric'), ('METRICS', 'OKSMetric'), ('LOOPS', 'TestLoop'),
+                   ('DATA_SAMPLERS', 'DefaultSampler'), ('VISUALIZERS', 'PoseLocalVisualizer'),
+                   ('OPTIM_WRAPPERS', 'OptimWrapper'), ('PARAM_SCHEDULERS', 'MultiStepLR'),
+                   ('MODELS', 'HRNet'), ('KEYPOINT_CODECS', 'UDPHeatmap')]:
+    registry = getattr(root if hasattr(root, kind) else mmpose, kind)
+    with registry.switch_scope_and_registry(None) as here:
+        assert here.scope == 'hrnet_plugin', kind
+        print('found', here.get(name).__module__.split('.')[0])
+    assert here.get('NoSuchThing') is None
+"""
+    lines = [line.split() for line in run(code, tmp_path).splitlines()]
+    assert not [line for line in lines if 'WARNING' in line]
+    assert [line[1] for line in lines if line[0] == 'found'] == [
+        *('mmpose', 'mmpose', 'mmpose', 'mmengine', 'mmpose', 'hrnet_plugin', 'mmengine'),
+        *('mmengine', 'mmpose', 'mmengine', 'mmengine', 'hrnet_plugin', 'mmpose'),
+    ]
+
+
+# user_pains 11
 @pytest.mark.parametrize(
     'order',
     [

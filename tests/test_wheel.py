@@ -4,10 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
+from xtcocotools import mask
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# user_pains 13
 def test_carries_configs_tools_and_index(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     expected = {
@@ -59,6 +63,18 @@ def test_installing_it_changes_no_version_of_the_environment(wheel: Path) -> Non
     subprocess.run([*pip, *requirements], check=True)
 
 
+# user_pains 9
+def test_make_installs_neither_chumpy_nor_what_was_built_for_numpy_1() -> None:
+    tomllib = pytest.importorskip('tomllib')
+    settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['uv']
+    assert 'chumpy' in settings['exclude-dependencies']
+    assert 'xtcocotools' in settings['no-binary-package']
+    assert find_spec('chumpy') is None
+    assert np.lib.NumpyVersion(np.__version__) >= '2.0.0'
+    box = np.array([[0, 0, 2, 3]], float)
+    assert mask.iou(box, box, [0]).tolist() == [[1]]
+
+
 def test_works_from_any_directory(wheel: Path, tmp_path: Path) -> None:
     target, elsewhere = tmp_path / 'site', tmp_path / 'elsewhere'
     elsewhere.mkdir()
@@ -66,13 +82,21 @@ def test_works_from_any_directory(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([*pip, str(target), str(wheel)], check=True)
     code = """
 import hrnet_plugin, pathlib
+from hrnet_plugin.apis import find_config
 from mmengine.config import Config
+from mmengine.infer import BaseInferencer
 from mmpose.models import build_pose_estimator
 from mmpose.utils import register_all_modules
 register_all_modules()
 here = pathlib.Path(hrnet_plugin.__file__).parent
-(config,) = here.glob('.mim/configs/**/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py')
+config = find_config('hrnet-w32_coco-256x192')
 print(here.parent, type(build_pose_estimator(Config.fromfile(config).model)).__name__)
+pathlib.Path('mine.py').write_text(
+    "_base_ = 'hrnet_plugin::body_2d_keypoint/topdown_heatmap/coco/"
+    "td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'"
+)
+print(Config.fromfile('mine.py').model.backbone.arch)
+print(BaseInferencer._get_repo_or_mim_dir('hrnet_plugin'))
 """
     result = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', code],
@@ -82,4 +106,5 @@ print(here.parent, type(build_pose_estimator(Config.fromfile(config).model)).__n
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == [str(target), 'TopdownPoseEstimator']
+    mim = str(target / 'hrnet_plugin/.mim')
+    assert result.stdout.split() == [str(target), 'TopdownPoseEstimator', 'w32', mim]

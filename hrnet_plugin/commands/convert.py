@@ -35,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .apis import convert_file
+    from ..apis import convert_file
 
     conversion = convert_file(
         args.source,

@@ -2,9 +2,6 @@
 
 import argparse
 
-from tqdm import tqdm
-
-from ..datasets.synthetic import synthesize
 from . import OK, Run
 
 
@@ -36,6 +33,10 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ..datasets.synthetic import synthesize
+
     with tqdm(total=args.images, unit='image', desc=args.out, leave=False, delay=0.5) as bar:
         summary = synthesize(
             args.out,

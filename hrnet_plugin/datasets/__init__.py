@@ -1,4 +1,4 @@
-"""Data sets: synthetic people, and metainfo of others, in COCO's format."""
+"""Data sets in COCO's format: synthetic people, metainfo of others, and checks (``preflight``)."""
 
 from .metainfo import metainfo_from_coco
 from .synthetic import Scene, Summary, render_scene, scene_of, synthesize

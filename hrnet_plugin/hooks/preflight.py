@@ -9,6 +9,7 @@ from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 
 from ..codecs import GaussianHeatmap, follows_udp, shift_error
 from ..models import HeatmapHead
+from ..models.backbones.base import ParallelStreamBackbone
 from ..registry import HOOKS
 
 HEATMAP_CODECS = (GaussianHeatmap, MSRAHeatmap, UDPHeatmap)
@@ -19,8 +20,9 @@ class PreflightHook(Hook):
     """Refuse a run whose pipelines and model do not fit together, before its first iteration.
 
     Of every pipeline of the run, and of the head, it compares: which of ``TopdownAffine`` and the
-    codecs follow UDP, the sizes of the input and of heatmaps, the number of keypoints, and the
-    flip test. Each of these mistakes costs accuracy without any error.
+    codecs follow UDP, the sizes of the input and of heatmaps, the number of keypoints, channels
+    between backbone and head, and the flip test. Most of these mistakes cost accuracy without any
+    error.
 
     Raises:
         ValueError: with everything that does not fit.
@@ -59,8 +61,11 @@ def disagreements(dataset: Any, model: Any) -> list[str]:
         problems += [_size_error(*codecs[0], name, codec) for name, codec in codecs[1:]]
         problems += [_sigma_error(dataset, name, codec) for name, codec in codecs]
     k = num_keypoints(dataset)
-    if isinstance(head, HeatmapHead) and k not in (None, head.out_channels):
-        problems.append(f'{k} keypoints in the dataset, but head.out_channels={head.out_channels}')
+    if isinstance(head, HeatmapHead) or isinstance(decoder, HEATMAP_CODECS):
+        channels = getattr(head, 'out_channels', k)
+        if k not in (None, channels):
+            problems.append(f'{k} keypoints in the dataset, but head.out_channels={channels}')
+    problems.append(_channel_error(model))
     problems.append(shift_error(decoder, getattr(model, 'test_cfg', None) or {}))
     return list(dict.fromkeys(p for p in problems if p))
 
@@ -125,6 +130,18 @@ def _sigma_error(dataset: Any, name: str, codec: Any) -> str | None:
     if None in (sigmas, k) or sigmas == k:
         return None
     return f'{k} keypoints in the dataset, but {name} has {sigmas} values of sigma'
+
+
+def _channel_error(model: Any) -> str | None:
+    """What is wrong where our backbone and head are in the company of stock's estimator."""
+    backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
+    ours = isinstance(backbone, ParallelStreamBackbone) and isinstance(head, HeatmapHead)
+    if ours and not model.with_neck:
+        try:
+            head.check_channels(backbone.out_channels)  # type: ignore[union-attr]
+        except ValueError as error:
+            return str(error)
+    return None
 
 
 def _name(step: Any) -> str:

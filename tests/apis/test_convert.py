@@ -104,6 +104,7 @@ def official_hrnet(hrnet: State) -> State:
     return {n.removeprefix('backbone.').removeprefix('head.'): t for n, t in hrnet.items()}
 
 
+# user_pains 16
 class TestOfficialHRNet:
     def test_computes_the_same(self) -> None:
         """The repository's model is MMPose's without prefixes."""
@@ -192,6 +193,7 @@ def small_lite(kind: str) -> dict[str, Any]:
     return extra
 
 
+# user_pains 16
 class TestMMPose0:
     """Official Lite-HRNet is among them."""
 
@@ -329,6 +331,7 @@ def official_names(family: str, state: State) -> State:
     return out
 
 
+# user_pains 16
 @pytest.mark.parametrize(('family', 'archs', 'arch'), ARCHS)
 def test_every_architecture_is_recognised_and_complete(
     family: str, archs: dict[str, Any], arch: str
@@ -343,6 +346,7 @@ def test_every_architecture_is_recognised_and_complete(
     }
 
 
+# user_pains 16
 class TestMMPose1:
     def test_is_left_as_it_is(self, hrnet: State) -> None:
         conversion = convert_checkpoint(hrnet)
@@ -548,6 +552,7 @@ class TestUnknown:
 HALF = 'backbone.stage2.0.branches.0.0.attn.attn'
 
 
+# user_pains 16
 class TestKeypoints:
     def test_only_the_final_layer_starts_afresh(self, official_hrnet: State, hrnet: State) -> None:
         conversion = convert_checkpoint(official_hrnet, num_keypoints=5)

@@ -162,6 +162,7 @@ def perfect_pair(image_ids, ann_ids):
     return gt, [person(i, score=0.9) for i in image_ids]
 
 
+# user_pains 3
 @pytest.mark.parametrize(
     ('image_ids', 'ann_ids'),
     [
@@ -377,6 +378,7 @@ def test_refuses_options(option, message):
         evaluate_coco_keypoints(*perfect_pair([1], [1]), **option)
 
 
+# user_pains 5
 def test_promise_5_no_predictions():
     gt, _ = perfect_pair([1, 2], [1, 2])
     ours = evaluate_coco_keypoints(gt, [])
@@ -389,6 +391,7 @@ def test_nobody_to_find():
     assert [ours[name] for name in NAMES] == [-1] * 10
 
 
+# user_pains 1
 def test_promise_1_missing_area_and_use_area():
     gt, dt = make_scene(7).gt, make_scene(7).dt
     boxes = copy.deepcopy(gt)
@@ -442,6 +445,7 @@ def test_very_far_predictions_are_no_overflow():
         assert evaluate_coco_keypoints(gt, dt)['AR'] == pytest.approx(0.5)
 
 
+# user_pains 1
 def test_promise_1_refuses_another_number_of_keypoints():
     gt, dt = perfect_pair([1, 2], [1, 2])
     dt[0]['keypoints'] = dt[0]['keypoints'][:-3]

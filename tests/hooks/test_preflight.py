@@ -139,6 +139,7 @@ def test_what_agrees_is_run(coco: Path, tmp_path: Path, codec: dict[str, Any]) -
     assert runner.iter == 1
 
 
+# user_pains 24
 @pytest.mark.parametrize('codec', [UDP, STOCK_UDP], ids=['ours', 'stock'])
 def test_udp_codec_with_another_affine(coco: Path, tmp_path: Path, codec: dict[str, Any]) -> None:
     cfg = config(coco, tmp_path, codec, udp=True)
@@ -146,6 +147,7 @@ def test_udp_codec_with_another_affine(coco: Path, tmp_path: Path, codec: dict[s
     refuses(cfg, 'train: TopdownAffine has use_udp=False, but the codec of GenerateTarget follows')
 
 
+# user_pains 24
 @pytest.mark.parametrize('codec', [OURS, STOCK_MSRA], ids=['ours', 'stock'])
 def test_udp_affine_with_another_codec(coco: Path, tmp_path: Path, codec: dict[str, Any]) -> None:
     cfg = config(coco, tmp_path, codec)
@@ -160,6 +162,7 @@ def test_decoder_is_compared_with_training_too(coco: Path, tmp_path: Path) -> No
     refuses(cfg, 'train: .* use_udp=False, but head.decoder follows UDP')
 
 
+# user_pains 24
 def test_shifted_udp_heatmaps(coco: Path, tmp_path: Path) -> None:
     """Our estimator refuses to be built; stock's is caught here."""
     cfg = config(coco, tmp_path, UDP, udp=True)
@@ -187,6 +190,16 @@ def test_number_of_keypoints(coco: Path, tmp_path: Path) -> None:
     cfg = config(coco, tmp_path)
     step(cfg, 'train_dataloader', 'GenerateTarget').encoder.sigma = [2.0, 3.0]
     refuses(cfg, '17 keypoints in the dataset, but the codec of GenerateTarget has 2 values')
+
+
+def test_channels_in_stocks_company(coco: Path, tmp_path: Path) -> None:
+    """Our estimator refuses to be built; stock's is caught here."""
+    cfg = config(coco, tmp_path)
+    cfg.model.backbone = dict(type='hrnet_plugin.HRNet', arch='w18-small-v1')
+    refuses(cfg, 'head.in_channels=4, but stream 0 of the backbone has 16 channels')
+    cfg.model.head.type = 'HeatmapHead'
+    cfg.model.head.update(deconv_out_channels=None, out_channels=16)
+    refuses(cfg, '17 keypoints in the dataset, but head.out_channels=16')
 
 
 def test_everything_at_once(coco: Path, tmp_path: Path) -> None:

@@ -1,0 +1,367 @@
+"""Everything that is wrong with a config and its data, before a run: no weights, no network."""
+
+import copy
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmpose.datasets import MpiiDataset
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+
+from ..datasets.preflight import (
+    Finding,
+    Findings,
+    Image,
+    People,
+    check_boxes,
+    check_coco,
+    check_images,
+    check_metainfo,
+    check_mpii,
+)
+from ..hooks.preflight import HEATMAP_CODECS, disagreements
+from .config_versions import explain_old_config
+from .contact_sheet import contact_sheet
+
+PHASES = ('train', 'val', 'test')
+# People of whom small data sets are made: to try pipelines, and for contact sheets
+SAMPLES = 12
+
+# (images of a folder, how many) -> called after each of them
+Progress = Callable[[str, int], Callable[[], object]]
+
+
+@dataclass
+class Report:
+    """What the check of a config has found.
+
+    Attributes:
+        findings: everything that is wrong.
+        people, images: how many were looked at.
+        sheets: contact sheets of phases, BGR.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    people: int = 0
+    images: int = 0
+    sheets: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def has_errors(self) -> bool:
+        return any(f.is_error for f in self.findings)
+
+
+def check_config(
+    config: Config,
+    read_images: bool = True,
+    draw: bool = False,
+    progress: Progress = lambda folder, images: lambda: None,
+) -> Report:
+    """Check a config: its annotations, boxes, images, metainfo, pipelines, codec and model.
+
+    Args:
+        config: of MMPose; of 0.x, it is only said what it is in 1.x.
+        read_images: decode every image, or only see whether it exists.
+        draw: draw contact sheets.
+        progress: is told of each folder of images.
+    """
+    report = Report()
+    if explanation := explain_old_config(config):
+        report.findings.append(Finding(True, 'config', explanation))
+        return report
+    init_default_scope(config.get('default_scope') or 'mmpose')
+    model = _build_model(config, report)
+    report.findings += _missing_checkpoints(config)
+    if model is not None:
+        report.findings += _output_findings(model)
+    with tempfile.TemporaryDirectory() as folder:
+        seen: list[Any] = []
+        for phase in PHASES:
+            loader = config.get(f'{phase}_dataloader')
+            if not loader or loader['dataset'] in seen:
+                continue
+            seen.append(loader['dataset'])
+            _Phase(phase, config, model, report, Path(folder)).check(read_images, draw, progress)
+    if not seen:
+        report.findings.append(
+            Finding(
+                True, 'config', f'it has none of {", ".join(f"{p}_dataloader" for p in PHASES)}'
+            )
+        )
+    report.findings = list(dict.fromkeys(report.findings))
+    return report
+
+
+class _Phase:
+    """The data of training, validation or testing."""
+
+    def __init__(
+        self, name: str, config: Config, model: Any, report: Report, folder: Path
+    ) -> None:
+        self.name, self.model, self.report, self.folder = name, model, report, folder
+        self.dataset = config[f'{name}_dataloader']['dataset']
+        self.evaluator = config.get(f'{name}_evaluator')
+        self.findings = Findings(f'{name}_dataloader')
+        self.has_boxes = False
+        self.has_metainfo = False
+
+    def check(self, read_images: bool, draw: bool, progress: Progress) -> None:
+        small = copy.deepcopy(self.dataset)
+        leaves = list(_leaves(small))
+        sound = [self._check_leaf(leaf, n, read_images, progress) for n, leaf in enumerate(leaves)]
+        if all(sound):
+            self._check_pipeline(_unpacked(small), True, draw)
+        elif self.has_metainfo and leaves == [small]:  # without its data, the rest can be said
+            self._check_pipeline(_unpacked({**self.dataset, 'lazy_init': True}), False, draw)
+        self.report.findings += self.findings
+
+    def _check_leaf(
+        self, leaf: ConfigDict, number: int, read_images: bool, progress: Progress
+    ) -> bool:
+        """Check one data set, and make it small; False if it cannot be used."""
+        found: list[Finding] = []
+        try:
+            dataset = _build({**leaf, 'pipeline': [], 'lazy_init': True})
+        except Exception as error:
+            self.findings.error(f'the data set {leaf.get("type")} cannot be built: {_said(error)}')
+            return False
+        self.has_metainfo = True
+        found += check_metainfo(f'{self.name}_dataloader', dataset.metainfo)
+        people, folder = _read(dataset)
+        if people is None:
+            people, folder = self._read_other(leaf)
+        found += people.findings
+        boxes: list[Any] = []
+        if getattr(dataset, 'bbox_file', None):
+            self.has_boxes = True
+            box_findings, boxes = check_boxes(dataset.bbox_file, people)
+            found += box_findings
+        found += self._evaluator_findings(dataset)
+        if people.images:
+            done = progress(folder, len(people.images))
+            found += check_images(folder, people.images, read_images, done)
+        self.report.people += len(people.usable)
+        self.report.images += len(people.images)
+        self.report.findings += found
+        usable = bool(len(people.usable)) and not (self.has_boxes and not boxes)
+        if usable and people.content is not None:
+            self._make_small(leaf, number, people, boxes)
+        return usable
+
+    def _read_other(self, leaf: ConfigDict) -> tuple[People, str]:
+        """People of a data set in a format of its own, as it reads them itself."""
+        findings = Findings(f'{self.name}_dataloader, {leaf["type"]}')
+        people = People(findings)
+        try:
+            dataset = _build({**leaf, 'pipeline': [], 'serialize_data': False})
+            rows = [dataset.get_data_info(i) for i in range(len(dataset))]
+        except Exception as error:
+            findings.error(f'its data cannot be read: {_said(error)}')
+            return people, ''
+        people.usable = np.arange(len(rows))
+        if not rows:
+            findings.error('it has no samples')
+        k = dataset.metainfo.get('num_keypoints')
+        counts = [np.shape(row['keypoints'])[-2] for row in rows if np.ndim(row.get('keypoints'))]
+        findings.errors(
+            f"the sample's number of keypoints is not that of the metainfo, {k}",
+            'sample',
+            [f'{i} ({count})' for i, count in enumerate(counts) if count != k],
+        )
+        paths = dict.fromkeys(row['img_path'] for row in rows if 'img_path' in row)
+        people.images = [Image(path, path, None) for path in paths]
+        people.image_ids = [row.get('img_id') for row in rows]
+        return people, ''
+
+    def _evaluator_findings(self, dataset: Any) -> Findings:
+        findings = Findings(f'{self.name}_evaluator')
+        evaluators = self.evaluator if isinstance(self.evaluator, list) else [self.evaluator or {}]
+        for ann_file in (e.get('ann_file') for e in evaluators):
+            if ann_file and _real(ann_file) != _real(dataset.ann_file):
+                findings.error(
+                    f'its ann_file is {ann_file}, but the data set of {self.name}_dataloader has '
+                    f'{dataset.ann_file}; set both alike'
+                )
+        return findings
+
+    def _make_small(self, leaf: ConfigDict, number: int, people: People, boxes: list[Any]) -> None:
+        """Leave a few people in a data set: a pipeline is tried without reading all again."""
+        rows = people.a_few(SAMPLES)
+        if isinstance(people.content, list):
+            content: Any = [people.content[i] for i in rows]
+        else:
+            annotations = [people.content['annotations'][i] for i in rows]
+            ids = {a['image_id'] for a in annotations}
+            images = [i for i in people.content['images'] if i.get('id') in ids]
+            content = dict(people.content, images=images, annotations=annotations)
+            boxes = [box for box in boxes if box.get('image_id') in ids]
+        stem = f'{self.name}_{number}'
+        leaf.update(ann_file=self._write(f'{stem}.json', content), serialize_data=False)
+        for option in ('indices', 'headbox_file'):  # they count people
+            leaf.pop(option, None)
+        if leaf.get('bbox_file'):
+            leaf['bbox_file'] = self._write(f'{stem}_boxes.json', boxes)
+
+    def _write(self, name: str, content: Any) -> str:
+        path = self.folder / name
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    def _check_pipeline(self, cfg: dict[str, Any], has_data: bool, draw: bool) -> None:
+        """Compare pipelines and model, and put a few samples through, if there are any."""
+        try:
+            dataset = _build(cfg)
+        except Exception as error:
+            self.findings.error(f'it cannot be built: {_said(error)}')
+            return
+        if self.model is not None:
+            for problem in disagreements(dataset, self.model):
+                self.findings.error(problem)
+        if not has_data:
+            return
+        samples = []
+        for i in range(min(SAMPLES if draw else 1, len(dataset))):
+            try:
+                samples.append(dataset[i])
+            except Exception as error:
+                self.findings.error(f'its pipeline fails: {_said(error)}')
+                return
+        if draw and samples:
+            if self.has_boxes:  # their keypoints are zeros that stand for none
+                samples = [{**s, 'transformed_keypoints': None} for s in samples]
+            decoder = getattr(getattr(self.model, 'head', None), 'decoder', None)
+            self.report.sheets[self.name] = contact_sheet(samples, decoder)
+
+
+def _build(cfg: dict[str, Any]) -> Any:
+    """A data set, without what COCO's library prints."""
+    with redirect_stdout(io.StringIO()):
+        return DATASETS.build(cfg)
+
+
+def _inner(cfg: dict[str, Any]) -> list[Any]:
+    """Data sets in a wrapper of data sets."""
+    inner = [*(cfg.get('datasets') or ()), cfg.get('dataset')]
+    return [part for part in inner if isinstance(part, dict)]
+
+
+def _leaves(cfg: dict[str, Any]) -> Iterator[Any]:
+    parts = _inner(cfg)
+    if not parts:
+        yield cfg
+    for part in parts:
+        yield from _leaves(part)
+
+
+def _unpacked(cfg: Any) -> Any:
+    """A data set's config without PackPoseInputs, so that samples are what pipelines make."""
+    if isinstance(cfg, dict):
+        return {name: _unpacked(value) for name, value in cfg.items()}
+    if isinstance(cfg, (list, tuple)):
+        return [
+            _unpacked(item)
+            for item in cfg
+            if not (isinstance(item, dict) and item.get('type') == 'PackPoseInputs')
+        ]
+    return cfg
+
+
+def _read(dataset: Any) -> tuple[People | None, str]:
+    """Check the annotations of a data set whose format is known; and its folder of images."""
+    k, folder = dataset.metainfo.get('num_keypoints'), dataset.data_prefix.get('img', '')
+    if isinstance(dataset, MpiiDataset):
+        return check_mpii(dataset.ann_file, k, dataset.headbox_file), folder
+    if isinstance(dataset, BaseCocoStyleDataset) and all(
+        getattr(type(dataset), name) is getattr(BaseCocoStyleDataset, name)
+        for name in ('_load_annotations', 'parse_data_info')
+    ):
+        return check_coco(dataset.ann_file, k), folder
+    return None, folder
+
+
+def _build_model(config: Config, report: Report) -> Any:
+    if not config.get('model'):
+        report.findings.append(Finding(True, 'config', 'it has no model'))
+        return None
+    try:
+        return MODELS.build(_without_weights(copy.deepcopy(config.model))).eval()
+    except Exception as error:
+        report.findings.append(Finding(True, 'model', f'it cannot be built: {_said(error)}'))
+        return None
+
+
+def _is_pretrained(cfg: Any) -> bool:
+    return isinstance(cfg, dict) and cfg.get('type') == 'Pretrained'
+
+
+def _without_weights(cfg: Any) -> Any:
+    if isinstance(cfg, dict):
+        for name, value in cfg.items():
+            weights = _is_pretrained(value) or (name == 'pretrained' and isinstance(value, str))
+            cfg[name] = None if weights else _without_weights(value)
+    elif isinstance(cfg, list):
+        return [_without_weights(item) for item in cfg if not _is_pretrained(item)]
+    return cfg
+
+
+def _missing_checkpoints(config: Config) -> Findings:
+    findings = Findings('config')
+
+    def look(where: str, cfg: Any) -> None:
+        if isinstance(cfg, (dict, list, tuple)):
+            items = cfg.items() if isinstance(cfg, dict) else enumerate(cfg)
+            for name, value in items:
+                check(f'{where}.{name}', value, name in ('pretrained', 'checkpoint'))
+
+    def check(where: str, value: Any, is_checkpoint: bool) -> None:
+        if not is_checkpoint:
+            look(where, value)
+        elif isinstance(value, str) and '://' not in value and not os.path.exists(value):
+            findings.error(f'{where} is {value}, which does not exist')
+
+    look('model', config.get('model'))
+    check('load_from', config.get('load_from'), True)
+    return findings
+
+
+def _output_findings(model: Any) -> Findings:
+    """Run the model once: do its parts fit, and are its heatmaps as large as the codec's?"""
+    findings = Findings('model')
+    decoder = getattr(getattr(model, 'head', None), 'decoder', None)
+    if not isinstance(decoder, HEATMAP_CODECS):
+        return findings
+    width, height = decoder.input_size
+    try:
+        with torch.no_grad():
+            heatmaps = model.head(model.extract_feat(torch.zeros(1, 3, height, width)))
+    except Exception as error:
+        findings.error(f'it fails with an input of (w, h) = {(width, height)}: {_said(error)}')
+        return findings
+    size = tuple(heatmaps.shape[:1:-1]) if isinstance(heatmaps, torch.Tensor) else None
+    if size not in (None, tuple(decoder.heatmap_size)):
+        findings.error(
+            f'its heatmaps are (w, h) = {size} of an input of {(width, height)}, but '
+            f'head.decoder has heatmap_size={tuple(decoder.heatmap_size)}; make it {size}, or let '
+            'deconv_out_channels double the size'
+        )
+    return findings
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _said(error: Exception) -> str:
+    """An error on one line."""
+    text = ' '.join(str(error).split())
+    return text if isinstance(error, ValueError) and text else f'{type(error).__name__}: {text}'

@@ -1,0 +1,102 @@
+"""`hrnet-plugin check`: what is wrong with a config and its data, all at once."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import FOUND_ERRORS, OK, Run
+
+
+def add(parser: argparse.ArgumentParser) -> Run:
+    parser.description = (
+        'Check a config and its data before training: annotations, boxes, images, metainfo, '
+        'pipelines, codec and model. Lists everything that is wrong, with file and id. Exit code '
+        '1 if there are errors.'
+    )
+    parser.add_argument('config', metavar='CONFIG', help='a file, or a name of `mim search`')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config'
+    )
+    parser.add_argument(
+        '--no-images', action='store_true', help='see whether images exist, but do not read them'
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='DIR', help='draw samples, with their heatmaps, into a folder'
+    )
+    return run
+
+
+def run(args: argparse.Namespace) -> int:
+    import cv2
+
+    from ..apis.check import check_config
+
+    config = read_config(args.config, args.cfg_options)
+    if isinstance(config, str):
+        print(config)
+        return FOUND_ERRORS
+    report = check_config(config, not args.no_images, args.out is not None, progress)
+    for severity, is_error in (('error', True), ('warning', False)):
+        for finding in report.findings:
+            if finding.is_error == is_error:
+                print(f'{severity}: {finding}')
+    errors = sum(finding.is_error for finding in report.findings)
+    for phase, sheet in report.sheets.items():
+        args.out.mkdir(parents=True, exist_ok=True)
+        path = args.out / f'{phase}_samples.jpg'
+        cv2.imwrite(str(path), sheet)
+        print(f'wrote {path}')
+    print(
+        f'{report.people} people in {report.images} images: {errors} errors, '
+        f'{len(report.findings) - errors} warnings'
+    )
+    return FOUND_ERRORS if report.has_errors else OK
+
+
+def read_config(name: str, changes: list[str]) -> Any:
+    """The config; or, if it is one of MMPose 0.x that cannot be read, what to do about it."""
+    from mmengine.config import Config
+
+    from ..apis import explain_old_config, find_config
+
+    path = find_config(name)
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:
+        if explanation := explain_old_config(path.read_text()):
+            return explanation
+        raise ValueError(f'{path} cannot be read: {said(error)}') from error
+    config.merge_from_dict(dict(map(change, changes)))
+    return config
+
+
+def said(error: BaseException) -> str:
+    """An error, and what led to it: MMEngine hides why an import of ``custom_imports`` failed."""
+    before = error.__cause__ or error.__context__
+    reason = f' ({said(before)})' if before else ''
+    return f'{type(error).__name__}: {error}{reason}'
+
+
+def change(text: str) -> tuple[str, Any]:
+    """``key=value`` as MMEngine's tools read it."""
+    from mmengine.config import DictAction
+
+    key, equals, value = text.partition('=')
+    if not equals:
+        raise ValueError(f'{text!r} is not KEY=VALUE, such as model.head.out_channels=17')
+    return key, DictAction._parse_iterable(value)
+
+
+def progress(folder: str, images: int) -> Callable[[], object]:
+    """A bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=images, unit='image', desc=folder or 'images', delay=0.5, disable=None)
+
+    def done() -> None:
+        bar.update()
+        if bar.n == images:
+            bar.close()
+
+    return done

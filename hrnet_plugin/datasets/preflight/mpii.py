@@ -1,0 +1,109 @@
+"""Annotations in MPII's format, as MMPose publishes them: a list of people."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+
+from .findings import Findings
+from .people import Image, People, check_joints, numbers, read_json
+
+FIELDS = ('image', 'center', 'scale', 'joints', 'joints_vis')
+
+
+def check_mpii(
+    path: str | Path, num_keypoints: int | None = None, headbox_file: str | None = None
+) -> People:
+    """Check an annotation file, and whether the boxes of heads belong to it.
+
+    Args:
+        num_keypoints: K of the metainfo; None if it is not known.
+        headbox_file: MATLAB file with ``headboxes_src``, (2, 2, people).
+    """
+    findings = Findings(path)
+    people = People(findings, read_json(path, findings))
+    rows = people.content
+    if rows is None:
+        return people
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        people.content = None
+        findings.error("it is not a list of people, as MPII's annotations are")
+        return people
+    ids = np.arange(len(rows))
+    findings.errors(
+        f'not all of {", ".join(FIELDS)} are there',
+        'entry',
+        [i for i in ids if not all(field in rows[i] for field in FIELDS)],
+    )
+    names = [row.get('image') if isinstance(row.get('image'), str) else '' for row in rows]
+    numbered = np.array([name.split('.')[0].isdecimal() for name in names], bool)
+    findings.errors(
+        'the name of the image is not a number, which MMPose takes for its id',
+        'entry',
+        ids[~numbered],
+    )
+    good = _check_joints(rows, ids, num_keypoints, findings)
+    places, placed = numbers([_place(row) for row in rows], 3)
+    placed &= np.isfinite(places).all(1)
+    findings.errors('center and scale are not three finite numbers', 'entry', ids[~placed])
+    flat = placed & (places[:, 2] <= 0)
+    findings.errors('the scale is not above 0', 'entry', ids[flat])
+    people.usable = np.flatnonzero(good & placed & ~flat & numbered)
+    if not len(people.usable):
+        findings.error('nobody in it can be used')
+    used = dict.fromkeys(names[i] for i in people.usable)
+    people.images = [Image(name, name, None) for name in used]
+    people.image_ids = list(
+        dict.fromkeys(int(names[i].split('.')[0]) for i in np.flatnonzero(numbered))
+    )
+    if headbox_file:
+        findings += _check_heads(headbox_file, len(rows))
+    return people
+
+
+def _place(row: Mapping[str, Any]) -> list[Any] | None:
+    center = row.get('center')
+    return [*center, row.get('scale')] if isinstance(center, (list, tuple)) else None
+
+
+def _check_joints(
+    rows: list[Mapping[str, Any]], ids: np.ndarray, num_keypoints: int | None, findings: Findings
+) -> np.ndarray:
+    """Which entries have K joints, and as many visibilities."""
+    joints = [row.get('joints') for row in rows]
+    counts = np.array([len(j) if isinstance(j, list) else 0 for j in joints], int)
+    k = check_joints(findings, ids, counts, num_keypoints)
+    flat = [
+        [v for point in j for v in (point if isinstance(point, (list, tuple)) else [None])]
+        if isinstance(j, list)
+        else None
+        for j in joints
+    ]
+    table, good = numbers(flat, 2 * k)
+    _, visible = numbers([row.get('joints_vis') for row in rows], k)
+    findings.errors(
+        'joints_vis has not one number for each joint', 'entry', ids[(counts == k) & ~visible]
+    )
+    finite = np.isfinite(table).all(1)
+    findings.errors(
+        'joints hold something other than pairs of finite numbers',
+        'entry',
+        ids[(counts == k) & ~(good & finite)],
+    )
+    return good & finite & visible
+
+
+def _check_heads(headbox_file: str, people: int) -> Findings:
+    findings = Findings(headbox_file)
+    try:
+        heads = loadmat(headbox_file)['headboxes_src'].shape[-1]
+    except FileNotFoundError:
+        findings.error('the file does not exist')
+    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        findings.error(f'no headboxes_src can be read from it: {error}')
+    else:
+        if heads != people:
+            findings.error(f'{heads} heads, but the annotations have {people} people')
+    return findings

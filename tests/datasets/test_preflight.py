@@ -1,0 +1,399 @@
+"""Broken data sets: each kind of mistake is found, and nothing else."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmpose
+import numpy as np
+import pytest
+from mmpose.datasets import CocoDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from scipy.io import savemat
+
+from hrnet_plugin.datasets.preflight import (
+    Findings,
+    Image,
+    check_boxes,
+    check_coco,
+    check_images,
+    check_metainfo,
+    check_mpii,
+)
+
+Edit = Callable[[Any], object]
+K = 3
+
+
+def good() -> dict[str, Any]:
+    """Two images of 100x80, with two people of three keypoints each."""
+    people = [
+        dict(
+            id=10 + i,
+            image_id=1 + i // 2,
+            category_id=1,
+            bbox=[10, 10, 40, 50],
+            area=900.0,
+            iscrowd=0,
+            num_keypoints=2,
+            keypoints=[20, 30, 2, 40, 50, 1, 0, 0, 0],
+        )
+        for i in range(4)
+    ]
+    return dict(
+        images=[dict(id=i, file_name=f'{i}.png', width=100, height=80) for i in (1, 2)],
+        annotations=people,
+        categories=[dict(id=1, name='person')],
+    )
+
+
+def written(folder: Path, content: Any) -> Path:
+    path = folder / 'people.json'
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def edited(edit: Edit) -> dict[str, Any]:
+    content = good()
+    edit(content)
+    return content
+
+
+def person(**changes: Any) -> Edit:
+    """Change the second person; None takes away."""
+
+    def edit(content: dict[str, Any]) -> None:
+        row = content['annotations'][1]
+        row.update(changes)
+        for name in [name for name, value in changes.items() if value is None]:
+            del row[name]
+
+    return edit
+
+
+def image(**changes: Any) -> Edit:
+    def edit(content: dict[str, Any]) -> None:
+        content['images'][1].update(changes)
+
+    return edit
+
+
+def everybody(**changes: Any) -> Edit:
+    def edit(content: dict[str, Any]) -> None:
+        for row in content['annotations']:
+            row.update(changes)
+
+    return edit
+
+
+def sixteen(content: dict[str, Any]) -> None:
+    for row in content['annotations'][2:]:
+        row['keypoints'] = row['keypoints'] + [0, 0, 0]
+
+
+def text_ids(content: dict[str, Any]) -> None:
+    for row in content['images']:
+        row['id'] = str(row['id'])
+    for row in content['annotations']:
+        row['image_id'] = str(row['image_id'])
+
+
+ERRORS: dict[str, tuple[Edit, str]] = {
+    'no images': (lambda c: c.update(images=[], annotations=[]), 'it lists no images'),
+    'no list': (lambda c: c.pop('annotations'), "no list of 'annotations'"),
+    'same image id': (image(id=1), 'two images have the same id: 1x (image 1)'),
+    'same id': (person(id=10), 'two annotations have the same id: 1x (annotation 10)'),
+    'text ids': (text_ids, "the id is text, with which MMPose's data sets fail"),
+    'unknown image': (
+        person(image_id=7),
+        "not among the 'images': 1x (annotation 11 (image_id 7))",
+    ),
+    'unknown category': (person(category_id=9), '(annotation 11 (category_id 9))'),
+    'no categories': (lambda c: c.pop('categories'), "no list of 'categories'"),
+    'keypoint count': (sixteen, "4 keypoints, but the dataset's metainfo has 3; use the metainfo"),
+    'triples': (
+        person(keypoints=[1, 2, 2, 4]),
+        'not triples of x, y and visibility: 1x (annotation',
+    ),
+    'words': (person(keypoints=['a'] * 9), 'keypoints hold something other than numbers: 1x'),
+    'nan': (person(keypoints=[math.nan, 1, 2] * 3), 'is not finite: 1x (annotation 11)'),
+    'box of three': (person(bbox=[1, 2, 3]), 'the bbox is not four numbers'),
+    'infinite box': (person(bbox=[1, 2, 3, math.inf]), 'the bbox is not four numbers'),
+    'no file name': (image(file_name=None), 'no file_name: 1x (image 2)'),
+    'no width': (image(width=None), 'width and height are not numbers above 0: 1x (image 2)'),
+    'nobody': (everybody(num_keypoints=0), 'nobody can be used'),
+    'crowds only': (everybody(iscrowd=1), 'nobody can be used'),
+    'an odd row': (lambda c: c['annotations'].append('x'), 'what is no object with names'),
+}
+WARNINGS: dict[str, tuple[Edit, str]] = {
+    'id as text': (person(id='11'), "the id is text: write a number: 1x (annotation '11')"),
+    'no area': (person(area=None), 'no area above 0, by which OKS measures'),
+    'zero area': (person(area=0), 'no area above 0, by which OKS measures'),
+    'flat box': (person(bbox=[10, 10, 0, 50]), 'has no width or no height: left out: 1x'),
+    'box outside': (person(bbox=[200, 10, 40, 50]), 'the bbox is outside of the picture'),
+    'no box': (person(bbox=None), 'no bbox: left out: 1x (annotation 11)'),
+    'no keypoints': (person(keypoints=None), 'no keypoints: nothing is learnt of them'),
+    'point outside': (
+        person(keypoints=[120, 30, 2, 40, 50, 1, 0, 0, 0]),
+        'a labelled keypoint is outside of the picture: 1x (annotation 11)',
+    ),
+    'visibility': (
+        person(keypoints=[20, 30, 0.5, 40, 50, 1, 0, 0, 0]),
+        'a visibility is none of 0, 1 and 2',
+    ),
+    'count': (
+        person(num_keypoints=3),
+        'labelled keypoints; where it is 0, the person is left out: 1x',
+    ),
+}
+
+
+# user_pains 8
+@pytest.mark.parametrize(
+    ('edit', 'message', 'is_error'),
+    [(*case, True) for case in ERRORS.values()] + [(*case, False) for case in WARNINGS.values()],
+    ids=[*ERRORS, *WARNINGS],
+)
+def test_finds_what_is_wrong(tmp_path: Path, edit: Edit, message: str, is_error: bool) -> None:
+    found = check_coco(written(tmp_path, edited(edit)), K).findings
+    (finding,) = [f for f in found if message in str(f)]
+    assert finding.is_error == is_error
+    assert str(tmp_path / 'people.json') in str(finding)
+    if not is_error:
+        assert found == [finding]
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [('{"images": [', 'cannot be read as JSON'), ('[]', "no list of 'images'")],
+)
+def test_what_is_no_annotation_file(tmp_path: Path, content: str, message: str) -> None:
+    (finding,) = check_coco(written(tmp_path, content), K).findings
+    assert message in finding.message
+    (finding,) = check_coco(tmp_path / 'nowhere.json', K).findings
+    assert finding.message == 'the file does not exist'
+
+
+def test_what_is_right_passes(tmp_path: Path) -> None:
+    people = check_coco(written(tmp_path, good()), K)
+    assert people.findings == []
+    assert people.usable.tolist() == [0, 1, 2, 3]
+    assert people.images == [Image(1, '1.png', (100, 80)), Image(2, '2.png', (100, 80))]
+    assert people.a_few(2).tolist() == [0, 3]
+
+
+def test_everything_at_once(tmp_path: Path) -> None:
+    content = edited(person(bbox=[1, 2], image_id=5, area=0))
+    content['annotations'][0]['category_id'] = 4
+    content['annotations'][2]['keypoints'] = [1] * 7
+    messages = [f.message for f in check_coco(written(tmp_path, content), K).findings]
+    assert len(messages) == 5
+
+
+def test_examples_are_few(tmp_path: Path) -> None:
+    content = edited(everybody(area=0))
+    (finding,) = check_coco(written(tmp_path, content), K).findings
+    assert finding.count == 4
+    assert str(finding).endswith(': 4x (annotation 10, annotation 11, annotation 12, …)')
+
+
+# The people that MMPose itself makes samples of
+@pytest.mark.parametrize(
+    'name', ['flat box', 'box outside', 'no box', 'no keypoints', 'zero area', 'count']
+)
+def test_usable_people_are_mmposes(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, edited(WARNINGS[name][0]))
+    info = dict(from_file=f'{Path(mmpose.__file__).parent}/.mim/configs/_base_/datasets/coco.py')
+    theirs = CocoDataset(ann_file=str(path), metainfo=info, serialize_data=False)
+    ids = [theirs.get_data_info(i)['id'] for i in range(len(theirs))]
+    ours = check_coco(path, K)
+    assert [ours.content['annotations'][i]['id'] for i in ours.usable] == ids
+
+
+# Boxes
+
+
+def detections() -> list[dict[str, Any]]:
+    return [dict(image_id=i, category_id=1, bbox=[10, 10, 30, 40], score=0.9) for i in (1, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ('edit', 'message', 'is_error'),
+    [
+        (lambda d: [b.update(image_id=9) for b in d], 'none of its image ids is one', True),
+        (lambda d: d[0].update(image_id=9), 'do not list this image: MMPose fails', True),
+        (lambda d: d.pop(), 'annotated people, but no detection: they count as missed', False),
+        (lambda d: [b.update(category_id=0) for b in d], 'no detection is of category 1', True),
+        (lambda d: d[0].update(category_id=3), 'not of category 1: left out', False),
+        (lambda d: d[0].pop('score'), 'no score, or one that is no finite number', True),
+        (lambda d: d[0].update(score=99), 'the score is not between 0 and 1', False),
+        (lambda d: d[0].update(bbox=[1, 2, 3]), 'the bbox is not four finite numbers', True),
+        (lambda d: d[0].update(bbox=[1, 2, 0, 3]), 'the bbox has no width or no height', False),
+    ],
+)
+def test_boxes(tmp_path: Path, edit: Edit, message: str, is_error: bool) -> None:
+    people = check_coco(written(tmp_path, good()), K)
+    boxes = detections()
+    edit(boxes)
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(boxes))
+    (finding,) = check_boxes(path, people)[0]
+    assert message in str(finding)
+    assert finding.is_error == is_error
+
+
+def test_good_boxes(tmp_path: Path) -> None:
+    people = check_coco(written(tmp_path, good()), K)
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(detections()))
+    assert check_boxes(path, people) == ([], detections())
+    path.write_text('{}')
+    assert 'not a list of detections' in str(check_boxes(path, people)[0])
+
+
+# MPII
+
+
+def mpii() -> list[dict[str, Any]]:
+    return [
+        dict(
+            image=f'{i:09}.jpg',
+            center=[50, 40],
+            scale=0.3,
+            joints=[[20, 30], [40, 50], [-1, -1]],
+            joints_vis=[1, 1, 0],
+        )
+        for i in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('edit', 'message'),
+    [
+        (lambda p: p[1].pop('scale'), 'not all of image, center, scale'),
+        (lambda p: p[1].update(scale=0), 'the scale is not above 0: 1x (entry 1)'),
+        (lambda p: p[1].update(image='a.jpg'), 'the name of the image is not a number'),
+        (lambda p: p[1].update(joints=[[1, 2]] * 4), '4 keypoints, but'),
+        (lambda p: p[1].update(joints=[[1, 2], [3, 4], [5]]), 'other than pairs of finite'),
+        (lambda p: p[1].update(joints_vis=[1]), 'joints_vis has not one number for each'),
+        (lambda p: p.clear(), 'nobody in it can be used'),
+    ],
+)
+def test_mpii(tmp_path: Path, edit: Edit, message: str) -> None:
+    content = mpii()
+    edit(content)
+    people = check_mpii(written(tmp_path, content), K)
+    assert message in '\n'.join(map(str, people.findings))
+    assert people.usable.tolist() == ([0, 2] if content else [])
+
+
+def test_mpii_heads(tmp_path: Path) -> None:
+    path, heads = written(tmp_path, mpii()), str(tmp_path / 'heads.mat')
+    assert 'does not exist' in str(check_mpii(path, K, heads).findings)
+    savemat(heads, dict(headboxes_src=np.zeros((2, 2, 4))))
+    assert '4 heads, but the annotations have 3 people' in str(check_mpii(path, K, heads).findings)
+    savemat(heads, dict(headboxes_src=np.zeros((2, 2, 3))))
+    assert check_mpii(path, K, heads).findings == []
+
+
+# Metainfo
+
+
+def metainfo(**changes: Any) -> dict[str, Any]:
+    points = {
+        0: dict(name='nose', swap=''),
+        1: dict(name='left_eye', swap='right_eye'),
+        2: dict(name='right_eye', swap='left_eye'),
+    }
+    raw = dict(
+        dataset_name='faces',
+        keypoint_info=points,
+        skeleton_info={0: dict(link=('left_eye', 'right_eye'))},
+        joint_weights=[1.0] * 3,
+        sigmas=[0.1] * 3,
+    )
+    for i, swap in changes.pop('swaps', {}).items():
+        points[i]['swap'] = swap
+    return parse_pose_metainfo(raw | changes)
+
+
+@pytest.mark.parametrize(
+    ('info', 'message'),
+    [
+        (metainfo(sigmas=[0.1] * 4), '3 keypoints, but 4 sigmas'),
+        (metainfo(sigmas=[0.1, 0, 0.1]), 'sigmas are not all above 0'),
+        (metainfo(joint_weights=[1.0]), '3 keypoints, but 1 joint_weights'),
+        (metainfo(swaps={2: ''}), "'left_eye' is swapped with 'right_eye', but that with"),
+        (metainfo() | dict(flip_indices=[0, 2, 5]), 'swapped with 5, but there are only 3'),
+        (metainfo() | dict(flip_indices=[0, 2]), '3 keypoints, but 2 flip_indices'),
+        (metainfo() | dict(flip_pairs=[]), 'flip_pairs and flip_indices say different things'),
+        (metainfo() | dict(skeleton_links=[(0, 3)]), 'but there are only 3'),
+        (metainfo() | dict(keypoint_id2name={1: 'nose'}), 'are not numbered 0 to 2'),
+        (metainfo(swaps={1: '', 2: ''}), "'left_eye' has no `swap`"),
+        ({}, 'no num_keypoints'),
+    ],
+)
+def test_metainfo(info: dict[str, Any], message: str) -> None:
+    found = check_metainfo('train_dataloader', info)
+    assert message in '\n'.join(map(str, found))
+
+
+def test_good_metainfo() -> None:
+    assert check_metainfo('train_dataloader', metainfo()) == []
+
+
+# Images
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    for name in ('good.jpg', 'good.png', 'short.jpg', 'short.png', 'large.jpg'):
+        cv2.imwrite(str(tmp_path / name), noise)
+    for name in ('short.jpg', 'short.png'):
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) * 2 // 3])
+    # Where a file has a thumbnail, that ends before the picture does.
+    data = (tmp_path / 'short.jpg').read_bytes()
+    thumbnail = b'\xff\xe1\x00\x08\xff\xda\x00\x00\xff\xd9'
+    (tmp_path / 'short.jpg').write_bytes(data[:2] + thumbnail + data[2:])
+    (tmp_path / 'text.jpg').write_text('no picture')
+    (tmp_path / 'empty.jpg').write_bytes(b'')
+    return tmp_path
+
+
+def test_images(pictures: Path) -> None:
+    images = [Image(p.name, p.name, (96, 64)) for p in sorted(pictures.iterdir())]
+    images[images.index(Image('large.jpg', 'large.jpg', (96, 64)))] = Image(
+        5, 'large.jpg', (64, 96)
+    )
+    images.append(Image(9, 'nowhere.jpg', None))
+    calls: list[int] = []
+    found = check_images(pictures, images, done=lambda: calls.append(1))
+    assert len(calls) == len(images) == 8
+    messages = {f.message: f.examples for f in found}
+    bad = {name for examples in messages.values() for name in examples}
+    assert not any('good' in name for name in bad)
+    assert messages['the image does not exist'] == ('image nowhere.jpg',)
+    assert messages['the image has another size (w, h) than the annotations say'] == (
+        'image large.jpg (96, 64), not (64, 96); it is turned by its EXIF orientation',
+    )
+    assert messages['the image cannot be decoded'] == ('image empty.jpg', 'image text.jpg')
+    assert messages['the image file is cut short'] == ('image short.jpg', 'image short.png')
+
+
+def test_images_are_not_read_unless_asked_for(pictures: Path) -> None:
+    images = [Image(1, 'text.jpg', None), Image(2, 'nowhere.jpg', None)]
+    (finding,) = check_images(pictures, images, read=False)
+    assert (finding.message, finding.count) == ('the image does not exist', 1)
+
+
+def test_findings_count() -> None:
+    findings = Findings('file')
+    findings.errors('nothing', 'row', [])
+    assert findings == []
+    findings.errors('odd', 'row', range(2))
+    assert str(findings[0]) == 'file: odd: 2x (row 0, row 1)'
