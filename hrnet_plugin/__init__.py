@@ -13,12 +13,14 @@ from . import codecs, evaluation, functional, hooks, models  # noqa: E402
 from .apis import allow_mmengine_checkpoints  # noqa: E402
 from .codecs import GaussianHeatmap  # noqa: E402
 from .evaluation import OKSMetric  # noqa: E402
-from .hooks import PreflightHook  # noqa: E402
+from .hooks import AtomicCheckpointHook, ExactResumeHook, PreflightHook  # noqa: E402
 from .models import HeatmapHead, HRFormer, HRNet, LiteHRNet, TopdownPoseEstimator  # noqa: E402
 
 allow_mmengine_checkpoints()
 
 __all__ = [
+    'AtomicCheckpointHook',
+    'ExactResumeHook',
     'GaussianHeatmap',
     'HRFormer',
     'HRNet',
