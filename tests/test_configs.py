@@ -467,6 +467,7 @@ class TestMpiiMetric:
 
 # Our names of types, and what is written otherwise
 OURS = {
+    'CheckpointHook': 'hrnet_plugin.AtomicCheckpointHook',
     'CocoMetric': 'hrnet_plugin.OKSMetric',
     'HRFormer': 'hrnet_plugin.HRFormer',
     'HRNet': 'hrnet_plugin.HRNet',
@@ -475,8 +476,9 @@ OURS = {
     'MSRAHeatmap': 'hrnet_plugin.GaussianHeatmap',
     'TopdownPoseEstimator': 'hrnet_plugin.TopdownPoseEstimator',
 }
-# Compared with what is built from it, below
+# Compared with what is built from it, below; or ours alone
 ELSEWHERE = {
+    'default_hooks': ('exact_resume',),
     'backbone': ('extra', 'arch', 'in_channels', 'drop_path_rate'),
     'head': ('deconv_out_channels', 'loss'),
     'norm_cfg': ('requires_grad',),

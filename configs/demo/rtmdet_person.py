@@ -74,5 +74,9 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2), logger=dict(interval=10))
+default_hooks = dict(
+    checkpoint=dict(type='hrnet_plugin.AtomicCheckpointHook', interval=1, max_keep_ckpts=2),
+    exact_resume=dict(type='hrnet_plugin.ExactResumeHook'),
+    logger=dict(interval=10),
+)
 custom_hooks = []

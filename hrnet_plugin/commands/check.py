@@ -59,23 +59,21 @@ def read_config(name: str, changes: list[str]) -> Any:
     from mmengine.config import Config
 
     from ..apis import explain_old_config, find_config
+    from ..apis.tools import import_custom
 
     path = find_config(name)
     try:
-        config = Config.fromfile(path)
+        config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:
         if explanation := explain_old_config(path.read_text()):
             return explanation
-        raise ValueError(f'{path} cannot be read: {said(error)}') from error
+        raise ValueError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+    try:
+        import_custom(config, path)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
     config.merge_from_dict(dict(map(change, changes)))
     return config
-
-
-def said(error: BaseException) -> str:
-    """An error, and what led to it: MMEngine hides why an import of ``custom_imports`` failed."""
-    before = error.__cause__ or error.__context__
-    reason = f' ({said(before)})' if before else ''
-    return f'{type(error).__name__}: {error}{reason}'
 
 
 def change(text: str) -> tuple[str, Any]:

@@ -1,5 +1,7 @@
 """Hooks: what is done in MMEngine's runs besides training and testing."""
 
+from .atomic_checkpoint import AtomicCheckpointHook
+from .exact_resume import ExactResumeHook
 from .preflight import PreflightHook
 
-__all__ = ['PreflightHook']
+__all__ = ['AtomicCheckpointHook', 'ExactResumeHook', 'PreflightHook']

@@ -1,0 +1,62 @@
+"""Files that hold all of what was written to them or what they held before, whatever happens."""
+
+import os
+import shutil
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+
+PARTIAL = '.part'
+ATOMIC = 'hrnet_plugin.atomic'  # name of the backend, for MMEngine's ``backend_args``
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write a file under another name in the same folder, to the disk itself, then rename it.
+
+    Raises:
+        OSError: it cannot be written: the disk is full, say. ``path`` is as it was before.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.{os.getpid()}{PARTIAL}')
+    try:
+        with partial.open('wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        raise OSError(
+            error.errno,
+            f'cannot write {path}: {error.strerror} ({len(data):,} bytes to write, {free:,} bytes '
+            f'free in {path.parent}). What it held before, and other files, are untouched: mend '
+            'the cause, then resume',
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Lets a rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def partial_files(folder: str | Path) -> list[Path]:
+    """What a process that was killed while writing has left in a folder."""
+    return sorted(Path(folder).glob(f'*{PARTIAL}'))
+
+
+@register_backend(ATOMIC, force=True)  # again, if this module is imported again
+class AtomicBackend(LocalBackend):
+    """MMEngine's local files, written atomically."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        write_atomically(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        write_atomically(filepath, obj.encode(encoding))

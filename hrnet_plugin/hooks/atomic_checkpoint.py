@@ -1,0 +1,162 @@
+"""Checkpoints that a crash cannot spoil."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import barrier, is_main_process, master_only
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import EpochBasedTrainLoop
+
+from ..atomic_files import ATOMIC, AtomicBackend, partial_files, write_atomically
+from ..registry import HOOKS
+from .last_checkpoint import POINTER, damage, mend_last_checkpoint
+
+OUTDONE = 'outdone_best_ckpts'  # in the message hub
+_SIGNATURE = inspect.signature(CheckpointHook.__init__)
+_NAMED = [p for p in _SIGNATURE.parameters.values() if p.kind is not p.VAR_KEYWORD]
+
+
+class _LaterRemoval(LocalBackend):
+    """Notes what is to be removed."""
+
+    def __init__(self, doomed: list[str]) -> None:
+        self.doomed = doomed
+
+    def remove(self, filepath: str | Path) -> None:
+        self.doomed.append(str(filepath))
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """MMEngine's CheckpointHook, with its options, for runs that may be killed at any moment.
+
+    - A checkpoint and ``last_checkpoint`` are written whole or not at all, and what a new one
+      replaces is deleted after it is written.
+    - A run that is resumed does so from the last checkpoint that is whole, deletes what a killed
+      one has left half-written, and makes up for the validation that it did not finish.
+
+    Files elsewhere than on a local disk are left to their backend.
+    """
+
+    file_backend: Any
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._outdone: list[str] = []  # best checkpoints that no longer are, to be deleted
+
+    __init__.__signature__ = _SIGNATURE.replace(parameters=_NAMED)  # type: ignore[attr-defined]
+
+    def before_run(self, runner: Any) -> None:
+        """Check what the run is going to resume from.
+
+        Raises:
+            ValueError: no checkpoint is whole, or the one that was asked for is not.
+        """
+        if runner._resume and runner._train_loop is not None and is_main_process():
+            folder = Path(runner.work_dir)
+            if self.out_dir is not None:
+                folder = Path(self.out_dir) / folder.name
+            for path in partial_files(folder):
+                runner.logger.warning(f'deleting {path}, left half-written by a killed run')
+                path.unlink()
+            if runner._load_from is None:
+                mend_last_checkpoint(
+                    Path(runner.work_dir), folder, self.filename_tmpl, runner.logger.warning
+                )
+            elif Path(runner._load_from).is_file():
+                problem = damage(Path(runner._load_from))
+                if problem:
+                    raise ValueError(
+                        f'cannot resume from {runner._load_from}: {problem}. Resume without '
+                        f'naming a file, to use the last whole one of {folder}'
+                    )
+        barrier()
+
+    def before_train(self, runner: Any) -> None:
+        super().before_train(runner)
+        if type(self.file_backend) is LocalBackend and self.file_client_args is None:
+            self.file_backend, self.backend_args = AtomicBackend(), dict(backend=ATOMIC)
+        if runner.iter > 0:
+            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
+            self._outdone = list(runner.message_hub.runtime_info.get(OUTDONE, []))
+            self._delete_outdone()
+            if _lacks_validation(runner.train_loop, runner):
+                runner.logger.info(f'Validating epoch {runner.epoch}, which was interrupted')
+                runner.val_loop.run()
+
+    def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        surplus = self._surplus(runner, step)
+        runner.message_hub.update_info(OUTDONE, list(self._outdone))
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+        )
+        if is_main_process():
+            write_atomically(Path(runner.work_dir) / POINTER, str(self.last_ckpt).encode())
+            if surplus is not None and self.file_backend.isfile(surplus):
+                self.file_backend.remove(surplus)
+        if surplus is not None:
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+
+    def _surplus(self, runner: Any, step: int) -> str | None:
+        """The checkpoint that that of ``step`` makes one too many.
+
+        The new one lists it: if the run is killed before it is deleted, ``before_train`` of the
+        next run does so.
+        """
+        if self.max_keep_ckpts <= 0:
+            return None
+        kept = list(self.keep_ckpt_ids)
+        if step in kept:  # saved again, with the best score
+            return None
+        runner.message_hub.update_info('keep_ckpt_ids', [*kept, step])
+        self.keep_ckpt_ids.append(step)
+        if len(kept) < self.max_keep_ckpts:
+            return None
+        return self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(kept[0]))
+
+    def _save_best_checkpoint(self, runner: Any, metrics: dict[str, Any]) -> None:
+        if not isinstance(self.file_backend, AtomicBackend):
+            super()._save_best_checkpoint(runner, metrics)
+            return
+        # It removes the previous best before it writes the new one.
+        backend, self.file_backend = self.file_backend, _LaterRemoval(self._outdone)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        self._delete_outdone()
+
+    @master_only
+    def _delete_outdone(self) -> None:
+        """Also those of a run that was killed before: the last checkpoint lists them."""
+        best = [getattr(self, 'best_ckpt_path', None)]
+        best += getattr(self, 'best_ckpt_path_dict', {}).values()
+        for path in self._outdone:
+            if path not in best and self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+        self._outdone = []
+
+
+def _lacks_validation(loop: Any, runner: Any) -> bool:
+    """Whether a run that resumes after an epoch may have been killed in its validation.
+
+    MMEngine goes on with the next epoch.
+    """
+    if not isinstance(loop, EpochBasedTrainLoop) or runner.val_loop is None:
+        return False
+    if loop.iter != loop.epoch * len(loop.dataloader) or loop.epoch < loop.val_begin:
+        return False
+    loop._decide_current_val_interval()
+    return loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
