@@ -478,7 +478,7 @@ OURS = {
 }
 # Compared with what is built from it, below; or ours alone
 ELSEWHERE = {
-    'default_hooks': ('exact_resume',),
+    'default_hooks': ('exact_resume', 'preflight'),
     'backbone': ('extra', 'arch', 'in_channels', 'drop_path_rate'),
     'head': ('deconv_out_channels', 'loss'),
     'norm_cfg': ('requires_grad',),

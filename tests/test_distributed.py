@@ -141,7 +141,7 @@ def test_mim_trains_from_any_folder(people: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_torchrun_resumes_and_tests(people: Path, tmp_path: Path) -> None:
-    """user_pains 12: also with SyncBN, in workers that are spawned"""
+    """user_pains 12: also in workers that are spawned"""
     workers = dict(mp_cfg=dict(mp_start_method='spawn'))
     cfg_file = write_config(people, tmp_path, env_cfg=workers)
     launch = ['torchrun', '--nproc-per-node', 2]

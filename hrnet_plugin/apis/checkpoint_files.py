@@ -1,6 +1,6 @@
 """Checkpoint files: read with torch's safe loader, written whole or not at all."""
 
-import os
+import io
 import pickle
 import re
 import zipfile
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+
+from ..atomic_files import write_atomically
 
 # What the safe loader refuses, as its messages name it
 REFUSED = re.compile(r"(?:GLOBAL|but got|function|attribute) ([\w.]+|'\w+'|<[^>]+>)")
@@ -79,12 +81,6 @@ def check_target(path: str | Path, overwrite: bool) -> None:
 
 def write_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
     """Write a checkpoint so that ``path`` holds all of it or what it held before."""
-    path = Path(path)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.part')
-    try:
-        # Given a name instead of a file, torch would write the name into the archive.
-        with partial.open('wb') as file:
-            torch.save(checkpoint, file)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    file = io.BytesIO()  # given a name instead, torch would write the name into the archive
+    torch.save(checkpoint, file)
+    write_atomically(path, file.getvalue())
