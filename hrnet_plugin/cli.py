@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from .commands import BAD_INPUT, INTERRUPTED, Run, convert, synth
+from .commands import BAD_INPUT, INTERRUPTED, Run, convert, predict, synth
 from .errors import unknown_name
 from .version import __version__
 
@@ -28,6 +28,7 @@ class _Parser(argparse.ArgumentParser):
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
     'convert': ('convert a published checkpoint to the names of MMPose 1.x', convert.add),
+    'predict': ('find poses in pictures and videos', predict.add),
     'synth': ('write synthetic people in COCO format', synth.add),
 }
 

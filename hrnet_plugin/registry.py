@@ -63,4 +63,5 @@ def _child(name: str, parent: Registry, *rooms: str) -> Registry:
 MODELS = _child('model', root.MODELS, 'models')
 METRICS = _child('metric', root.METRICS, 'evaluation')
 HOOKS = _child('hook', root.HOOKS, 'hooks')
+INFERENCERS = _child('inferencer', root.INFERENCERS, 'apis')
 KEYPOINT_CODECS = _child('keypoint codec', MMPOSE_KEYPOINT_CODECS, 'codecs')
