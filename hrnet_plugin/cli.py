@@ -12,6 +12,7 @@ from .commands import (
     convert,
     doctor,
     metainfo,
+    predict,
     synth,
 )
 from .errors import unknown_name
@@ -40,6 +41,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
     'convert': ('convert a published checkpoint to the names of MMPose 1.x', convert.add),
     'doctor': ('say which packages clash, and what mends it', doctor.add),
     'metainfo': ('describe keypoints of your own to MMPose', metainfo.add),
+    'predict': ('find poses in pictures and videos', predict.add),
     'synth': ('write synthetic people in COCO format', synth.add),
 }
 

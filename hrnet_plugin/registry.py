@@ -88,6 +88,7 @@ def _mmpose_registries() -> list[Registry]:
 MODELS = _child('model', root.MODELS, 'models')
 METRICS = _child('metric', root.METRICS, 'evaluation')
 HOOKS = _child('hook', root.HOOKS, 'hooks')
+INFERENCERS = _child('inferencer', root.INFERENCERS, 'apis')
 KEYPOINT_CODECS = _child('keypoint codec', MMPOSE_KEYPOINT_CODECS, 'codecs')
 # Of other kinds there are none of ours, but configs under our scope name them.
 for _kind in _mmpose_registries():

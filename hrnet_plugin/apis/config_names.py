@@ -32,7 +32,24 @@ def find_config(name: str) -> Path:
 def config_names() -> dict[str, Path]:
     """Every name and alias of the plugin's configs -> its file."""
     files = {path.stem: path for path in MIM.glob('configs/**/*.py') if '_base_' not in path.parts}
-    for metafile in load(MIM / 'model-index.yml')['Import']:
-        for model in load(MIM / metafile)['Models']:
-            files.update(dict.fromkeys(model['Alias'], MIM / model['Config']))
-    return files
+    return files | {name: config for name, (config, _) in models_of(MIM).items()}
+
+
+def named_models(scope: str) -> dict[str, tuple[Path, str | None]]:
+    """Config and weights by name and by alias, in lower case, as a package's metafiles say."""
+    from mmengine.infer import BaseInferencer  # only names need it, and what it imports
+
+    models = models_of(Path(BaseInferencer._get_repo_or_mim_dir(scope)))
+    return {name.lower(): found for name, found in models.items()}
+
+
+def models_of(root: Path) -> dict[str, tuple[Path, str | None]]:
+    """Config and weights by name and by alias, as the metafiles in a folder say."""
+    models = {}
+    for metafile in load(root / 'model-index.yml')['Import']:
+        for model in load(root / metafile)['Models']:
+            alias, weights = model.get('Alias', []), model.get('Weights')
+            found = root / model['Config'], weights[0] if isinstance(weights, list) else weights
+            for name in [model['Name'], *([alias] if isinstance(alias, str) else alias)]:
+                models[name] = found
+    return models

@@ -8,10 +8,14 @@ from .heatmap_decode import decode_dark, decode_msra, decode_udp
 from .heatmap_encode import encode_dark, encode_msra, encode_udp
 from .oks import COCO_SIGMAS, estimate_sigmas, keypoint_similarity, oks
 from .oks_nms import oks_nms, soft_oks_nms
+from .one_euro import OneEuroFilter
+from .tracking import Tracker
 from .windows import relative_position_index, window_merge, window_partition
 
 __all__ = [
     'COCO_SIGMAS',
+    'OneEuroFilter',
+    'Tracker',
     'coco_to_arrays',
     'decode_dark',
     'decode_msra',

@@ -43,6 +43,14 @@ class TestShuffle:
         out = interleave(channels(0, 1, 2), channels(10, 11, 12))
         assert out.flatten().tolist() == [0, 10, 1, 11, 2, 12]
 
+    def test_interleave_keeps_the_order_in_memory(self) -> None:
+        a, b = torch.rand(2, 1, 6, 3, 5).to(torch.float64).unbind()
+        expected = interleave(a, b)
+        found = interleave(*(x.contiguous(memory_format=torch.channels_last) for x in (a, b)))
+        assert found.equal(expected)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert expected.is_contiguous()
+
     def test_interleave_of_two_widths_takes_halves_of_both(self) -> None:
         """Together they are 0 to 5; their halves, 0 to 2 and 3 to 5, take turns."""
         out = interleave(channels(0, 1), channels(2, 3, 4, 5))

@@ -1,8 +1,6 @@
 """What connects parallel streams: transitions that open new ones, exchanges that mix them."""
 
-import operator
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
 from typing import Any, cast
 
 import torch
@@ -75,7 +73,7 @@ class AliasedExchange(Exchange):
         sums: list[Tensor] = []
         for (path, *paths), out in zip(cast(Iterable[nn.ModuleList], self), streams):
             terms = [self.resize(path(x), out) for path, x in zip(paths, others)]
-            sums.append(add([2 * self.resize(twice(path, first), out), *terms]))
+            sums.append(add([self.resize(twice(path, first), out), *terms], first_times=2))
             first = sums[0]
         return [x.relu() for x in sums]
 
@@ -90,9 +88,19 @@ def twice(path: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
-def add(terms: Iterable[Tensor]) -> Tensor:
-    """Sum without the pass over memory that starting from 0 would cost."""
-    return reduce(operator.add, terms)
+def add(terms: Iterable[Tensor], first_times: int = 1) -> Tensor:
+    """The sum of some tensors, the first of which counts ``first_times``.
+
+    It makes one pass over memory for each plus sign, and one new tensor.
+    """
+    first, *others = terms
+    if not others:
+        return first_times * first
+    second, *others = others
+    total = torch.add(second, first, alpha=first_times)
+    for term in others:
+        total += term
+    return total
 
 
 class Transition(nn.ModuleList):

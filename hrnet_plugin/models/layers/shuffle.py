@@ -67,7 +67,11 @@ def interleave(a: Tensor, b: Tensor) -> Tensor:
     """
     if a.shape[1] != b.shape[1]:
         a, b = torch.cat((a, b), dim=1).chunk(2, dim=1)
-    # One pass over memory; joining first and transposing afterwards would take two.
+    # One pass over memory, in the order in which it is; joining first and transposing afterwards
+    # would take two.
+    if b.is_contiguous(memory_format=torch.channels_last):
+        pixels = [x.permute(0, 2, 3, 1) for x in (a, b)]
+        return torch.stack(pixels, dim=4).flatten(3, 4).permute(0, 3, 1, 2)
     return torch.stack((a, b), dim=2).flatten(1, 2)
 
 

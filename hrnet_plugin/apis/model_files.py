@@ -1,0 +1,137 @@
+"""Configs and checkpoints for inference, checked before anything runs."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from .checkpoint_files import read_checkpoint
+from .config_names import named_models
+from .recognise import last_rows
+
+CHECKPOINTS = ('.ckpt', '.pt', '.pth')
+ModelConfig: TypeAlias = str | Path | Config | ConfigDict | Mapping[str, Any]
+
+
+def read_model_config(
+    option: str, model: ModelConfig, scopes: Sequence[str]
+) -> tuple[Config, str | None]:
+    """Read a config, given itself, as a file or as a name of the metafiles.
+
+    Args:
+        option: name of the argument, for errors.
+        model: config, file or name.
+        scopes: packages whose metafiles may know the name.
+
+    Returns:
+        The config, and the weights that the metafile names, if there are any.
+
+    Raises:
+        OSError: no such file.
+        ValueError: no such name, or something else than a config.
+    """
+    if isinstance(model, Mapping | Config):
+        content = model._cfg_dict if isinstance(model, Config) else model
+        return Config(deepcopy(ConfigDict(content))), None
+    path = Path(model)
+    if path.suffix in CHECKPOINTS:
+        raise ValueError(
+            f'{option}={str(model)!r} is a checkpoint; expected a config, the file ending in .py '
+            'that it was trained with'
+        )
+    if path.is_file():
+        return Config.fromfile(path), None
+    if path.suffix or len(path.parts) > 1:
+        raise FileNotFoundError(f'{option}={str(model)!r}: there is no such config file')
+    models = {name: found for scope in scopes for name, found in named_models(scope).items()}
+    if str(model).lower() not in models:
+        close = get_close_matches(str(model).lower(), models, n=3, cutoff=0.5)
+        hint = f'; did you mean {" or ".join(map(repr, close))}?' if close else ';'
+        raise ValueError(
+            f'unknown {option} {str(model)!r}{hint} Expected a config file, or one of the '
+            f'{len(models)} names in the metafiles of {" and ".join(scopes)}'
+        )
+    config, weights = models[str(model).lower()]
+    return Config.fromfile(config), weights
+
+
+def load_weights(option: str, model: BaseModel, weights: str | Path) -> dict[str, Any]:
+    """Load a checkpoint into a model that it fits to the last tensor.
+
+    Args:
+        option: name of the argument, for errors.
+        model: what to load it into.
+        weights: file or address.
+
+    Returns:
+        What the checkpoint says about itself, its ``meta``.
+
+    Raises:
+        OSError: it cannot be read or fetched.
+        ValueError: it is damaged, or of another model.
+    """
+    where = f'{option}={str(weights)!r}'
+    checkpoint = fetch(where, weights)
+    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else {}
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f'{where} holds no state dict')
+    if all(name.startswith('module.') for name in state):
+        state = {name.removeprefix('module.'): value for name, value in state.items()}
+    ours = model.state_dict()
+    if not {part(name) for name in ours} & {part(name) for name in state} or foreign(ours, state):
+        raise ValueError(
+            f'{where} is of another kind of model: it has {parts(state)}, expected {parts(ours)}. '
+            'hrnet-plugin convert makes checkpoints of the official code fit'
+        )
+    try:
+        # Not strict: the models themselves rename what older versions called otherwise.
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except (RuntimeError, ValueError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise ValueError(f'{where} does not fit the config: {" ".join(lines[-3:])}') from error
+    missing = [name for name in missing if not name.endswith('.num_batches_tracked')]
+    spare = set(last_rows(state))  # of streams that a pose model does not read
+    unexpected = [name for name in unexpected if name not in spare]
+    for names, what in ((missing, 'are missing'), (unexpected, 'are not of the model')):
+        if names:
+            listed = ', '.join(names[:3]) + (', …' if len(names) > 3 else '')
+            raise ValueError(
+                f'{where} does not fit the config: {len(names)} tensors {what} ({listed}). Give '
+                'the config that it was trained with; hrnet-plugin convert makes checkpoints of '
+                'the official code fit'
+            )
+    return checkpoint.get('meta') or {}
+
+
+def fetch(where: str, weights: str | Path) -> Any:
+    """The content of a checkpoint, from a file or an address."""
+    if '://' not in str(weights):
+        if not Path(weights).is_file():
+            raise FileNotFoundError(f'{where}: there is no such file')
+        return read_checkpoint(weights)
+    try:
+        return CheckpointLoader.load_checkpoint(str(weights), map_location='cpu')
+    except Exception as error:  # of whatever fetches it
+        raise OSError(
+            f'{where} cannot be fetched ({error}): download it by other means, and give the file'
+        ) from error
+
+
+def part(name: str) -> str:
+    return name.partition('.')[0]
+
+
+def parts(names: Any) -> str:
+    """The largest parts of a model: ``backbone, head``."""
+    return ', '.join(sorted({part(name) for name in names}))
+
+
+def foreign(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
+    """Whether weights are of a detector, and the model is of poses, or the other way round."""
+    return ('bbox_head' in map(part, theirs)) != ('bbox_head' in map(part, ours))

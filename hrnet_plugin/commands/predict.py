@@ -1,0 +1,125 @@
+"""`hrnet-plugin predict`: poses in pictures and videos, drawn and as one COCO results file."""
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from . import OK, Run
+
+RESULTS = 'results.json'
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of people, 1 or more')
+    return int(text)
+
+
+def add(parser: argparse.ArgumentParser) -> Run:
+    parser.description = (
+        'Find poses in pictures and videos: drawn, and in results.json as COCO results. Boxes of '
+        'people come from a detector (--det) or from a file (--boxes).'
+    )
+    parser.add_argument(
+        'inputs', metavar='IMAGE|FOLDER|VIDEO', nargs='+', help='also patterns such as "*.jpg"'
+    )
+    model = 'config file, or its name in the metafiles'
+    parser.add_argument('--config', required=True, help=f'pose model: {model}')
+    parser.add_argument(
+        '--weights', metavar='FILE', help='checkpoint; default: the metafile knows'
+    )
+    parser.add_argument(
+        '--det', metavar='CONFIG', help=f'detector: {model}; or whole_image: one person each'
+    )
+    parser.add_argument('--det-weights', metavar='FILE', help='its checkpoint')
+    parser.add_argument(
+        '--det-cat-ids',
+        metavar='N',
+        type=int,
+        nargs='+',
+        help="its classes that are people; default: 'person', or its only one",
+    )
+    parser.add_argument(
+        '--boxes',
+        metavar='FILE',
+        help='boxes of people in COCO format: detection results or annotations; each entry names '
+        'its picture by file_name or image_id, and in a video its frame, from 0',
+    )
+    parser.add_argument(
+        '--out', metavar='FOLDER', default='predictions', help='default: %(default)s'
+    )
+    parser.add_argument('--device', help='cpu, cuda:0, …; default: the best there is')
+    parser.add_argument(
+        '--batch-size',
+        type=_positive,
+        default=16,
+        metavar='N',
+        help='people; default: %(default)s',
+    )
+    for name, what in (('bbox', 'boxes up to it are dropped'), ('kpt', 'keypoints to draw')):
+        parser.add_argument(
+            f'--{name}-thr',
+            type=float,
+            default=0.3,
+            metavar='SCORE',
+            help=f'{what}; default: %(default)s',
+        )
+    parser.add_argument('--track', action='store_true', help='number people through a video')
+    parser.add_argument(
+        '--smooth', action='store_true', help='smooth keypoints over time; implies --track'
+    )
+    return run
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..apis import PoseInferencer
+    from ..apis.box_file import BoxFile
+    from ..apis.coco_results import coco_results, places
+    from ..apis.inputs import is_video, open_inputs
+    from ..apis.outputs import JsonList
+
+    # What is cheap to check comes before the models.
+    if not args.det and not args.boxes:
+        raise ValueError(
+            'nothing tells where people are: give a detector with --det and --det-weights, or '
+            '--boxes, or --det whole_image if each picture shows one person and little else'
+        )
+    videos = [open_inputs(text) for text in args.inputs if is_video(text)]
+    images = [text for text in args.inputs if not is_video(text)]
+    sources = [open_inputs(images), *videos] if images else videos
+    boxes = BoxFile(args.boxes, args.bbox_thr) if args.boxes else None
+    bboxes = [boxes and boxes.of(source) for source in sources]
+    inferencer = PoseInferencer(
+        args.config,
+        args.weights,
+        device=args.device,
+        det_model=args.det,
+        det_weights=args.det_weights,
+        det_cat_ids=args.det_cat_ids,
+        show_progress=True,
+    )
+    options = dict(
+        return_datasamples=True,
+        batch_size=args.batch_size,
+        bbox_thr=args.bbox_thr,
+        kpt_thr=args.kpt_thr,
+        draw_bbox=True,
+        vis_out_dir=args.out,
+        track=args.track or args.smooth,
+        smooth=args.smooth,
+    )
+    file = Path(args.out) / RESULTS
+    pictures = people = 0
+    try:
+        with closing(JsonList(file)) as results:
+            for source, known in zip(sources, bboxes):
+                with closing(inferencer(source, bboxes=known, **options)) as found:
+                    for (place, number), result in zip(places(source, sources), found):
+                        for person in coco_results(result['predictions'][0].pred_instances):
+                            results.append(dict(image_id=number, **place, **person))
+                            people += 1
+                        pictures += 1
+    finally:  # what was done stays, also when interrupted
+        if pictures:
+            print(f'{people} people in {pictures} pictures, drawn in {args.out}; all in {file}')
+    return OK

@@ -1,0 +1,266 @@
+"""PoseInferencer: stock's results, batched, and what it refuses."""
+
+import json
+import math
+from itertools import chain
+
+import cv2
+import numpy as np
+import pytest
+from mmpose.apis import MMPoseInferencer
+from random_models import DETECTOR, POSE
+
+from hrnet_plugin.apis import PoseInferencer
+from hrnet_plugin.registry import INFERENCERS
+
+BOXES = [
+    [[20, 30, 120, 220], [100, 20, 200, 230], [150, 40, 300, 200]],
+    [],
+    [[10, 10, 150, 230]],
+    [[60, 20, 160, 220], [5, 5, 90, 200]],
+]
+
+
+@pytest.fixture
+def forwards(inferencer, monkeypatch) -> list[int]:
+    """How many people were in each forward of the pose model."""
+    sizes: list[int] = []
+    whole = inferencer.pose.model.predict
+
+    def predict(inputs, samples):
+        sizes.append(len(inputs))
+        return whole(inputs, samples)
+
+    monkeypatch.setattr(inferencer.pose.model, 'predict', predict)
+    return sizes
+
+
+def people(results) -> list[list[dict]]:
+    return [result['predictions'][0] for result in results]
+
+
+def assert_same(ours, theirs, pixels=1e-3):
+    assert [len(p) for p in ours] == [len(p) for p in theirs]
+    assert sum(map(len, ours)) > 0
+    for a, b in zip(chain(*ours), chain(*theirs)):
+        assert a.keys() == b.keys()
+        np.testing.assert_allclose(a['keypoints'], b['keypoints'], atol=pixels)
+        np.testing.assert_allclose(a['keypoint_scores'], b['keypoint_scores'], atol=1e-5)
+        np.testing.assert_allclose(a['bbox'], b['bbox'], atol=pixels)
+        assert a['bbox_score'] == pytest.approx(b['bbox_score'], abs=1e-5)
+
+
+class TestResults:
+    def test_stock_finds_the_same(self, inferencer, weights, folder):
+        stock = MMPoseInferencer(
+            pose2d=POSE,
+            pose2d_weights=str(weights / 'pose.pth'),
+            det_model=DETECTOR,
+            det_weights=str(weights / 'detector.pth'),
+            det_cat_ids=[0],
+            device='cpu',
+        )
+        expected = list(stock(str(folder), return_vis=True))
+        results = list(inferencer(str(folder), return_vis=True))
+        assert len(results) == 4
+        assert_same(people(results), people(expected))
+        # Random weights, but not a random test: poses differ from each other.
+        assert np.std([p['keypoints'] for p in people(results)[0]], axis=0).min() > 1
+        for ours, theirs in zip(results, expected):
+            assert ours.keys() == theirs.keys()
+            np.testing.assert_array_equal(ours['visualization'][0], theirs['visualization'][0])
+
+    # user_pains 25
+    @pytest.mark.parametrize('batch_size', [1, 4, 64])
+    def test_people_are_batched_across_pictures(self, inferencer, images, forwards, batch_size):
+        found = people(inferencer(images, bboxes=BOXES, batch_size=batch_size))
+        assert len(forwards) == math.ceil(6 / batch_size)
+        assert sum(forwards) == 6
+        alone = [people(inferencer(x, bboxes=[b]))[0] for x, b in zip(images, BOXES)]
+        assert_same(found, alone)
+
+    # user_pains 26
+    def test_boxes_are_used_as_they_are(self, inferencer, images):
+        boxes = [[[20, 30, 120, 220, 0.1], [21, 30, 120, 220, 0.05]]]
+        (found,) = people(inferencer(images[0], bboxes=boxes))
+        assert [p['bbox'][0] for p in found] == [b[:4] for b in boxes[0]]
+        assert [p['bbox_score'] for p in found] == pytest.approx([0.1, 0.05])
+        (again,) = people(inferencer(images[0], bboxes=np.array(boxes[0])))
+        assert again == found
+
+    def test_the_detector_sees_several_pictures_at_once(self, inferencer, images, monkeypatch):
+        sizes = []
+        detect = inferencer.detector.model.predict
+
+        def predict(inputs, samples, **options):
+            sizes.append(len(inputs))
+            return detect(inputs, samples, **options)
+
+        monkeypatch.setattr(inferencer.detector.model, 'predict', predict)
+        found = people(inferencer(images))
+        assert sizes == [2, 1, 1]  # the third is of another shape
+        assert_same(found, [people(inferencer(image))[0] for image in images])
+
+    # user_pains 27
+    def test_nobody_is_an_empty_list(self, inferencer, images, tmp_path, forwards):
+        results = list(
+            inferencer(images[:2], bbox_thr=0.999, return_vis=True, pred_out_dir=str(tmp_path))
+        )
+        assert people(results) == [[], []]
+        assert forwards == []
+        np.testing.assert_array_equal(results[0]['visualization'][0], images[0][..., ::-1])
+        assert json.loads((tmp_path / '000001.json').read_text()) == []
+
+    def test_frames_without_people_do_not_pile_up(self, inferencer, images, forwards):
+        def many():
+            for number in range(40):
+                taken.append(number)
+                yield [[20, 30, 120, 220]] if number == 0 else []
+
+        taken: list[int] = []
+        found = inferencer([images[0]] * 40, bboxes=many(), batch_size=4)
+        assert len(next(found)['predictions'][0]) == 1
+        assert len(taken) < 20
+        assert len(list(found)) == 39
+        assert forwards == [1]
+
+    def test_whole_image_only_when_asked_for(self, weights, images):
+        inferencer = PoseInferencer(
+            POSE, str(weights / 'pose.pth'), device='cpu', det_model='whole_image'
+        )
+        (found,) = people(inferencer(images[2]))
+        assert [p['bbox'][0] for p in found] == [[0, 0, 160, 240]]
+
+    def test_data_samples(self, inferencer, images):
+        (result,) = inferencer(images[0], return_datasamples=True, draw_heatmap=True)
+        (sample,) = result['predictions']
+        assert sample.pred_instances.keypoints.shape[1:] == (17, 2)
+        assert sample.pred_fields.heatmaps.shape == (17, 240, 320)
+
+    def test_pose_based_nms_drops_the_worse_of_two(self, inferencer, images):
+        boxes = [[[20, 30, 120, 220, 0.5], [20, 30, 120, 220, 0.9], [190, 40, 300, 200, 0.4]]]
+        (found,) = people(inferencer(images[0], bboxes=boxes, pose_based_nms=True))
+        assert sorted(p['bbox_score'] for p in found) == pytest.approx([0.4, 0.9])
+
+    def test_registered(self):
+        assert INFERENCERS.get('hrnet_plugin.PoseInferencer') is PoseInferencer
+
+
+class TestFiles:
+    def test_pictures_and_predictions(self, inferencer, folder, tmp_path):
+        out = tmp_path / 'out'
+        found = people(inferencer(str(folder), out_dir=str(out), draw_bbox=True))
+        names = [f'{i:012}' for i in range(4)]
+        drawn = sorted(out.glob('visualizations/*'))
+        assert [path.name for path in drawn] == [f'{name}.png' for name in names]
+        assert (cv2.imread(str(drawn[0])) != cv2.imread(str(folder / drawn[0].name))).any()
+        for name, expected in zip(names, found):
+            saved = json.loads((out / 'predictions' / f'{name}.json').read_text())
+            assert [p['keypoints'] for p in saved] == [p['keypoints'] for p in expected]
+
+    def test_video(self, inferencer, clip, tmp_path):
+        results = list(inferencer(str(clip), out_dir=str(tmp_path), batch_size=5))
+        assert len(results) == 11
+        saved = json.loads((tmp_path / 'predictions/clip.json').read_text())
+        assert [frame['frame_id'] for frame in saved] == list(range(11))
+        assert len(saved[7]['instances']) == len(results[7]['predictions'][0]) > 0
+        video = cv2.VideoCapture(str(tmp_path / 'visualizations/clip.mp4'))
+        assert video.get(cv2.CAP_PROP_FPS) == 25
+        sizes = []
+        while (frame := video.read())[0]:
+            sizes.append(frame[1].shape)
+        assert sizes == [(240, 320, 3)] * 11
+
+    def test_heatmaps_of_nobody_keep_the_video_in_shape(self, inferencer, clip, tmp_path):
+        boxes = [[[20, 30, 120, 220]] if i % 2 else [] for i in range(11)]
+        options = dict(bboxes=boxes, draw_heatmap=True, vis_out_dir=str(tmp_path / 'drawn.mp4'))
+        assert len(list(inferencer(str(clip), **options))) == 11
+        video = cv2.VideoCapture(str(tmp_path / 'drawn.mp4'))
+        assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 11
+        assert video.get(cv2.CAP_PROP_FRAME_HEIGHT) == 480
+
+    def test_who_stops_early_keeps_what_is_done(self, inferencer, clip, tmp_path):
+        found = inferencer(str(clip), out_dir=str(tmp_path), batch_size=2)
+        next(found)
+        found.close()
+        done = json.loads((tmp_path / 'predictions/clip.json').read_text())
+        assert 1 <= len(done) < 11
+        video = cv2.VideoCapture(str(tmp_path / 'visualizations/clip.mp4'))
+        assert video.get(cv2.CAP_PROP_FRAME_COUNT) == len(done)
+
+    def test_shown_in_order(self, inferencer, clip, monkeypatch):
+        shown = []
+        monkeypatch.setattr(
+            'mmpose.visualization.PoseLocalVisualizer.show',
+            lambda self, drawn, **options: shown.append((drawn.shape, options['win_name'])),
+        )
+        assert len(list(inferencer(str(clip), show=True))) == 11
+        assert shown == [((240, 320, 3), str(clip))] * 11
+
+
+class TestTracking:
+    def boxes(self):
+        """Somebody who moves with the picture, and now and then somebody else, listed first."""
+        for i in range(11):
+            moving = [20 + 3 * i, 30, 120 + 3 * i, 220]
+            yield [[230, 50, 310, 200], moving] if i % 3 == 2 else [moving]
+
+    def test_numbers_stay(self, inferencer, clip):
+        found = people(inferencer(str(clip), bboxes=self.boxes(), track=True))
+        assert [[p['track_id'] for p in frame] for frame in found] == [
+            [2, 1] if i % 3 == 2 else [1] for i in range(11)
+        ]
+
+    def test_smoothing_calms_keypoints(self, inferencer, clip):
+        def steps(**options):
+            found = people(inferencer(str(clip), bboxes=self.boxes(), track=True, **options))
+            poses = [np.array(frame[-1]['keypoints']) for frame in found]
+            return np.abs(np.diff(poses, n=2, axis=0)).mean()
+
+        assert steps(smooth=True) < 0.8 * steps()
+
+
+CHECKED = [
+    (dict(bboxes=[[]]), 'bboxes are for 1 pictures, but there are 4'),
+    (dict(bboxes=[[[1, 2, 3]], [], [], []]), r'picture 0 have shape \(1, 3\)'),
+    (dict(bboxes=[[], [[9, 9, 3, 3]], [], []]), 'of picture 1 has no area'),
+    (dict(batch_size=0), 'batch_size is 0'),
+    (dict(skeleton_style='openpos'), "did you mean 'openpose'"),
+    (dict(smooth=True), 'smooth=True needs track=True'),
+    (dict(vis_out_dir='out.mp4'), 'expected a folder'),
+]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(('options', 'message'), CHECKED)
+    def test_impossible_options_of_a_call(self, inferencer, images, options, message):
+        with pytest.raises(ValueError, match=message):  # before anything is asked of it
+            inferencer(images, **options)
+
+    def test_misspelled_options(self, inferencer, images, weights):
+        with pytest.raises(TypeError, match="did you mean 'kpt_thr'"):
+            inferencer(images, kpt_tr=0.5)
+        with pytest.raises(TypeError, match="did you mean 'pose2d_weights'"):
+            PoseInferencer(POSE, pose2d_weigths=str(weights / 'pose.pth'))
+
+    def test_nothing_tells_where_people_are(self, weights, images):
+        inferencer = PoseInferencer(POSE, str(weights / 'pose.pth'), device='cpu')
+        with pytest.raises(ValueError, match='give bboxes=, or build the inferencer with det_mod'):
+            inferencer(images)
+        assert len(people(inferencer(images[0], bboxes=BOXES[0]))[0]) == 3
+
+    def test_a_video_longer_than_its_boxes(self, inferencer, clip):
+        found = inferencer(str(clip), bboxes=iter([[[20, 30, 120, 220]]] * 5))
+        with pytest.raises(ValueError, match='bboxes end after 5 pictures'):
+            list(found)
+
+    def test_nothing_is_written_over(self, inferencer, folder, clip, images, tmp_path):
+        with pytest.raises(ValueError, match=r'000000000000.png would be written over'):
+            inferencer(str(folder), vis_out_dir=str(folder))
+        with pytest.raises(ValueError, match=r'clip.mp4 would be written over'):
+            inferencer(str(clip), vis_out_dir=str(clip.parent))
+        (tmp_path / 'more').mkdir()
+        cv2.imwrite(str(tmp_path / 'more/000000000001.jpg'), images[0])
+        both = [str(folder), str(tmp_path / 'more')]
+        with pytest.raises(ValueError, match=r'share their name with another \(000000000001'):
+            inferencer(both, pred_out_dir=str(tmp_path))

@@ -1,0 +1,150 @@
+"""What is wrong with a model's files is said when the inferencer is built."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from random_models import DETECTOR, POSE, build
+
+from hrnet_plugin.apis import PoseInferencer
+from hrnet_plugin.apis.detector import check_cat_ids
+from hrnet_plugin.apis.model_files import read_model_config
+
+
+def refused(error, message, pose2d=POSE, pose2d_weights=None, **options):
+    with pytest.raises(error, match=message):
+        PoseInferencer(pose2d, pose2d_weights, device='cpu', **options)
+
+
+@pytest.fixture
+def pose(weights) -> str:
+    return str(weights / 'pose.pth')
+
+
+@pytest.fixture
+def detector(weights) -> str:
+    return str(weights / 'detector.pth')
+
+
+class TestPose:
+    def test_no_such_config_file(self):
+        refused(FileNotFoundError, "pose2d='configs/no.py': there is no", 'configs/no.py')
+
+    def test_misspelled_names(self):
+        refused(
+            ValueError, "did you mean 'litehrnet-18_coco-256x192'", 'litehrnet-18_coco_256x192'
+        )
+        refused(ValueError, "did you mean 'human'", 'humann')
+
+    def test_names_of_both_packages(self):
+        for name in ('litehrnet-18_coco-256x192', 'td-hm_res50_8xb64-210e_coco-256x192'):
+            config, weights = read_model_config('pose2d', name, ['mmpose', 'hrnet_plugin'])
+            assert config.model.head.out_channels == 17
+            assert weights.startswith('https://')
+
+    def test_a_checkpoint_is_no_config(self, detector):
+        refused(ValueError, 'is a checkpoint; expected a config', detector)
+
+    def test_a_detector_is_no_pose_model(self):
+        refused(
+            ValueError, 'no config of a top-down pose estimator: its model is RTMDet', DETECTOR
+        )
+
+    def test_random_weights_are_not_used(self):
+        refused(ValueError, 'pose2d_weights is missing')
+
+    def test_no_such_checkpoint(self):
+        refused(FileNotFoundError, "pose2d_weights='no.pth': there is no", POSE, 'no.pth')
+
+    def test_weights_of_a_detector(self, detector):
+        message = (
+            'another kind of model: it has backbone, bbox_head, neck, expected backbone, head'
+        )
+        refused(ValueError, message, POSE, detector)
+
+    def test_cut_short(self, pose, tmp_path):
+        path = tmp_path / 'cut.pth'
+        path.write_bytes(Path(pose).read_bytes()[:-1000])
+        refused(ValueError, 'cut.pth is cut short', POSE, str(path))
+
+    def test_another_number_of_keypoints(self, pose, tmp_path):
+        state = torch.load(pose)['state_dict']
+        state['head.final_layer.weight'] = torch.ones(21, 32, 1, 1)
+        state['head.final_layer.bias'] = torch.ones(21)
+        torch.save(dict(state_dict=state), tmp_path / '21.pth')
+        message = 'the checkpoint has 21 keypoints .*head.out_channels=17'
+        refused(ValueError, message, POSE, str(tmp_path / '21.pth'))
+
+    def test_head_and_data_set_differ(self, pose, tmp_path):
+        config = Config.fromfile(POSE)
+        config.model.head.out_channels = 21
+        torch.save(dict(state_dict=build(config, 'mmpose').state_dict()), tmp_path / '21.pth')
+        message = 'head.out_channels=21, but the data set has 17 keypoints'
+        refused(ValueError, message, config, str(tmp_path / '21.pth'))
+
+    @pytest.mark.parametrize(
+        ('change', 'message'),
+        [
+            (lambda s: s.pop('backbone.conv1.weight'), r'1 tensors are missing \(backbone.conv1'),
+            (lambda s: s.update({'backbone.x': torch.ones(1)}), r'1 tensors are not of the model'),
+            (lambda s: s.update({'backbone.conv1.weight': torch.ones(1)}), 'size mismatch'),
+            (lambda s: s.clear(), 'holds no state dict'),
+        ],
+    )
+    def test_other_tensors(self, pose, tmp_path, change, message):
+        checkpoint = torch.load(pose)
+        change(checkpoint['state_dict'])
+        torch.save(checkpoint, tmp_path / 'other.pth')
+        refused(ValueError, message, POSE, str(tmp_path / 'other.pth'))
+
+    def test_weights_that_a_wrapper_saved(self, pose, tmp_path):
+        state = {f'module.{n}': t for n, t in torch.load(pose)['state_dict'].items()}
+        torch.save(state, tmp_path / 'wrapped.pth')
+        inferencer = PoseInferencer(POSE, str(tmp_path / 'wrapped.pth'), device='cpu')
+        weight = inferencer.pose.model.head.final_layer.weight
+        assert weight.equal(state['module.head.final_layer.weight'])
+
+    def test_the_config_is_left_as_it_was(self, pose):
+        config = Config.fromfile(POSE)
+        PoseInferencer(config, pose, device='cpu')
+        assert config.to_dict() == Config.fromfile(POSE).to_dict()
+
+
+# user_pains 28
+class TestDetector:
+    def test_files(self, pose, detector):
+        message = "det_model='no.py': there is no"
+        refused(FileNotFoundError, message, POSE, pose, det_model='no.py', det_weights=detector)
+        refused(ValueError, "did you mean 'rtmdet-s'", POSE, pose, det_model='rtmdet_s')
+        refused(ValueError, 'det_weights is missing', POSE, pose, det_model=DETECTOR)
+        refused(ValueError, 'is of a pose estimator', POSE, pose, det_model=POSE, det_weights=pose)
+        message = "det_weights='.*pose.pth' is of another kind of model"
+        refused(ValueError, message, POSE, pose, det_model=DETECTOR, det_weights=pose)
+        refused(ValueError, 'need det_model', POSE, pose, det_weights=detector)
+
+    def test_unknown_classes(self, pose, detector):
+        options = dict(det_model=DETECTOR, det_weights=detector, det_cat_ids=[0, 3])
+        refused(
+            ValueError,
+            "has 3, which is none of the detector's classes: 0 person",
+            POSE,
+            pose,
+            **options,
+        )
+
+    @pytest.mark.parametrize(
+        ('cat_ids', 'classes', 'expected'),
+        [
+            (None, ['cat'], [0]),
+            (None, ['cat', 'person'], [1]),
+            (0, ['cat', 'person'], [0]),
+            ((0, 1), ['cat', 'person'], [0, 1]),
+        ],
+    )
+    def test_classes(self, cat_ids, classes, expected):
+        assert check_cat_ids(cat_ids, classes) == expected
+
+    def test_which_class_is_unclear(self):
+        with pytest.raises(ValueError, match=r'det_cat_ids is missing; .* 0 cat, 1 dog'):
+            check_cat_ids(None, ['cat', 'dog'])

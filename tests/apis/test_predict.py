@@ -1,0 +1,164 @@
+"""`hrnet-plugin predict`: what it writes, says and refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import pytest
+from pycocotools.coco import COCO
+from random_models import DETECTOR, POSE
+
+from hrnet_plugin.cli import main
+
+
+@pytest.fixture
+def options(weights, tmp_path) -> list[str]:
+    return [
+        *('--config', POSE, '--weights', str(weights / 'pose.pth')),
+        *('--out', str(tmp_path / 'out'), '--device', 'cpu'),
+    ]
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    def write(content) -> list[str]:
+        path = tmp_path / 'boxes.json'
+        path.write_text(json.dumps(content))
+        return ['--boxes', str(path)]
+
+    return write
+
+
+def results(tmp_path) -> list[dict]:
+    return json.loads((tmp_path / 'out/results.json').read_text())
+
+
+def test_folder_and_video_with_a_detector(folder, clip, options, weights, tmp_path, capsys):
+    detector = ['--det', DETECTOR, '--det-weights', str(weights / 'detector.pth')]
+    assert main(['predict', str(folder), str(clip), *options, *detector, '--smooth']) == 0
+    found = results(tmp_path)
+    last = capsys.readouterr().out.splitlines()[-1]
+    out = tmp_path / 'out'
+    assert last == (
+        f'{len(found)} people in 15 pictures, drawn in {out}; all in {out / "results.json"}'
+    )
+    assert {p.name for p in out.iterdir()} == {
+        *(p.name for p in folder.iterdir()),
+        'clip.mp4',
+        'results.json',
+    }
+    video = [person for person in found if person['file_name'] == 'clip.mp4']
+    assert {person['frame'] for person in video} == set(range(11))
+    assert all(person['track_id'] >= 1 for person in video)
+
+
+def test_results_are_of_coco_format(folder, options, boxes, tmp_path):
+    known = boxes(
+        [
+            dict(image_id=0, bbox=[20, 30, 100, 190], score=0.5),
+            dict(image_id=3, bbox=[60, 20, 100, 200], score=0.9),
+            dict(image_id=3, bbox=[60, 20, 100, 200], score=0.1),  # not above --bbox-thr
+        ]
+    )
+    assert main(['predict', str(folder), *options, *known]) == 0
+    found = results(tmp_path)
+    assert [(p['image_id'], p['file_name']) for p in found] == [
+        (0, f'{0:012}.png'),
+        (3, f'{3:012}.png'),
+    ]
+    assert found[0]['bbox'] == [20, 30, 100, 190]
+    coco = COCO()
+    coco.dataset = dict(images=[dict(id=i) for i in range(4)], categories=[dict(id=1)], info={})
+    coco.createIndex()
+    loaded = coco.loadRes(str(tmp_path / 'out/results.json'))
+    assert [len(a['keypoints']) for a in loaded.anns.values()] == [51, 51]
+
+
+def test_boxes_by_file_name_and_frame(clip, options, boxes, tmp_path):
+    place = dict(file_name='clip.mp4', bbox=[20, 30, 100, 190])
+    known = boxes([dict(place, frame=2), dict(place, frame=5)])
+    assert main(['predict', str(clip), *options, *known]) == 0
+    assert [(p['frame'], p['image_id']) for p in results(tmp_path)] == [(2, 3), (5, 6)]
+
+
+def test_boxes_of_annotations(folder, options, boxes, tmp_path):
+    person = dict(image_id=7, bbox=[20, 30, 100, 190])
+    images = [dict(id=7, file_name=f'{1:012}.png')]
+    known = boxes(dict(images=images, annotations=[person, dict(person, iscrowd=1)]))
+    assert main(['predict', str(folder), *options, *known]) == 0
+    assert [p['image_id'] for p in results(tmp_path)] == [1]
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ([dict(image_id=99, bbox=[1, 2, 3, 4])], 'has no boxes for'),
+        ([dict(image_id=0)], "KeyError: 'bbox'"),
+        (dict(pictures=[]), "KeyError: 'images'"),
+        ([dict(image_id=0, bbox=[1, 2, 0, 4])], 'has no area'),
+    ],
+)
+def test_files_that_are_no_boxes(folder, options, boxes, capsys, content, message):
+    assert main(['predict', str(folder), *options, *boxes(content)]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda a: a[:-2], 'nothing tells where people are: give a detector with --det'),
+        (lambda a: [a[0], 'none.jpg', *a[2:]], 'none.jpg'),
+        (lambda a: [*a, '--config', 'no.py'], "pose2d='no.py': there is no such config file"),
+    ],
+)
+def test_bad_input_exits_with_2(folder, options, capsys, change, message):
+    arguments = ['predict', str(folder), *options, '--det', 'whole_image']
+    assert main(change(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith('hrnet-plugin: error: ')
+    assert message in captured.err
+
+
+def test_whole_image(folder, options, tmp_path):
+    assert main(['predict', str(folder / '*0002.png'), *options, '--det', 'whole_image']) == 0
+    assert [p['bbox'] for p in results(tmp_path)] == [[0, 0, 160, 240]]
+
+
+def hears_ctrl_c():
+    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_ctrl_c_leaves_what_is_done(images, options, tmp_path):
+    (tmp_path / 'many').mkdir()
+    for i in range(1000):
+        cv2.imwrite(str(tmp_path / f'many/{i:012}.jpg'), images[2])
+    command = [sys.executable, '-m', 'hrnet_plugin', 'predict', str(tmp_path / 'many')]
+    process = subprocess.Popen(
+        [*command, *options, '--det', 'whole_image', '--batch-size', '2'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {'PYTHONWARNINGS': 'ignore'},
+        preexec_fn=hears_ctrl_c,
+    )
+    deadline = time.monotonic() + 300
+    while len(list((tmp_path / 'out').glob('*.jpg'))) < 8:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 'Traceback' not in errors
+    assert errors.strip().endswith('interrupted')
+    found = results(tmp_path)
+    assert 1 <= len(found) < 1000
+    assert out.startswith(f'{len(found)} people in {len(found)} pictures')
+    drawn = sorted((tmp_path / 'out').glob('*.jpg'))
+    assert len(drawn) >= len(found)
+    assert all(cv2.imread(str(path)) is not None for path in drawn)
