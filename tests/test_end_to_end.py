@@ -135,15 +135,15 @@ def test_demo_names_the_backbones_it_knows(tmp_path: Path) -> None:
 
 
 def readme_examples() -> list[tuple[str, str]]:
-    """(language, code) of the examples under 'Three doors'."""
-    section = (ROOT / 'README.md').read_text().split('## Three doors')[1].split('\n## ')[0]
+    """(language, code) of the examples from 'Three doors' to 'Before training'."""
+    section = (ROOT / 'README.md').read_text().split('## Three doors')[1].split('## Long')[0]
     return re.findall(r'```(sh|python)\n(.*?)```', section, flags=re.DOTALL)
 
 
 class TestReadme:
     def test_examples_run_as_pasted(self, home: Path) -> None:
         examples = readme_examples()
-        assert [language for language, _ in examples] == ['sh', 'python', 'python', 'sh']
+        assert [language for language, _ in examples] == ['sh', 'python', 'python', *['sh'] * 3]
         for language, code in examples:
             named = re.match(r'# (\w+\.py)', code)
             if named:
@@ -155,3 +155,6 @@ class TestReadme:
         assert list((home / 'work_dirs/mine').glob('epoch_1.pth'))
         assert len(list((home / 'work_dirs/pictures').glob('*.jpg'))) == 12
         assert list((home / 'work_dirs/project').glob('epoch_*.pth'))
+        assert len(list((home / 'work_dirs/predictions').glob('*.jpg'))) == 12
+        assert len(json.loads((home / 'work_dirs/predictions/results.json').read_text())) > 12
+        assert cv2.imread(str(home / 'work_dirs/sheets/train_samples.jpg')) is not None

@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TOLERANCE = 1e-4  # of the largest output
 
@@ -25,12 +25,7 @@ def fuse_norms(model: BaseModel, image: Tensor) -> BaseModel:
     """
     fused = deepcopy(model)
     for conv, norm in followed_by_norm(fused, image):
-        # In double precision: one rounding instead of several
-        parts = (conv.weight, conv.bias, norm.running_mean, norm.running_var)
-        weight, bias, mean, var = (p if p is None else p.detach().double() for p in parts)
-        scale, shift = (p.detach().double() for p in (norm.weight, norm.bias))
-        new = fuse_conv_bn_weights(weight, bias, mean, var, norm.eps, scale, shift)
-        conv.weight, conv.bias = (nn.Parameter(p.to(conv.weight.dtype), False) for p in new)
+        replace(fused, conv, fuse_conv_bn_eval(conv, norm))
         replace(fused, norm, nn.Identity())
     pairs = zip(outputs(model, image), outputs(fused, image))
     same = all((a - b).abs().max() <= TOLERANCE * a.abs().max() for a, b in pairs)
