@@ -1,11 +1,15 @@
 """What programs call."""
 
-from .checkpoint_files import read_checkpoint
-from .config_names import config_names, find_config
-from .config_versions import explain_old_config
-from .convert import Conversion, convert_checkpoint, convert_file, convert_state_dict
-from .inferencer import PoseInferencer
-from .safe_globals import allow_mmengine_checkpoints
+from .checkpoints import (
+    Conversion,
+    allow_mmengine_checkpoints,
+    convert_checkpoint,
+    convert_file,
+    convert_state_dict,
+    read_checkpoint,
+)
+from .configs import config_names, explain_old_config, find_config
+from .inference import PoseInferencer
 
 __all__ = [
     'Conversion',

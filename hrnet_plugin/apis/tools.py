@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..hooks.sample_fetch import FETCHES
-from .config_versions import explain_old_config
+from .configs.versions import explain_old_config
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 

@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 def run(args: argparse.Namespace) -> int:
     import cv2
 
-    from ..apis.check import check_config
+    from ..apis.configs.check import check_config
 
     config = read_config(args.config, args.cfg_options)
     if isinstance(config, str):

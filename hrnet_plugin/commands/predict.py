@@ -73,10 +73,10 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 def run(args: argparse.Namespace) -> int:
     from ..apis import PoseInferencer
-    from ..apis.box_file import BoxFile
-    from ..apis.coco_results import coco_results, places
-    from ..apis.inputs import is_video, open_inputs
-    from ..apis.outputs import JsonList
+    from ..apis.inference.box_file import BoxFile
+    from ..apis.inference.coco_results import coco_results, places
+    from ..apis.inference.inputs import is_video, open_inputs
+    from ..apis.inference.outputs import JsonList
 
     # What is cheap to check comes before the models.
     if not args.det and not args.boxes:

@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
 
 
 def test_old_config_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """user_pains 13; tests/apis/test_config_versions.py has the rest."""
+    """user_pains 13; tests/apis/configs/test_versions.py has the rest."""
     path = tmp_path / 'hrnet_w32_coco_256x192.py'
     path.write_text(OLD)
     with pytest.raises(ValueError, match=r'.py: this is a config of MMPose 0\.x') as caught:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.scores import SCORE_MODES
+from ...evaluation.scores import SCORE_MODES
 from .inputs import Source
 
 SCORE_THRESHOLD = 0.2  # as OKSMetric's: keypoints below it do not count for a person's score

@@ -12,11 +12,11 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmpose.registry import DATASETS
 
-from hrnet_plugin.apis.check import Report, check_config
+from hrnet_plugin.apis.configs.check import Report, check_config
 from hrnet_plugin.cli import main
 from hrnet_plugin.datasets import synthesize
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / 'configs/body_2d_keypoint/topdown_heatmap'
 COCO = FOLDER / 'coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
 MPII = FOLDER / 'mpii/td-hm_hrnet-w32_8xb64-210e_mpii-256x256.py'

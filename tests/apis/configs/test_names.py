@@ -16,7 +16,7 @@ from mmpose.models import build_pose_estimator
 from hrnet_plugin import HRNet, TopdownPoseEstimator
 from hrnet_plugin.apis import config_names, find_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 W32 = 'td-hm_hrnet-w32_8xb64-210e_coco-256x192'
 FOLDER = 'body_2d_keypoint/topdown_heatmap/coco'
 

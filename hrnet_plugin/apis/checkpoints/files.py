@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ..atomic_files import write_atomically
+from ...atomic_files import write_atomically
 
 # What the safe loader refuses, as its messages name it
 REFUSED = re.compile(r"(?:GLOBAL|but got|function|attribute) ([\w.]+|'\w+'|<[^>]+>)")

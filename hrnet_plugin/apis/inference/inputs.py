@@ -12,7 +12,7 @@ import mmcv
 import numpy as np
 from mmengine import fileio
 
-from ..errors import unknown_name
+from ...errors import unknown_name
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 POSE = str(ROOT / 'configs/demo/td-hm_hrnet-w18-small-v1_demo.py')
 DETECTOR = str(ROOT / 'configs/demo/rtmdet_person.py')
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import unknown_name
-from ..version import __version__
-from .checkpoint_files import check_target, read_checkpoint, write_checkpoint
+from ...errors import unknown_name
+from ...version import __version__
+from .files import check_target, read_checkpoint, write_checkpoint
 from .layouts import PositionBias, State, apply_layout, count, find_layout
 from .recognise import Model, recognise
 
@@ -113,7 +113,7 @@ def convert_checkpoint(
     num_keypoints: int | None = None,
     position_bias: PositionBias | None = None,
 ) -> Conversion:
-    """Convert a loaded checkpoint of any layout in :data:`hrnet_plugin.apis.layouts.LAYOUTS`.
+    """Convert a loaded checkpoint of any layout in :data:`.layouts.LAYOUTS`.
 
     Args:
         checkpoint: a state dict, or what training wrote round it. Averaged weights are taken if

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hrnet_plugin.apis.fuse import fuse_norms
+from hrnet_plugin.apis.inference.fuse import fuse_norms
 from hrnet_plugin.models import TopdownPoseEstimator
 
 BACKBONES = {'HRNet': 'w18-small-v1', 'LiteHRNet': 'lite-18', 'HRFormer': 'tiny'}

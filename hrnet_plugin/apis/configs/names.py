@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mmengine.fileio import load
 
-from ..errors import unknown_name
+from ...errors import unknown_name
 
-MIM = Path(__file__).parents[1] / '.mim'
+MIM = Path(__file__).parents[2] / '.mim'
 
 
 def find_config(name: str) -> Path:

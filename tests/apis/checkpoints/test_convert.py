@@ -21,7 +21,7 @@ from official import HeadOf0x, ModelOf0x, hrformer
 from torch import Tensor, nn
 
 from hrnet_plugin.apis import convert_checkpoint, convert_file, convert_state_dict, read_checkpoint
-from hrnet_plugin.apis.layouts import LAYOUTS
+from hrnet_plugin.apis.checkpoints.layouts import LAYOUTS
 from hrnet_plugin.archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
 from hrnet_plugin.models import HRFormer, HRNet
 

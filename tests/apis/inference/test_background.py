@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hrnet_plugin.apis.background import read_ahead
+from hrnet_plugin.apis.inference.background import read_ahead
 
 
 def test_order_and_end():

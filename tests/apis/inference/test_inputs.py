@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_plugin.apis.inputs import Images, open_inputs
+from hrnet_plugin.apis.inference.inputs import Images, open_inputs
 
 
 @pytest.fixture

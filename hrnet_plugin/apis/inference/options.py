@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..errors import unknown_name
+from ...errors import unknown_name
 
 STYLES = ('mmpose', 'openpose')
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
+from ...archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -112,7 +112,7 @@ def recognise_arch(family: str, state: Mapping[str, Tensor]) -> tuple[str | None
 @cache
 def published_shapes(family: str, arch: str) -> Shapes:
     """Names and shapes of a published backbone with all that it can have, counters left out."""
-    from .. import models  # it takes long to import
+    from ... import models  # it takes long to import
 
     options = {} if family == 'LiteHRNet' else dict(multiscale_output=True)
     with torch.device('meta'):

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from hrnet_plugin.apis import explain_old_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STOCK = Path(mmpose.__file__).parent / '.mim'
 OLD = """
 _base_ = ['../../../../_base_/default_runtime.py']

@@ -8,8 +8,8 @@ from mmengine.config import Config
 from random_models import DETECTOR, POSE, build
 
 from hrnet_plugin.apis import PoseInferencer
-from hrnet_plugin.apis.detector import check_cat_ids
-from hrnet_plugin.apis.model_files import read_model_config
+from hrnet_plugin.apis.inference.detector import check_cat_ids
+from hrnet_plugin.apis.inference.model_files import read_model_config
 
 
 def refused(error, message, pose2d=POSE, pose2d_weights=None, **options):

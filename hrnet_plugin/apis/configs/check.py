@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmpose.datasets import MpiiDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from ..datasets.preflight import (
+from ...datasets.preflight import (
     Finding,
     Findings,
     Image,
@@ -29,9 +29,9 @@ from ..datasets.preflight import (
     check_metainfo,
     check_mpii,
 )
-from ..hooks.preflight import HEATMAP_CODECS, disagreements
-from .config_versions import explain_old_config
+from ...hooks.preflight import HEATMAP_CODECS, disagreements
 from .contact_sheet import contact_sheet
+from .versions import explain_old_config
 
 PHASES = ('train', 'val', 'test')
 # People of whom small data sets are made: to try pipelines, and for contact sheets

@@ -14,7 +14,7 @@ from mmpose.evaluation.functional import nearby_joints_nms
 from mmpose.structures import PoseDataSample
 from tqdm import tqdm
 
-from ..registry import INFERENCERS
+from ...registry import INFERENCERS
 from .background import read_ahead
 from .boxes import as_boxes, given_boxes
 from .detector import Detector
@@ -90,7 +90,7 @@ class PoseInferencer:
             return_datasamples: results are data samples instead of dicts.
             batch_size: people in one forward, whichever pictures they are from.
             out_dir: folder for ``visualizations`` and ``predictions``.
-            options: see :class:`hrnet_plugin.apis.options.Options`.
+            options: see :class:`hrnet_plugin.apis.inference.options.Options`.
 
         Returns:
             A generator of one result for each picture, in their order: ``predictions``, a list of

@@ -3,8 +3,8 @@
 import numpy as np
 from mmpose.structures import PoseDataSample
 
-from ..functional import OneEuroFilter, Tracker
-from ..functional.tracking import areas
+from ...functional import OneEuroFilter, Tracker
+from ...functional.tracking import areas
 
 
 class Tracks:

@@ -11,9 +11,9 @@ from mmengine.model import BaseModel
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from .checkpoint_files import read_checkpoint
-from .config_names import named_models
-from .recognise import last_rows
+from ..checkpoints.files import read_checkpoint
+from ..checkpoints.recognise import last_rows
+from ..configs.names import named_models
 
 CHECKPOINTS = ('.ckpt', '.pt', '.pth')
 ModelConfig: TypeAlias = str | Path | Config | ConfigDict | Mapping[str, Any]
