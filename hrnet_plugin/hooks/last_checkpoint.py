@@ -5,8 +5,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..apis.checkpoints.files import check_checksums
-from ..atomic_files import write_atomically
+from ..atomic_files import check_checksums, write_atomically
 
 POINTER = 'last_checkpoint'  # where MMEngine writes, and looks for, the path of the last one
 

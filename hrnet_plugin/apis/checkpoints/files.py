@@ -3,13 +3,12 @@
 import io
 import pickle
 import re
-import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
-from ...atomic_files import write_atomically
+from ...atomic_files import check_checksums, write_atomically
 
 # What the safe loader refuses, as its messages name it
 REFUSED = re.compile(r"(?:GLOBAL|but got|function|attribute) ([\w.]+|'\w+'|<[^>]+>)")
@@ -31,20 +30,6 @@ def read_checkpoint(path: str | Path) -> Any:
             raise
         except Exception as error:  # a damaged file can fail in any way
             raise ValueError(explain(path, error)) from error
-
-
-def check_checksums(file: BinaryIO) -> None:
-    """Raise a ValueError if a zip archive does not hold what was written to it.
-
-    torch.load does not look at the checksums. An archive that is cut short, and files of
-    torch < 1.6, are not known as archives here: torch.load finds what they lack.
-    """
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f'{damaged} in it does not match its checksum')
-    file.seek(0)
 
 
 def explain(path: Path, error: Exception) -> str:
