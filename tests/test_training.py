@@ -335,7 +335,10 @@ def test_stops_early(people: Path, tmp_path: Path) -> None:
 def test_tensorboard(people: Path, tmp_path: Path) -> None:
     pytest.importorskip('tensorboard')
     backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
-    changes = dict(visualizer=dict(vis_backends=backends), train_cfg=dict(max_epochs=1))
+    # MMEngine keeps visualizers by name; others of this process have the usual one.
+    changes = dict(
+        visualizer=dict(name='other', vis_backends=backends), train_cfg=dict(max_epochs=1)
+    )
     start(config(people, tmp_path, **changes), tmp_path).succeeds()
     assert list(tmp_path.glob('*/vis_data/events.out.tfevents.*'))
 

@@ -84,7 +84,13 @@ def test_step_that_fails(people: Path) -> None:
         match=rf"(?s)sample 0 of CocoDataset \(img_path='{path}', img_id=\d+, .* KeyError",
     ):
         list(loader)
-    assert fetch_of(loader).loading.tolist() == [NOTHING]
+
+
+def test_nothing_is_in_progress_after_a_failure(people: Path) -> None:
+    fetch = fetch_of(loader_of(people, dict(type='Fails')))
+    with pytest.raises(RuntimeError):
+        fetch([0])
+    assert fetch.loading.tolist() == [NOTHING]
 
 
 @pytest.mark.parametrize('damage', ['missing', 'no picture'])
