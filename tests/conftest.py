@@ -1,8 +1,9 @@
 import pytest
 
-LONGEST = ('test_end_to_end.py', 'test_real_pictures.py')
+# What takes longest, so that no process ends long after the others; and what forks, which torch
+# bears only before the first backward pass of a process.
+FIRST = ('test_end_to_end.py', 'test_real_pictures.py', 'test_training.py')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no process ends long after the others."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.name not in FIRST)
