@@ -82,7 +82,7 @@ class Commands:
                     file.write(line)
                     if status := progress(line):
                         bar.set_description_str(status)
-            except BaseException:
+            except BaseException:  # Ctrl-C above all
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
                 raise

@@ -5,6 +5,7 @@ Runs where demo/run.py or demo/real.py has left ``detector.pth`` and ``pose.pth`
 
 import argparse
 import math
+from collections import deque
 from pathlib import Path
 
 import cv2
@@ -67,8 +68,7 @@ def main() -> None:
             vis_out_dir=name,
             pred_out_dir='predictions',
         )
-        for _ in tqdm(results, total=number, unit='image', desc=name):
-            pass
+        deque(tqdm(results, total=number, unit='image', desc=name), maxlen=0)  # to run it
         cv2.imwrite(f'{name}.jpg', sheet(sorted(Path(name).glob('*.jpg'))))
 
 

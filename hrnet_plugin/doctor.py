@@ -50,7 +50,7 @@ for name in sys.argv[1:]:
     say(module=name)
     try:
         __import__(name)
-    except BaseException as error:
+    except BaseException as error:  # a package may even exit
         say(error=f'{type(error).__name__}: {error}')
     else:
         say(error=None)

@@ -155,7 +155,7 @@ def unknown(path):
 
 
 class _Unknown:
-    pass
+    """Not one of the types that checkpoints need."""
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_commands_are_for_this_python() -> None:
 
 
 def test_working_set_is_pyprojects() -> None:
-    tomllib = pytest.importorskip('tomllib')
+    tomllib = pytest.importorskip('tomllib', reason='Python 3.10 has no tomllib')
     groups = tomllib.loads((ROOT / 'pyproject.toml').read_text())['dependency-groups']
     assert list(WORKING_SET) == groups['openmmlab']
 

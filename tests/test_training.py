@@ -333,7 +333,6 @@ def test_stops_early(people: Path, tmp_path: Path) -> None:
 
 
 def test_tensorboard(people: Path, tmp_path: Path) -> None:
-    pytest.importorskip('tensorboard')
     backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
     # MMEngine keeps visualizers by name; others of this process have the usual one.
     changes = dict(

@@ -65,7 +65,7 @@ def test_installing_it_changes_no_version_of_the_environment(wheel: Path) -> Non
 
 # user_pains 9
 def test_make_installs_neither_chumpy_nor_what_was_built_for_numpy_1() -> None:
-    tomllib = pytest.importorskip('tomllib')
+    tomllib = pytest.importorskip('tomllib', reason='Python 3.10 has no tomllib')
     settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['uv']
     assert 'chumpy' in settings['exclude-dependencies']
     assert 'xtcocotools' in settings['no-binary-package']

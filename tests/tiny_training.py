@@ -168,7 +168,7 @@ class Forked:
         try:
             function()
             code = 0
-        except BaseException:
+        except BaseException:  # nothing may get past _exit into pytest's frames
             traceback.print_exc()
         finally:
             sys.stdout.flush()

@@ -325,12 +325,12 @@ def _options(variant: str, **given: Any) -> dict[str, Any]:
 
 
 def _as_sigma(sigma: float | Sequence[float]) -> float | tuple[float, ...]:
-    values = tuple(np.ravel(sigma).tolist())
+    values = np.ravel(sigma).tolist()
     if not values or not all(v > 0 for v in values) or np.ndim(sigma) > 1:
         raise ValueError(
             f'sigma is {sigma}; expected a number above 0, such as 2, or one for each keypoint'
         )
-    return values if np.ndim(sigma) else sigma  # type: ignore[return-value]
+    return tuple(values) if np.ndim(sigma) else values[0]
 
 
 def _as_size(name: str, size: Size) -> Size:

@@ -64,7 +64,7 @@ def read_config(name: str, changes: list[str]) -> Any:
     path = find_config(name)
     try:
         config = Config.fromfile(path, import_custom_modules=False)
-    except Exception as error:
+    except Exception as error:  # a config is Python, which can fail in any way
         if explanation := explain_old_config(path.read_text()):
             return explanation
         raise ValueError(f'{path} cannot be read: {type(error).__name__}: {error}') from error

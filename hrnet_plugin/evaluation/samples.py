@@ -77,9 +77,13 @@ def no_columns(num_keypoints: int) -> tuple[Columns, Columns]:
         keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints))
     )
     sample = dict(id=0, img_id=0, pred_instances=pred, raw_ann_info=[])
-    both = sample_columns(sample, num_keypoints), annotations_of_sample(sample, False)
-    both[1]['keypoints'] = np.zeros((0, num_keypoints, 3))
-    return tuple({name: column[:0] for name, column in c.items()} for c in both)  # type: ignore
+    annotations = annotations_of_sample(sample, False)
+    annotations['keypoints'] = np.zeros((0, num_keypoints, 3))
+    return _no_rows(sample_columns(sample, num_keypoints)), _no_rows(annotations)
+
+
+def _no_rows(columns: Columns) -> Columns:
+    return {name: column[:0] for name, column in columns.items()}
 
 
 def _first(category: Any) -> Any:

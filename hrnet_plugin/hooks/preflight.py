@@ -135,12 +135,14 @@ def _sigma_error(dataset: Any, name: str, codec: Any) -> str | None:
 def _channel_error(model: Any) -> str | None:
     """What is wrong where our backbone and head are in the company of stock's estimator."""
     backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
-    ours = isinstance(backbone, ParallelStreamBackbone) and isinstance(head, HeatmapHead)
-    if ours and not model.with_neck:
-        try:
-            head.check_channels(backbone.out_channels)  # type: ignore[union-attr]
-        except ValueError as error:
-            return str(error)
+    if not isinstance(backbone, ParallelStreamBackbone) or not isinstance(head, HeatmapHead):
+        return None
+    if model.with_neck:
+        return None
+    try:
+        head.check_channels(backbone.out_channels)
+    except ValueError as error:
+        return str(error)
     return None
 
 

@@ -51,7 +51,7 @@ class SampleFetch:
         self.loading[slot] = index
         try:
             return self.dataset[index]
-        except Exception as error:
+        except Exception as error:  # of a data set or pipeline, which may be the user's own
             raise RuntimeError(
                 f'loading {describe(self.dataset, index)} failed: {type(error).__name__}: {error}'
             ) from error

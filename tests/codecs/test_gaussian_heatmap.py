@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu, waiting_for_the_gpu_fails
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from mmpose.registry import KEYPOINT_CODECS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
@@ -331,7 +332,7 @@ def test_tensors_in_tensors_out(variant):
 
 
 @every_variant
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@needs_gpu
 def test_same_on_the_device_without_waiting(variant):
     codec = codecs(variant, [1, 2, 3])[0]
     keypoints = 250 * torch.rand((4, 3, 2), generator=torch.Generator().manual_seed(0))
@@ -339,12 +340,9 @@ def test_same_on_the_device_without_waiting(variant):
     expected += codec.locate(expected[0])
     on_device = keypoints.cuda()
     codec.locate(codec.render(on_device)[0])  # brings constants to the device
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with waiting_for_the_gpu_fails():
         found = codec.render(on_device)
         found += codec.locate(found[0])
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
     for value, wanted in zip(found, expected):
         assert value.is_cuda
         torch.testing.assert_close(value.cpu(), wanted, rtol=1e-6, atol=1e-4)

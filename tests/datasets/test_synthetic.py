@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmpose.datasets import CocoDataset
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -387,8 +388,7 @@ def test_pictures_are_varied():
 
 
 def test_mmpose_reads_it(dataset):
-    mmpose_datasets = pytest.importorskip('mmpose.datasets.datasets')
-    reader = mmpose_datasets.CocoDataset(
+    reader = CocoDataset(
         ann_file='annotations/person_keypoints_val2017.json',
         bbox_file=str(dataset / DETECTIONS),
         data_root=str(dataset),
@@ -397,7 +397,7 @@ def test_mmpose_reads_it(dataset):
         pipeline=[],
     )
     assert len(reader) == len(json.loads((dataset / DETECTIONS).read_text()))
-    reader = mmpose_datasets.CocoDataset(
+    reader = CocoDataset(
         ann_file='annotations/person_keypoints_train2017.json',
         data_root=str(dataset),
         data_prefix={'img': 'train2017/'},

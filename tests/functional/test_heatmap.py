@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu
 
 from hrnet_plugin.functional import heatmap, heatmap_peaks
 
@@ -53,7 +54,7 @@ def test_arrays_that_torch_cannot_share():
     assert peaks.tolist() == [[[1, 1]]]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@needs_gpu
 def test_same_on_the_device():
     maps = torch.randint(0, 3, (5, 17, 64, 48), generator=torch.Generator().manual_seed(0))
     for ours, theirs in zip(heatmap_peaks(maps.float().cuda()), heatmap_peaks(maps.float())):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu, waiting_for_the_gpu_fails
 
 from hrnet_plugin.functional import (
     decode_dark,
@@ -255,7 +256,7 @@ def test_numpy_in_numpy_out_and_input_unchanged(decode):
 
 
 @every_decoder
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@needs_gpu
 @pytest.mark.parametrize('case', heatmap_cases())
 def test_same_on_the_device(decode, case):
     maps = torch.tensor(heatmap_cases()[case], dtype=torch.float32)
@@ -267,15 +268,12 @@ def test_same_on_the_device(decode, case):
 
 
 @every_decoder
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@needs_gpu
 def test_never_waits_for_the_device(decode):
     maps = torch.randn(5, 17, 64, 48, device='cuda')
     decode(maps)  # brings constants to the device
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with waiting_for_the_gpu_fails():
         decode(maps)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
 
 
 class Reader(torch.nn.Module):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu, waiting_for_the_gpu_fails
 
 from hrnet_plugin.functional import encode_dark, encode_msra, encode_udp
 
@@ -173,7 +174,7 @@ def test_whole_numbers_as_keypoints(encode):
 
 
 @every_encoder
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@needs_gpu
 @pytest.mark.parametrize('sigma', [2, (2, 1.5, 3)])
 def test_same_on_the_device(encode, sigma):
     keypoints, visible = people()
@@ -186,11 +187,8 @@ def test_same_on_the_device(encode, sigma):
 
 
 @every_encoder
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@needs_gpu
 def test_never_waits_for_the_device(encode):
     keypoints, visible = (v.cuda() for v in people())
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with waiting_for_the_gpu_fails():
         encode(keypoints, visible, (48, 64), 2)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu, waiting_for_the_gpu_fails
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.structures import PoseDataSample
 from mmpose.utils import register_all_modules
@@ -92,7 +93,7 @@ def test_never_waits_for_the_device() -> None:
     assert all(loss.device.type == 'meta' for loss in losses.values())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@needs_gpu
 @pytest.mark.parametrize('variant', STOCK)
 def test_same_on_the_device(variant: str) -> None:
     head = HeatmapHead(6, K, decoder=OURS | dict(variant=variant))
@@ -100,11 +101,8 @@ def test_same_on_the_device(variant: str) -> None:
     expected, weights = head.targets(samples)
     on_device = [sample.to('cuda') for sample in samples]
     head.targets(on_device)  # brings constants to the device
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with waiting_for_the_gpu_fails():
         heatmaps, found = head.targets(on_device)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
     torch.testing.assert_close(heatmaps.cpu(), expected, rtol=0, atol=1e-6)
     assert torch.equal(found.cpu(), weights)
 

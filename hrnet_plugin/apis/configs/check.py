@@ -130,10 +130,10 @@ class _Phase:
     ) -> bool:
         """Check one data set, and make it small; False if it cannot be used."""
         found: list[Finding] = []
-        try:
-            dataset = _build({**leaf, 'pipeline': [], 'lazy_init': True})
-        except Exception as error:
-            self.findings.error(f'the data set {leaf.get("type")} cannot be built: {_said(error)}')
+        failure = f'the data set {leaf.get("type")} cannot be built'
+        empty = {**leaf, 'pipeline': [], 'lazy_init': True}
+        dataset = _attempt(lambda: _build(empty), self.findings, failure)
+        if dataset is None:
             return False
         self.has_metainfo = True
         found += check_metainfo(f'{self.name}_dataloader', dataset.metainfo)
@@ -162,16 +162,19 @@ class _Phase:
         """People of a data set in a format of its own, as it reads them itself."""
         findings = Findings(f'{self.name}_dataloader, {leaf["type"]}')
         people = People(findings)
-        try:
+
+        def read() -> tuple[list[Any], int | None]:
             dataset = _build({**leaf, 'pipeline': [], 'serialize_data': False})
             rows = [dataset.get_data_info(i) for i in range(len(dataset))]
-        except Exception as error:
-            findings.error(f'its data cannot be read: {_said(error)}')
+            return rows, dataset.metainfo.get('num_keypoints')
+
+        found = _attempt(read, findings, 'its data cannot be read')
+        if found is None:
             return people, ''
+        rows, k = found
         people.usable = np.arange(len(rows))
         if not rows:
             findings.error('it has no samples')
-        k = dataset.metainfo.get('num_keypoints')
         counts = [np.shape(row['keypoints'])[-2] for row in rows if np.ndim(row.get('keypoints'))]
         findings.errors(
             f"the sample's number of keypoints is not that of the metainfo, {k}",
@@ -219,23 +222,18 @@ class _Phase:
 
     def _check_pipeline(self, cfg: dict[str, Any], has_data: bool, draw: bool) -> None:
         """Compare pipelines and model, and put a few samples through, if there are any."""
-        try:
-            dataset = _build(cfg)
-        except Exception as error:
-            self.findings.error(f'it cannot be built: {_said(error)}')
+        dataset = _attempt(lambda: _build(cfg), self.findings, 'it cannot be built')
+        if dataset is None:
             return
         if self.model is not None:
             for problem in disagreements(dataset, self.model):
                 self.findings.error(problem)
         if not has_data:
             return
-        samples = []
-        for i in range(min(SAMPLES if draw else 1, len(dataset))):
-            try:
-                samples.append(dataset[i])
-            except Exception as error:
-                self.findings.error(f'its pipeline fails: {_said(error)}')
-                return
+        wanted = range(min(SAMPLES if draw else 1, len(dataset)))
+        samples = _attempt(
+            lambda: [dataset[i] for i in wanted], self.findings, 'its pipeline fails'
+        )
         if draw and samples:
             if self.has_boxes:  # their keypoints are zeros that stand for none
                 samples = [{**s, 'transformed_keypoints': None} for s in samples]
@@ -293,11 +291,11 @@ def _build_model(config: Config, report: Report) -> Any:
     if not config.get('model'):
         report.findings.append(Finding(True, 'config', 'it has no model'))
         return None
-    try:
-        return MODELS.build(_without_weights(copy.deepcopy(config.model))).eval()
-    except Exception as error:
-        report.findings.append(Finding(True, 'model', f'it cannot be built: {_said(error)}'))
-        return None
+    findings = Findings('model')
+    cfg = _without_weights(copy.deepcopy(config.model))
+    model = _attempt(lambda: MODELS.build(cfg).eval(), findings, 'it cannot be built')
+    report.findings += findings
+    return model
 
 
 def _is_pretrained(cfg: Any) -> bool:
@@ -341,11 +339,13 @@ def _output_findings(model: Any) -> Findings:
     if not isinstance(decoder, HEATMAP_CODECS):
         return findings
     width, height = decoder.input_size
-    try:
+
+    def infer() -> Any:
         with torch.no_grad():
-            heatmaps = model.head(model.extract_feat(torch.zeros(1, 3, height, width)))
-    except Exception as error:
-        findings.error(f'it fails with an input of (w, h) = {(width, height)}: {_said(error)}')
+            return model.head(model.extract_feat(torch.zeros(1, 3, height, width)))
+
+    heatmaps = _attempt(infer, findings, f'it fails with an input of (w, h) = {(width, height)}')
+    if heatmaps is None:
         return findings
     size = tuple(heatmaps.shape[:1:-1]) if isinstance(heatmaps, torch.Tensor) else None
     if size not in (None, tuple(decoder.heatmap_size)):
@@ -359,6 +359,15 @@ def _output_findings(model: Any) -> Findings:
 
 def _real(path: str) -> str:
     return os.path.realpath(path)
+
+
+def _attempt(make: Callable[[], Any], findings: Findings, failure: str) -> Any:
+    """What this makes, or None after reporting its error: any, as users' own code takes part."""
+    try:
+        return make()
+    except Exception as error:
+        findings.error(f'{failure}: {_said(error)}')
+        return None
 
 
 def _said(error: Exception) -> str:

@@ -33,7 +33,7 @@ def read_ahead(items: Iterable[T], size: int) -> Generator[T, None, None]:
                 put(item)
                 if stop.is_set():
                     break
-        except BaseException as error:
+        except BaseException as error:  # raised anew below, where somebody waits
             failure.append(error)
         put(END)
 

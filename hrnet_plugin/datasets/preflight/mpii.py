@@ -102,6 +102,7 @@ def _check_heads(headbox_file: str, people: int) -> Findings:
     except FileNotFoundError:
         findings.error('the file does not exist')
     except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        # NotImplementedError is what scipy says of MATLAB 7.3's files, which are HDF5.
         findings.error(f'no headboxes_src can be read from it: {error}')
     else:
         if heads != people:

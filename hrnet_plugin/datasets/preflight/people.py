@@ -1,6 +1,7 @@
 """What the readers of annotation files have in common."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,5 +101,4 @@ def check_joints(
 
 def repeated(ids: Sequence[Any]) -> list[Any]:
     """Ids that occur more than once, each once."""
-    seen: set[Any] = set()
-    return list(dict.fromkeys(i for i in ids if i in seen or seen.add(i)))  # type: ignore[func-returns-value]
+    return [i for i, times in Counter(ids).items() if times > 1]
