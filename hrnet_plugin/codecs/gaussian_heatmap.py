@@ -18,7 +18,7 @@ from ..functional import (
     encode_msra,
     encode_udp,
 )
-from ..functional.heatmap import Array, cached
+from ..functional.heatmap import Array, constant
 from ..functional.heatmap_decode import check_kernel_size
 from ..registry import KEYPOINT_CODECS
 
@@ -274,13 +274,8 @@ class GaussianHeatmap(BaseKeypointCodec):
         if not isinstance(values, tuple):
             return values
         if isinstance(array, Tensor):
-            return _constant(values, array.device)
+            return constant(values, array.device)
         return np.array(values, dtype=np.float32)
-
-
-@cached
-def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def follows_udp(codec: object) -> bool:

@@ -79,6 +79,12 @@ def cached(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     return wrapped
 
 
+@cached
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers (V,) on a device, in single precision."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
 def _highest(values: Tensor) -> tuple[Tensor, Tensor]:
     """Index of the first maximum along the last dimension, and its value, at least float32."""
     values = values.to(torch.promote_types(values.dtype, torch.float32))

@@ -4,14 +4,18 @@ A round Gaussian is the product of two profiles, one along each axis, so that ex
 needed for W + H values of a heatmap and not for W x H. See ``heatmap`` for what goes in and out.
 """
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor
 
-from .heatmap import for_arrays_too
+from .heatmap import cached, constant, for_arrays_too
 
 # exp of this, and the product of two of it, are as good as 0, but still normal numbers: processors
 # are tens of times slower with the ones below, which are not (and exp of them has to go there).
 LOWEST_EXPONENT = -43.0
+# A place that no heatmap has
+OUTSIDE = -1e9
 
 
 @for_arrays_too
@@ -40,11 +44,15 @@ def encode_msra(
     Raises:
         ValueError: ``visible`` is not (N, K), or ``sigma`` cannot be broadcast to it.
     """
-    keypoints, radius, steepness = _prepare(keypoints, visible, sigma)
-    first, last, peak = _square(keypoints, radius)
-    inside = _inside(first, last, heatmap_size)
-    maps = _draw_square(peak, steepness, first, last, inside & (visible >= 0.5), heatmap_size)
-    return maps, _weights(visible, inside)
+    points, radius, steepness = _prepare(keypoints, visible, sigma)
+    first, last, peak = _square(points, radius)
+    weights = _weights(visible, _inside(first, last, heatmap_size))
+    if _is_whole(radius) and not isinstance(steepness, Tensor):
+        profiles = _at_pixels(peak, steepness, radius, heatmap_size)
+    else:
+        profiles = _profiles(peak, steepness, heatmap_size)
+        profiles *= _between(first, last, radius, heatmap_size)
+    return _outer(profiles, heatmap_size), weights
 
 
 @for_arrays_too
@@ -60,12 +68,12 @@ def encode_dark(
         As ``encode_msra``; the weight is 0 from 3 sigma outside the heatmap, and where a keypoint
         is not a number (stock draws a heatmap of NaN there).
     """
-    keypoints, radius, steepness = _prepare(keypoints, visible, sigma)
-    inside = _inside(keypoints - radius, keypoints + radius + 1, heatmap_size)
-    drawn = inside & (visible >= 0.5)
-    _, profiles = _profiles(keypoints, steepness, drawn, heatmap_size)
-    profiles *= drawn[..., None, None]
-    return _outer(profiles, heatmap_size), _weights(visible, inside)
+    points, radius, steepness = _prepare(keypoints, visible, sigma)
+    inside = _inside(points - radius, points + radius + 1, heatmap_size)
+    weights = _weights(visible, inside)
+    profiles = _profiles(points, steepness, heatmap_size)
+    profiles *= inside[..., None, None]
+    return _outer(profiles, heatmap_size), weights
 
 
 @for_arrays_too
@@ -80,18 +88,20 @@ def encode_udp(
     Args, Returns, Raises:
         As ``encode_msra``.
     """
-    keypoints, radius, steepness = _prepare(keypoints, visible, sigma)
-    first, last, peak = _square(keypoints, radius)
-    peak = peak + (keypoints - _nearest(keypoints))
-    inside = _inside(first, last, heatmap_size)
-    maps = _draw_square(peak, steepness, first, last, inside & (visible >= 0.5), heatmap_size)
-    return maps, _weights(visible, inside)
+    points, radius, steepness = _prepare(keypoints, visible, sigma)
+    first, last, peak = _square(points, radius)
+    weights = _weights(visible, _inside(first, last, heatmap_size))
+    profiles = _profiles(peak + (points - _nearest(points)), steepness, heatmap_size)
+    profiles *= _between(first, last, radius, heatmap_size)
+    return _outer(profiles, heatmap_size), weights
 
 
 def _prepare(
     keypoints: Tensor, visible: Tensor, sigma: float | Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Keypoints as floats; 3 sigma, to go with (N, K, 2); -1 / 2 sigma^2, with (N, K, 2, S)."""
+) -> tuple[Tensor, float | Tensor, float | Tensor]:
+    """Keypoints (N, K, 2) as floats, far outside if they are not seen; 3 sigma, to go with them;
+    and -1 / 2 sigma^2, to go with (N, K, 2, S).
+    """
     people = tuple(keypoints.shape[:-1])
     if tuple(visible.shape) != people:
         raise ValueError(
@@ -99,7 +109,10 @@ def _prepare(
         )
     if not keypoints.is_floating_point():
         keypoints = keypoints.double()
-    # A number becomes a tensor without dimensions, on the CPU: nothing is transferred.
+    # Outside, there is nothing to be drawn; and no number becomes infinite or none at all.
+    keypoints = torch.where(_seen(visible)[..., None], keypoints, OUTSIDE).nan_to_num(OUTSIDE)
+    if isinstance(sigma, (int, float)):
+        return keypoints, 3.0 * sigma, -0.5 / sigma**2
     widths = torch.as_tensor(sigma, dtype=keypoints.dtype)
     try:
         fits = torch.broadcast_shapes(widths.shape, people) == people
@@ -121,64 +134,86 @@ def _nearest(keypoints: Tensor) -> Tensor:
     return torch.trunc(keypoints + 0.5)
 
 
-def _square(keypoints: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _is_whole(radius: float | Tensor) -> TypeGuard[float]:
+    """Whether a radius is a whole number of pixels, the same for all, as published models' is."""
+    return isinstance(radius, float) and radius.is_integer()
+
+
+def _square(points: Tensor, radius: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """First pixel, last pixel + 1 and peak of the square around the nearest pixel: each (N, K, 2).
 
-    For whole numbers, that is centre -+ radius around the centre. Stock's square is
-    [int(centre - radius), int(centre + radius + 1)), towards zero again, and its peak is put at
-    the middle of a square that starts at ``first``.
+    Stock's square is [int(centre - radius), int(centre + radius + 1)), towards zero again, and its
+    peak is put at the middle of a square that starts at ``first``.
     """
-    centre = _nearest(keypoints)
+    centre = _nearest(points)
+    if _is_whole(radius):
+        return centre - radius, centre + (radius + 1), centre
+    radius = torch.as_tensor(radius)  # of a number, on the CPU: nothing is transferred
     near, far = radius.floor(), radius.ceil()
     first = centre - torch.where(centre >= far, far, near)
     last = centre + torch.where(centre >= -radius - 1, near, far) + 1
     return first, last, first + (radius + 0.5).floor()
 
 
-def _inside(first: Tensor, last: Tensor, heatmap_size: tuple[int, int]) -> Tensor:
-    """Whether a square touches the heatmap: (N, K).
+def _seen(visible: Tensor) -> Tensor:
+    return visible >= 0.5
 
-    One that ends exactly at the border (last == 0) counts as inside, although it is empty.
+
+def _inside(first: Tensor, last: Tensor, heatmap_size: tuple[int, int]) -> Tensor:
+    """Whether squares [first, last), (N, K, 2), touch the heatmap: (N, K).
+
+    One that ends exactly at the border (last == 0) does, although it is empty.
     """
-    width, height = heatmap_size
-    x_fits, y_fits = (first[..., 0] < width), (first[..., 1] < height)
-    return x_fits & y_fits & (last >= 0).all(dim=-1)
+    beyond = constant(heatmap_size, first.device)
+    return ((first < beyond) & (last >= 0)).all(dim=-1)
 
 
 def _weights(visible: Tensor, inside: Tensor) -> Tensor:
-    return torch.where((visible >= 0.5) & ~inside, 0, visible)
+    return visible.masked_fill(_seen(visible) & ~inside, 0)
 
 
-def _profiles(
-    peak: Tensor, steepness: Tensor, drawn: Tensor, heatmap_size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """Pixels (S,), and exp(-(i - peak)^2 / 2 sigma^2) of them (N, K, 2, S), of x and of y.
-
-    S is the longer side: one operation for both axes takes less time than two.
-    """
-    # What is not drawn may be infinite or not a number.
-    peak = torch.where(drawn[..., None], peak, 0)
-    pixels = torch.arange(max(heatmap_size), dtype=peak.dtype, device=peak.device)
-    exponent = (pixels - peak[..., None]).square() * steepness
-    return pixels, exponent.clamp_(min=LOWEST_EXPONENT).exp_()
+def _pixels(peak: Tensor, heatmap_size: tuple[int, int]) -> Tensor:
+    """(S,): both axes have the longer one's length, as one operation takes less time than two."""
+    return constant(tuple(range(max(heatmap_size))), peak.device)
 
 
-def _draw_square(
-    peak: Tensor,
-    steepness: Tensor,
-    first: Tensor,
-    last: Tensor,
-    drawn: Tensor,
-    heatmap_size: tuple[int, int],
+def _profiles(peak: Tensor, steepness: float | Tensor, heatmap_size: tuple[int, int]) -> Tensor:
+    """exp(-(pixel - peak)^2 / 2 sigma^2), of x and of y: (N, K, 2, S)."""
+    distance = _pixels(peak, heatmap_size) - peak[..., None]
+    return distance.square_().mul_(steepness).clamp_(min=LOWEST_EXPONENT).exp_()
+
+
+def _between(
+    first: Tensor, last: Tensor, radius: float | Tensor, heatmap_size: tuple[int, int]
 ) -> Tensor:
-    """The Gaussians of keypoints that are drawn, 0 outside their squares: (N, K, H, W)."""
-    # Nothing that is not drawn has a pixel.
-    first = torch.where(drawn[..., None], first, 0)[..., None]
-    last = torch.where(drawn[..., None], last, 0)[..., None]
-    pixels, profiles = _profiles(peak, steepness, drawn, heatmap_size)
-    # 1 for first <= pixel < last: these are whole numbers. (Faster than comparing them.)
-    within = torch.minimum(pixels - (first - 1), last - pixels).clamp_(0, 1)
-    return _outer(profiles.mul_(within), heatmap_size)
+    """1 for first <= pixel < last, which are whole numbers, else 0: (N, K, 2, S).
+
+    (Faster than comparing them.)
+    """
+    if _is_whole(radius):
+        return _at_pixels(first + radius, 0.0, radius, heatmap_size)
+    pixels = _pixels(first, heatmap_size)
+    after, before = pixels - (first - 1)[..., None], last[..., None] - pixels
+    return torch.minimum(after, before).clamp_(0, 1)
+
+
+def _at_pixels(
+    peak: Tensor, steepness: float, radius: float, heatmap_size: tuple[int, int]
+) -> Tensor:
+    """Profiles with a peak at a pixel, 0 from ``radius`` on: (N, K, 2, S), looked up."""
+    side = max(heatmap_size)
+    table = _profile_table(steepness, radius, side, peak.device)
+    row = peak.clamp(-radius - 1, side + radius).add_(radius + 1).long()
+    return table.index_select(0, row.flatten()).view(*row.shape, side)
+
+
+@cached
+def _profile_table(steepness: float, radius: float, side: int, device: torch.device) -> Tensor:
+    """Profiles of ``side`` pixels, with a peak at each of them and so far beyond as one shows."""
+    peak = torch.arange(-radius - 1, side + radius + 1, dtype=torch.float64)
+    distance = torch.arange(side) - peak[:, None]
+    profiles = (distance.square() * steepness).exp() * (distance.abs() <= radius)
+    return profiles.float().to(device)
 
 
 def _outer(profiles: Tensor, heatmap_size: tuple[int, int]) -> Tensor:
