@@ -5,9 +5,6 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 PURELIB = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-# Threads that wait for each other without spinning: on a busy machine that is several times faster.
-export OMP_WAIT_POLICY ?= PASSIVE
-
 .PHONY: install demo test test-all fuzz bench lint format clean
 
 # Two things that would otherwise only show after minutes of compiling

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .heatmap import cached, for_arrays_too, heatmap_peaks, on_host
+from .heatmap import cached, constant, for_arrays_too, heatmap_peaks, on_host
 
 # Differences of logarithms are small, and so are their differences, by which is divided. (And on a
 # GPU, products of single precision may be of less: TF32, autocast.)
@@ -72,17 +72,14 @@ def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     height, width = heatmaps.shape[-2:]
     x, y = peaks.long().unbind(dim=-1)
     flat = heatmaps.detach().flatten(-2)
-
-    def value(x: Tensor, y: Tensor) -> Tensor:
-        index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-        return flat.gather(-1, index[..., None])[..., 0]
-
-    def quarter(before: Tensor, after: Tensor, allowed: Tensor) -> Tensor:
-        return 0.25 * allowed * ((after > before).float() - (after < before).float())
-
-    dx = quarter(value(x - 1, y), value(x + 1, y), (x > 1) & (x < width - 1) & (y > 0))
-    dy = quarter(value(x, y - 1), value(x, y + 1), (y > 1) & (y < height - 1) & (x > 0))
-    return peaks + torch.stack((dx, dy), dim=-1), scores
+    # Left of the peak and above, right and below; nonsense beyond a border, which is not used
+    step = constant((-1, -width, 1, width), flat.device).long()
+    around = ((y * width + x)[..., None] + step).clamp_(0, height * width - 1)
+    before, after = flat.gather(-1, around).unflatten(-1, (2, 2)).unbind(dim=-2)
+    higher = (after > before).float() - (after < before).float()
+    last = constant((width - 1, height - 1), flat.device)
+    allowed = (peaks > 1) & (peaks < last) & (peaks.flip(-1) > 0)
+    return peaks + 0.25 * higher * allowed, scores
 
 
 @for_arrays_too
