@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from .commands import (
@@ -17,6 +18,9 @@ from .commands import (
 )
 from .errors import unknown_name
 from .version import __version__
+
+# What OpenMMLab warns of whatever is done, and nobody can help
+NOISE = ('pkg_resources is deprecated', 'The metainfo config file .* does not exist. A matched')
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,6 +68,8 @@ def _build_parser() -> _Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 if it went well, 2 on bad input, 130 when interrupted."""
     args = _build_parser().parse_args(argv)
+    for message in NOISE:
+        warnings.filterwarnings('ignore', message)
     try:
         return args.run(args)
     except KeyboardInterrupt:

@@ -175,6 +175,10 @@ def test_what_is_no_annotation_file(tmp_path: Path, content: str, message: str) 
     assert message in finding.message
     (finding,) = check_coco(tmp_path / 'nowhere.json', K).findings
     assert finding.message == 'the file does not exist'
+    (finding,) = check_coco('nowhere.json', K).findings
+    assert (
+        finding.message == f'the file does not exist, seen from the current folder, {Path.cwd()}'
+    )
 
 
 def test_what_is_right_passes(tmp_path: Path) -> None:

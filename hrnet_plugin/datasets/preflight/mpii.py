@@ -8,7 +8,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from .findings import Findings
-from .people import Image, People, check_joints, numbers, read_json
+from .people import Image, People, check_joints, missing, numbers, read_json
 
 FIELDS = ('image', 'center', 'scale', 'joints', 'joints_vis')
 
@@ -100,7 +100,7 @@ def _check_heads(headbox_file: str, people: int) -> Findings:
     try:
         heads = loadmat(headbox_file)['headboxes_src'].shape[-1]
     except FileNotFoundError:
-        findings.error('the file does not exist')
+        findings.error(missing(headbox_file))
     except (ValueError, KeyError, OSError, NotImplementedError) as error:
         # NotImplementedError is what scipy says of MATLAB 7.3's files, which are HDF5.
         findings.error(f'no headboxes_src can be read from it: {error}')

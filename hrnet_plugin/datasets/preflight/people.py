@@ -50,10 +50,16 @@ def read_json(path: str | Path, findings: Findings) -> Any:
         with open(path, encoding='utf-8') as file:
             return json.load(file)
     except FileNotFoundError:
-        findings.error('the file does not exist')
+        findings.error(missing(path))
     except (ValueError, OSError) as error:
         findings.error(f'the file cannot be read as JSON: {error}')
     return None
+
+
+def missing(path: str | Path) -> str:
+    """What to say of a file that does not exist."""
+    where = '' if Path(path).is_absolute() else f', seen from the current folder, {Path.cwd()}'
+    return f'the file does not exist{where}'
 
 
 def numbers(rows: Sequence[Any], length: int) -> tuple[np.ndarray, np.ndarray]:
