@@ -190,5 +190,6 @@ def test_same_on_the_device(encode, sigma):
 @needs_gpu
 def test_never_waits_for_the_device(encode):
     keypoints, visible = (v.cuda() for v in people())
+    encode(keypoints, visible, (48, 64), 2)  # brings constants to the device
     with waiting_for_the_gpu_fails():
         encode(keypoints, visible, (48, 64), 2)
