@@ -14,8 +14,13 @@ from tqdm import tqdm
 
 PROGRESS = re.compile(r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta: (\S+)')
 NEVER = 10**6
-# Threads that wait without spinning: on a busy machine that is several times faster.
-WAIT_POLICY = {'OMP_WAIT_POLICY': 'PASSIVE'}
+ENVIRONMENT = {
+    # Threads wait without spinning: on a busy machine that is several times faster.
+    'OMP_WAIT_POLICY': 'PASSIVE',
+    # What `hrnet_plugin.allocator` does for our own tools
+    'MALLOC_MMAP_MAX_': '0',
+    'MALLOC_TRIM_THRESHOLD_': str(2**40),
+}
 VALUES = re.compile(r'\b(loss|acc_pose): (\S+)')
 
 
@@ -67,7 +72,7 @@ class Commands:
             subprocess.Popen(
                 [str(Path(sys.executable).parent / program), *command[1:]],
                 cwd=self.root,
-                env=WAIT_POLICY | os.environ | {'COCO_ROOT': 'data', 'PYTHONWARNINGS': 'ignore'},
+                env=ENVIRONMENT | os.environ | {'COCO_ROOT': 'data', 'PYTHONWARNINGS': 'ignore'},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,  # the carriage return that progress bars write ends a line, too

@@ -18,6 +18,7 @@ import torch.distributed
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from ..allocator import keep_freed_memory
 from ..hooks.sample_fetch import FETCHES
 from .configs.versions import explain_old_config
 
@@ -28,7 +29,7 @@ def run_stock_tool(name: str) -> None:
     """Run ``train`` or ``test`` of MMPose with this program's arguments.
 
     Before, it checks the config and how processes were launched; where there is no GPU, it lets
-    several processes work together on the CPU.
+    several processes work together on the CPU, and each keep the memory that it frees.
 
     Raises:
         FileNotFoundError: MMPose was installed without its tools.
@@ -52,6 +53,8 @@ def run_stock_tool(name: str) -> None:
         if launcher == 'pytorch' and get_device() == 'cpu':
             sys.argv += ['--cfg-options', *cpu_options(cfg)]
             _join_processes(cfg)
+    if get_device() == 'cpu':
+        keep_freed_memory()
     try:
         with explained_deaths():
             runpy.run_path(str(path), run_name='__main__')

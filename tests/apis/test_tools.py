@@ -153,6 +153,16 @@ def test_other_errors_stay_as_they_are() -> None:
         raise RuntimeError('Caught ValueError in DataLoader worker process 0')
 
 
+def test_keeps_freed_memory_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(tools, 'keep_freed_memory', lambda: kept.append(True))
+    for device in ('cuda', 'cpu'):
+        monkeypatch.setattr(tools, 'get_device', lambda device=device: device)
+        with pytest.raises(SystemExit):
+            run(monkeypatch, '--help')
+        assert kept == [True] * (device == 'cpu')
+
+
 def test_process_group_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the tool fails."""
     left = []
