@@ -72,6 +72,9 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
+    from mmengine.device import get_device
+
+    from ..allocator import keep_freed_memory
     from ..apis import PoseInferencer
     from ..apis.inference.box_file import BoxFile
     from ..apis.inference.coco_results import coco_results, places
@@ -89,10 +92,13 @@ def run(args: argparse.Namespace) -> int:
     sources = [open_inputs(images), *videos] if images else videos
     boxes = BoxFile(args.boxes, args.bbox_thr) if args.boxes else None
     bboxes = [boxes and boxes.of(source) for source in sources]
+    device = args.device or get_device()
+    if device == 'cpu':
+        keep_freed_memory()
     inferencer = PoseInferencer(
         args.config,
         args.weights,
-        device=args.device,
+        device=device,
         det_model=args.det,
         det_weights=args.det_weights,
         det_cat_ids=args.det_cat_ids,

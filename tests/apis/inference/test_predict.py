@@ -123,9 +123,12 @@ def test_bad_input_exits_with_2(folder, options, capsys, change, message):
     assert message in captured.err
 
 
-def test_whole_image(folder, options, tmp_path):
+def test_whole_image(folder, options, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr('hrnet_plugin.allocator.keep_freed_memory', lambda: kept.append(True))
     assert main(['predict', str(folder / '*0002.png'), *options, '--det', 'whole_image']) == 0
     assert [p['bbox'] for p in results(tmp_path)] == [[0, 0, 160, 240]]
+    assert kept == [True], 'it runs on a CPU'
 
 
 def hears_ctrl_c():
