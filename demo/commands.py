@@ -15,8 +15,10 @@ from tqdm import tqdm
 PROGRESS = re.compile(r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta: (\S+)')
 NEVER = 10**6
 ENVIRONMENT = {
-    # Threads wait without spinning: on a busy machine that is several times faster.
-    'OMP_WAIT_POLICY': 'PASSIVE',
+    # Threads that wait for each other spin, but not for long: where nothing else runs, that is
+    # nearly twice as fast as not to spin, and where something does, several times as fast as to
+    # spin for as long as libgomp would.
+    'GOMP_SPINCOUNT': '20000',
     # What `hrnet_plugin.allocator` does for our own tools
     'MALLOC_MMAP_MAX_': '0',
     'MALLOC_TRIM_THRESHOLD_': str(2**40),
