@@ -14,13 +14,14 @@ if not doctor_is_called():
     from .apis import allow_mmengine_checkpoints
     from .codecs import GaussianHeatmap
     from .evaluation import OKSMetric
-    from .hooks import AtomicCheckpointHook, ExactResumeHook, PreflightHook
+    from .hooks import AtomicCheckpointHook, ChannelsLastHook, ExactResumeHook, PreflightHook
     from .models import HeatmapHead, HRFormer, HRNet, LiteHRNet, TopdownPoseEstimator
 
     allow_mmengine_checkpoints()
 
 __all__ = [
     'AtomicCheckpointHook',
+    'ChannelsLastHook',
     'ExactResumeHook',
     'GaussianHeatmap',
     'HRFormer',

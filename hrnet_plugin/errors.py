@@ -11,6 +11,8 @@ def unknown_name(what: str, name: object, valid: Iterable[object]) -> str:
     "unknown arch 'w23'; did you mean 'w32'? Valid: 'w18', 'w32'"
     """
     names = [str(v) for v in valid]
+    if not names:
+        return f'unknown {what} {str(name)!r}; there is none'
     close = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f' did you mean {close[0]!r}?' if close else ''
     return f'unknown {what} {str(name)!r};{hint} Valid: {", ".join(map(repr, names))}'

@@ -54,7 +54,8 @@ class PluginRegistry(Registry):
 
 def _check_options(cls: type) -> None:
     init = cls.__init__  # type: ignore[misc]
-    parameters = inspect.signature(init).parameters
+    # A class without an __init__ has object's, whose signature takes anything.
+    parameters = {} if init is object.__init__ else dict(inspect.signature(init).parameters)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         raise TypeError(f'{cls.__name__}.__init__ takes **kwargs, which would hide a misspelling')
     options = [name for name in parameters if name != 'self']

@@ -78,5 +78,6 @@ default_hooks = dict(
     checkpoint=dict(type='hrnet_plugin.AtomicCheckpointHook', interval=1, max_keep_ckpts=2),
     exact_resume=dict(type='hrnet_plugin.ExactResumeHook'),
     logger=dict(interval=10),
+    channels_last=dict(type='hrnet_plugin.ChannelsLastHook'),
 )
 custom_hooks = []

@@ -42,5 +42,7 @@ param_scheduler = [
     ),
 ]
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best=None), logger=dict(interval=10)
+    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best=None),
+    logger=dict(interval=10),
+    channels_last=dict(type='hrnet_plugin.ChannelsLastHook'),
 )

@@ -28,9 +28,6 @@ class PreflightHook(Hook):
         ValueError: with everything that does not fit.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-
     def before_run(self, runner: Any) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         problems = []
