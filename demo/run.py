@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument(
         '--work-dir', type=Path, help='default: work_dirs/demo, or work_dirs/demo-ARCH'
     )
-    parser.add_argument('--images', type=int, default=3000, help='default: %(default)s')
+    parser.add_argument('--images', type=int, default=2400, help='default: %(default)s')
     parser.add_argument('--epochs', type=int, help="of each training; default: the configs'")
     args = parser.parse_args()
     suffix = f'-{args.arch}' if args.arch in OTHERS else ''
