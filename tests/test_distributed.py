@@ -59,7 +59,12 @@ def test_gradients_are_those_of_one_process(people: Path, tmp_path: Path, backbo
     """user_pains 19: every parameter has one, without find_unused_parameters"""
     cfg = config(people, tmp_path)
     samples = SampleFetch(DATASETS.build(cfg.train_dataloader.dataset), 0)([0, 1, 2, 3])
-    expected = gradients(model_of(cfg, backbone), samples)
+
+    def alone() -> None:
+        torch.save(gradients(model_of(cfg, backbone), samples), tmp_path / 'one.pth')
+
+    Forked(alone, tmp_path / 'one.txt').succeeds()
+    expected = torch.load(tmp_path / 'one.pth')
 
     def work(rank: int) -> None:
         torch.set_num_threads(1)
