@@ -15,8 +15,8 @@ from timing import Ratio, ratio_table, table, use_threads
 
 # Config, and people in a batch
 MODELS = {
-    'HRNet-W32': ('td-hm_hrnet-w32_8xb64-210e_coco-256x192.py', 16),
-    'Lite-HRNet-18': ('td-hm_litehrnet-18_8xb64-210e_coco-256x192.py', 32),
+    'HRNet-W32': ('td-hm_hrnet-w32_8xb64-210e_coco-256x192.py', 8),
+    'Lite-HRNet-18': ('td-hm_litehrnet-18_8xb64-210e_coco-256x192.py', 16),
 }
 SCOPES = {'ours': 'hrnet_plugin', 'stock': 'mmpose'}
 TURNS, WARM_UP, STEPS = 3, 3, 4
