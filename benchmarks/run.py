@@ -32,7 +32,7 @@ def header(names: list[str]) -> str:
     lines = [
         '# Benchmarks',
         '',
-        'Ours against stock, in the same process and by turns: what counts is the ratio.',
+        'Ours against stock, by turns: what counts is the ratio.',
         '',
         f'- command: `python benchmarks/run.py {" ".join(names)}`',
         f'- processor: {processor()}, {os.cpu_count()} cores, {THREADS} threads used',

@@ -16,8 +16,8 @@ PROGRESS = re.compile(r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta:
 NEVER = 10**6
 ENVIRONMENT = {
     # Threads that wait for each other spin, but not for long: where nothing else runs, that is
-    # nearly twice as fast as not to spin, and where something does, several times as fast as to
-    # spin for as long as libgomp would.
+    # nearly twice as fast as not to spin, and where something does, about twice as fast as to spin
+    # for as long as libgomp would.
     'GOMP_SPINCOUNT': '20000',
     # What `hrnet_plugin.allocator` does for our own tools
     'MALLOC_MMAP_MAX_': '0',

@@ -5,7 +5,6 @@ Runs where demo/run.py or demo/real.py has left ``detector.pth`` and ``pose.pth`
 
 import argparse
 import math
-from collections import deque
 from pathlib import Path
 
 import cv2
@@ -68,7 +67,8 @@ def main() -> None:
             vis_out_dir=name,
             pred_out_dir='predictions',
         )
-        deque(tqdm(results, total=number, unit='image', desc=name), maxlen=0)  # to run it
+        for _ in tqdm(results, total=number, unit='image', desc=name):
+            pass  # the pictures are written on the way
         cv2.imwrite(f'{name}.jpg', sheet(sorted(Path(name).glob('*.jpg'))))
 
 

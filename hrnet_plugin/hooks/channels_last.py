@@ -12,8 +12,9 @@ from ..registry import HOOKS
 class ChannelsLastHook(Hook):
     """Lays the weights of convolutions out as (C_out, H, W, C_in), and so what they put out.
 
-    The numbers are the same but for rounding. On a CPU, a training step of a small HRNet takes a
-    fifth less; on a GPU it helps in half precision
+    The numbers are the same but for rounding. On two cores, a training step of the demo's model
+    alone took 0.29 s instead of 0.36; beside a data loader, little of that was left. On a GPU the
+    layout is meant for half precision, which was not measured
     (https://docs.pytorch.org/tutorials/intermediate/memory_format_tutorial.html).
     """
 
