@@ -1,8 +1,6 @@
-"""Run every benchmark of this folder, and write what they print to ``results.md``.
+"""Run every benchmark of this folder, and write what they print to ``results.md``."""
 
-python benchmarks/run.py [NAME …]
-"""
-
+import argparse
 import os
 import platform
 import subprocess
@@ -17,13 +15,18 @@ HELPERS = ('timing', 'run')
 PACKAGES = ('torch', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmpose', 'pycocotools')
 
 
-def main(names: list[str]) -> None:
-    names = names or sorted(p.stem for p in HERE.glob('*.py') if p.stem not in HELPERS)
+def main() -> None:
+    known = sorted(p.stem for p in HERE.glob('*.py') if p.stem not in HELPERS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('names', nargs='*', help=f'only these: {", ".join(known)}')
+    names = parser.parse_args().names or known
+    if wrong := set(names).difference(known):
+        parser.error(f'no benchmark {", ".join(wrong)}; there are {", ".join(known)}')
     parts = [header(names)]
     for name in names:
         print(f'benchmarks/{name}.py …', flush=True)
         parts.append(output(HERE / f'{name}.py'))
-    (HERE / 'results.md').write_text('\n'.join(parts))
+        (HERE / 'results.md').write_text('\n'.join(parts))
     print('written to benchmarks/results.md')
 
 
@@ -32,7 +35,8 @@ def header(names: list[str]) -> str:
     lines = [
         '# Benchmarks',
         '',
-        'Ours against stock, by turns: what counts is the ratio.',
+        'Ours against stock, by turns: what counts is the ratio. A turn of short runs begins with',
+        'some that do not count, as after other work the first ones take up to three times as long.',
         '',
         f'- command: `python benchmarks/run.py {" ".join(names)}`',
         f'- processor: {processor()}, {os.cpu_count()} cores, {THREADS} threads used',
@@ -66,4 +70,4 @@ def output(script: Path) -> str:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    main()

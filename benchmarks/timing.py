@@ -24,7 +24,7 @@ def compare(
 ) -> Ratio:
     """Time two functions by turns, so that both see the same of what else the machine does.
 
-    A turn is as many runs as take 0.03 s.
+    A turn is as many runs as take 0.03 s, after as many that do not count.
 
     Args:
         ours: function without arguments.
@@ -49,15 +49,19 @@ def compare(
 def seconds(function: Callable[[], Any], at_least: float = 0.03) -> float:
     """Wall-clock time of one run: the mean of as many as take ``at_least`` so many seconds.
 
-    One run of a millisecond after one of something else would mostly measure how long sleeping
-    threads take to wake up.
+    As many before them do not count. The first run after something else takes three times as long
+    as the tenth, if it takes a millisecond: a core sleeps, and the memory is in no cache. (A run
+    that takes longer than ``at_least`` has no such run before it: it hardly matters there.)
     """
-    start = time.perf_counter()
-    elapsed, runs = 0.0, 0
-    while elapsed < at_least:
-        function()
-        runs += 1
-        elapsed = time.perf_counter() - start
+    for _ in range(2):
+        start = time.perf_counter()
+        elapsed, runs = 0.0, 0
+        while elapsed < at_least:
+            function()
+            runs += 1
+            elapsed = time.perf_counter() - start
+        if runs == 1:
+            break
     return elapsed / runs
 
 
