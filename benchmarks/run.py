@@ -35,8 +35,8 @@ def header(names: list[str]) -> str:
     lines = [
         '# Benchmarks',
         '',
-        'Ours against stock, by turns: what counts is the ratio. A turn of short runs begins with',
-        'some that do not count, as after other work the first ones take up to three times as long.',
+        'Ours against stock, by turns: what counts is the ratio. A turn of short runs begins',
+        'with some that do not count: after other work, the first take up to three times as long.',
         '',
         f'- command: `python benchmarks/run.py {" ".join(names)}`',
         f'- processor: {processor()}, {os.cpu_count()} cores, {THREADS} threads used',

@@ -46,11 +46,44 @@ def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Pixels (..., 2), float32 and (-1, -1) where no pixel is positive, and their values (...).
     """
-    index, scores = _highest(heatmaps.detach().flatten(-2))
-    width = heatmaps.shape[-1]
-    peaks = torch.stack((index % width, index // width), dim=-1).float()
-    peaks = torch.where(scores[..., None] <= 0, -1, peaks)
-    return peaks, scores
+    pixels, scores = highest_pixels(heatmaps)
+    return from_pixels(pixels, scores, heatmaps), scores
+
+
+def highest_pixels(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Places of the highest pixels in flat heatmaps, as of the first if several, and their values.
+
+    Args:
+        heatmaps: (..., H, W).
+
+    Returns:
+        Places (...), from 0 to H * W - 1, and values (...), at least float32.
+    """
+    values = heatmaps.detach().flatten(-2)
+    values = values.to(torch.promote_types(values.dtype, torch.float32))
+    if on_host(values):
+        # Here, torch's takes six times as long as NumPy's.
+        pixels = torch.from_numpy(np.asarray(values.numpy().argmax(axis=-1)))
+        return pixels, values.gather(-1, pixels[..., None])[..., 0]
+    highest, pixels = values.max(dim=-1)
+    return pixels, highest
+
+
+def from_pixels(
+    pixels: Tensor, scores: Tensor, heatmaps: Tensor, offset: Tensor | float = 0.0
+) -> Tensor:
+    """Keypoints (..., 2), float32, at places (...) in flat heatmaps (..., H, W), and an offset.
+
+    Those whose scores (...) are not positive are at (-1, -1).
+    """
+    height, width = heatmaps.shape[-2:]
+    keypoints = look_up(pixel_centres((width, height), pixels.device), pixels) + offset
+    return keypoints.masked_fill_(scores[..., None] <= 0, -1).float()
+
+
+def look_up(table: Tensor, pixels: Tensor) -> Tensor:
+    """Rows (..., V) of a table (H * W, V) with one for each pixel."""
+    return table.index_select(0, pixels.flatten()).view(*pixels.shape, -1)
 
 
 def on_host(tensor: Tensor) -> bool:
@@ -85,15 +118,12 @@ def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=device)
 
 
-def _highest(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Index of the first maximum along the last dimension, and its value, at least float32."""
-    values = values.to(torch.promote_types(values.dtype, torch.float32))
-    if on_host(values):
-        # Here, torch's takes six times as long as NumPy's.
-        index = torch.as_tensor(values.numpy().argmax(axis=-1))
-        return index, values.gather(-1, index[..., None])[..., 0]
-    highest, index = values.max(dim=-1)
-    return index, highest
+@cached
+def pixel_centres(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
+    """(x, y) of each pixel, row by row: (H * W, 2)."""
+    width, height = heatmap_size
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    return torch.stack((x, y), dim=-1).flatten(0, 1).float().to(device)
 
 
 def _tensor(value: Any) -> Any:

@@ -10,7 +10,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .heatmap import cached, constant, for_arrays_too, heatmap_peaks, on_host
+from .heatmap import (
+    cached,
+    constant,
+    for_arrays_too,
+    from_pixels,
+    highest_pixels,
+    look_up,
+    on_host,
+    pixel_centres,
+)
 
 # Differences of logarithms are small, and so are their differences, by which is divided. (And on a
 # GPU, products of single precision may be of less: TF32, autocast.)
@@ -68,18 +77,22 @@ def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
         values of the highest pixels.
     """
-    peaks, scores = heatmap_peaks(heatmaps)
+    pixels, scores = highest_pixels(heatmaps)
     height, width = heatmaps.shape[-2:]
-    x, y = peaks.long().unbind(dim=-1)
-    flat = heatmaps.detach().flatten(-2)
-    # Left of the peak and above, right and below; nonsense beyond a border, which is not used
-    step = constant((-1, -width, 1, width), flat.device).long()
-    around = ((y * width + x)[..., None] + step).clamp_(0, height * width - 1)
-    before, after = flat.gather(-1, around).unflatten(-1, (2, 2)).unbind(dim=-2)
-    higher = (after > before).float() - (after < before).float()
-    last = constant((width - 1, height - 1), flat.device)
-    allowed = (peaks > 1) & (peaks < last) & (peaks.flip(-1) > 0)
-    return peaks + 0.25 * higher * allowed, scores
+    # Right of the peak and below, left and above; nonsense beyond a border, which is not used
+    step = constant((1, width, -1, -width), pixels.device).long()
+    around = (pixels[..., None] + step).clamp_(0, height * width - 1)
+    after, before = heatmaps.detach().flatten(-2).gather(-1, around).split(2, dim=-1)
+    quarter = look_up(_quarter_pixels((width, height), pixels.device), pixels)
+    return from_pixels(pixels, scores, heatmaps, (after - before).sign() * quarter), scores
+
+
+@cached
+def _quarter_pixels(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
+    """How far a peak at each pixel may be moved, along x and y: (H * W, 2)."""
+    centres = pixel_centres(heatmap_size, device)
+    last = torch.tensor(heatmap_size, device=device) - 1
+    return 0.25 * ((centres > 1) & (centres < last) & (centres.flip(-1) > 0))
 
 
 @for_arrays_too
@@ -104,17 +117,24 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
     Raises:
         ValueError: ``blur_kernel_size`` is even or below 3.
     """
-    peaks, scores = heatmap_peaks(heatmaps)
-    log = _blurred_log(heatmaps, peaks, scores, blur_kernel_size, DARK.reach, floor=1e-10)
+    pixels, scores = highest_pixels(heatmaps)
+    log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, DARK.reach, floor=1e-10)
     dx, dy, dxx, dxy, dyy = _derivatives(log, DARK)
-
+    step, determinant = _newton(dx, dy, dxx, dxy, dyy)
+    # Without an inverse, the determinant is 0, but for rounding.
+    invertible = determinant.abs() > 1e-9 * (dxx + dyy).square()
     height, width = heatmaps.shape[-2:]
-    x, y = peaks.unbind(dim=-1)
-    within = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
-    # Zero but for rounding
-    singular = (dxx * dyy - dxy.square()).abs() <= 1e-9 * (dxx.abs() + dyy.abs()).square()
-    step = torch.where((within & ~singular)[..., None], _newton(dx, dy, dxx, dxy, dyy), 0)
-    return (peaks + step).float(), scores
+    within = look_up(_two_pixels_within((width, height), pixels.device), pixels)
+    step.masked_fill_(~(within & invertible[..., None]), 0)
+    return from_pixels(pixels, scores, heatmaps, step), scores
+
+
+@cached
+def _two_pixels_within(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
+    """Whether each pixel has two others beside it on all sides: (H * W, 1)."""
+    centres = pixel_centres(heatmap_size, device)
+    last = torch.tensor(heatmap_size, device=device) - 1
+    return ((centres >= 2) & (centres <= last - 2)).all(dim=-1, keepdim=True)
 
 
 @for_arrays_too
@@ -129,13 +149,13 @@ def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Te
     Args, Returns, Raises:
         As ``decode_dark``. Where no pixel is positive, stock reads pixels of other keypoints.
     """
-    peaks, scores = heatmap_peaks(heatmaps)
-    log = _blurred_log(heatmaps, peaks, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)
+    pixels, scores = highest_pixels(heatmaps)
+    log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)
     dx, dy, dxx, dxy, dyy = _derivatives(log, UDP)
     # So that there is an inverse, also where all is flat
     epsilon = torch.finfo(torch.float32).eps
-    step = _newton(dx, dy, dxx + epsilon, dxy, dyy + epsilon)
-    return (peaks + torch.where(scores[..., None] > 0, step, 0)).float(), scores
+    step, _ = _newton(dx, dy, dxx + epsilon, dxy, dyy + epsilon)
+    return from_pixels(pixels, scores, heatmaps, step), scores
 
 
 def _derivatives(log: Tensor, stencils: Stencils) -> tuple[Tensor, ...]:
@@ -154,22 +174,25 @@ def _stencil_matrix(stencils: Stencils, device: torch.device) -> Tensor:
     return torch.stack((dx, dy, dxx, mixed, dyy), dim=-1).flatten(0, 1).to(device)
 
 
-def _newton(dx: Tensor, dy: Tensor, dxx: Tensor, dxy: Tensor, dyy: Tensor) -> Tensor:
-    """-D''^-1 D': (..., 2)."""
+def _newton(
+    dx: Tensor, dy: Tensor, dxx: Tensor, dxy: Tensor, dyy: Tensor
+) -> tuple[Tensor, Tensor]:
+    """-D''^-1 D' (..., 2), and the determinant of D'' (...)."""
+    determinant = dxx * dyy - dxy.square()
     step = torch.stack((dxy * dy - dyy * dx, dxy * dx - dxx * dy), dim=-1)
-    return step / (dxx * dyy - dxy.square())[..., None]
+    return step / determinant[..., None], determinant
 
 
 def _blurred_log(
     heatmaps: Tensor,
-    peaks: Tensor,
+    pixels: Tensor,
     scores: Tensor,
     kernel_size: int,
     reach: int,
     floor: float,
     ceiling: float = torch.inf,
 ) -> Tensor:
-    """Logarithms of blurred heatmaps around the peaks: (..., 2 reach + 1, 2 reach + 1).
+    """Logarithms of blurred heatmaps around pixels (...): (..., 2 reach + 1, 2 reach + 1).
 
     A blurred heatmap is scaled until its maximum is that of the heatmap again, then limited from
     ``floor`` to ``ceiling``. Only the limits see the scale; derivatives of a logarithm do not.
@@ -177,7 +200,7 @@ def _blurred_log(
     check_kernel_size(kernel_size)
     height, width = heatmaps.shape[-2:]
     maps = heatmaps.detach().reshape(-1, height, width)
-    blurred = _blurred_patches(maps, peaks.reshape(-1, 2).long(), kernel_size, reach)
+    blurred = _blurred_patches(maps, pixels.flatten(), kernel_size, reach)
 
     # Blurring lowers the maximum (it is a weighted mean, with zeros beyond the border). So the
     # scale is 1 or more, and what is above the floor already stays there; and what has been scaled
@@ -194,28 +217,45 @@ def _blurred_log(
     return blurred.clamp(floor, ceiling).log().view(*heatmaps.shape[:-2], *blurred.shape[1:])
 
 
-def _blurred_patches(maps: Tensor, peaks: Tensor, kernel_size: int, reach: int) -> Tensor:
-    """Blurred maps (M, H, W) around peaks (M, 2): (M, 2 reach + 1, 2 reach + 1).
+def _blurred_patches(maps: Tensor, pixels: Tensor, kernel_size: int, reach: int) -> Tensor:
+    """Blurred maps (M, H, W) around pixels (M,): (M, 2 reach + 1, 2 reach + 1).
 
     A Gaussian blur is a matrix product from both sides. Only the rows of the left matrix and the
     columns of the right one that lead to the pixels around a peak are used, and of the map the
     window on which they depend.
     """
     count, height, width = maps.shape
-    margin = kernel_size // 2 + reach
-    rows, columns = (min(2 * margin + 1, size) for size in (height, width))
-    x, y = peaks.clamp(min=0).unbind(dim=-1)  # -1 where there is none
-    left, top = (x - margin).clamp(0, width - columns), (y - margin).clamp(0, height - rows)
+    side = 2 * (kernel_size // 2 + reach) + 1
+    rows, columns = min(side, height), min(side, width)
+    table = _windows((width, height), (columns, rows), maps.device)
+    start, x, y = look_up(table, pixels).unbind(dim=-1)
 
     # A window is made of runs of pixels, each within a row: much faster than pixel by pixel.
-    pixels = torch.arange(count, device=maps.device) * height + top
-    starts = (pixels[:, None] + torch.arange(rows, device=maps.device)) * width + left[:, None]
+    start = start + torch.arange(0, maps.numel(), height * width, device=maps.device)
+    starts = start[:, None] + torch.arange(0, rows * width, width, device=maps.device)
     runs = maps.flatten().unfold(0, columns, 1).index_select(0, starts.flatten())
     windows = runs.view(count, rows, columns).to(PRECISE)
 
-    along_y = _blur_matrices(kernel_size, reach, rows, maps.device)[y - top]
-    along_x = _blur_matrices(kernel_size, reach, columns, maps.device)[x - left]
+    along_y = _blur_matrices(kernel_size, reach, rows, maps.device).index_select(0, y)
+    along_x = _blur_matrices(kernel_size, reach, columns, maps.device).index_select(0, x)
     return along_y @ windows @ along_x.mT
+
+
+@cached
+def _windows(
+    heatmap_size: tuple[int, int], window_size: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Windows around each pixel, moved where they would go beyond a border.
+
+    Returns:
+        (H * W, 3): the place of a window's first pixel in the flat heatmap, and x and y of the
+        pixel in its window.
+    """
+    sizes, windows = torch.tensor(heatmap_size), torch.tensor(window_size)
+    centres = pixel_centres(heatmap_size, torch.device('cpu')).long()
+    first = (centres - windows // 2).clamp(min=0).minimum(sizes - windows)
+    start = first[:, 0] + first[:, 1] * heatmap_size[0]
+    return torch.cat((start[:, None], centres - first), dim=-1).to(device)
 
 
 def _blurred_maximum(maps: Tensor, kernel_size: int) -> Tensor:
