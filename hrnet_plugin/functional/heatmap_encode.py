@@ -110,7 +110,7 @@ def _prepare(
     if not keypoints.is_floating_point():
         keypoints = keypoints.double()
     # Outside, there is nothing to be drawn; and no number becomes infinite or none at all.
-    keypoints = torch.where(_seen(visible)[..., None], keypoints, OUTSIDE).nan_to_num(OUTSIDE)
+    keypoints = keypoints.nan_to_num(OUTSIDE).masked_fill_(~_seen(visible)[..., None], OUTSIDE)
     if isinstance(sigma, (int, float)):
         return keypoints, 3.0 * sigma, -0.5 / sigma**2
     widths = torch.as_tensor(sigma, dtype=keypoints.dtype)
@@ -131,7 +131,7 @@ def _prepare(
 
 def _nearest(keypoints: Tensor) -> Tensor:
     """int(x + 0.5): towards zero, so that -0.9 becomes 0 and not -1."""
-    return torch.trunc(keypoints + 0.5)
+    return (keypoints + 0.5).trunc_()
 
 
 def _is_whole(radius: float | Tensor) -> TypeGuard[float]:
