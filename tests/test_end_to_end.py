@@ -198,7 +198,7 @@ class TestReadme:
         assert sorted(map(int, re.findall(r'^(\d+) people', printed, re.M))) == sorted(ours)
         assert cv2.imread(str(home / 'work_dirs/sheets/train_samples.jpg')) is not None
 
-    def test_predict_draws_the_people_whose_boxes_are_given(self, home: Path) -> None:
+    def test_predict_finds_the_people_whose_boxes_are_given(self, home: Path) -> None:
         line = next(
             code for _, code in readme_examples() if code.startswith('hrnet-plugin predict')
         )

@@ -51,13 +51,14 @@ def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def highest_pixels(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Places of the highest pixels in flat heatmaps, as of the first if several, and their values.
+    """Find the highest pixel of each heatmap, the first in row order if there are several.
 
     Args:
         heatmaps: (..., H, W).
 
     Returns:
-        Places (...), from 0 to H * W - 1, and values (...), at least float32.
+        Their places in flat heatmaps (...), from 0 to H * W - 1, and values (...), at least
+        float32.
     """
     values = heatmaps.detach().flatten(-2)
     values = values.to(torch.promote_types(values.dtype, torch.float32))
@@ -72,9 +73,9 @@ def highest_pixels(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 def from_pixels(
     pixels: Tensor, scores: Tensor, heatmaps: Tensor, offset: Tensor | float = 0.0
 ) -> Tensor:
-    """Keypoints (..., 2), float32, at places (...) in flat heatmaps (..., H, W), and an offset.
+    """Keypoints (..., 2), float32, from places (...) in flat heatmaps (..., H, W), and an offset.
 
-    Those whose scores (...) are not positive are at (-1, -1).
+    Those with scores (...) of 0 or less are at (-1, -1).
     """
     height, width = heatmaps.shape[-2:]
     keypoints = look_up(pixel_centres((width, height), pixels.device), pixels) + offset

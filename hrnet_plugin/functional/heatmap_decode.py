@@ -83,15 +83,16 @@ def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     step = constant((1, width, -1, -width), pixels.device).long()
     around = (pixels[..., None] + step).clamp_(0, height * width - 1)
     after, before = heatmaps.detach().flatten(-2).gather(-1, around).split(2, dim=-1)
+    higher = (after > before).float() - (after < before).float()
     quarter = look_up(_quarter_pixels((width, height), pixels.device), pixels)
-    return from_pixels(pixels, scores, heatmaps, (after - before).sign() * quarter), scores
+    return from_pixels(pixels, scores, heatmaps, higher * quarter), scores
 
 
 @cached
 def _quarter_pixels(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
     """How far a peak at each pixel may be moved, along x and y: (H * W, 2)."""
     centres = pixel_centres(heatmap_size, device)
-    last = torch.tensor(heatmap_size, device=device) - 1
+    last = constant(heatmap_size, device) - 1
     return 0.25 * ((centres > 1) & (centres < last) & (centres.flip(-1) > 0))
 
 
@@ -121,20 +122,20 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, DARK.reach, floor=1e-10)
     dx, dy, dxx, dxy, dyy = _derivatives(log, DARK)
     step, determinant = _newton(dx, dy, dxx, dxy, dyy)
-    # Without an inverse, the determinant is 0, but for rounding.
-    invertible = determinant.abs() > 1e-9 * (dxx + dyy).square()
+    # Zero but for rounding
+    singular = determinant.abs() <= 1e-9 * (dxx.abs() + dyy.abs()).square()
     height, width = heatmaps.shape[-2:]
-    within = look_up(_two_pixels_within((width, height), pixels.device), pixels)
-    step.masked_fill_(~(within & invertible[..., None]), 0)
+    near_border = look_up(_near_border((width, height), pixels.device), pixels)
+    step.masked_fill_(near_border | singular[..., None], 0)
     return from_pixels(pixels, scores, heatmaps, step), scores
 
 
 @cached
-def _two_pixels_within(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
-    """Whether each pixel has two others beside it on all sides: (H * W, 1)."""
+def _near_border(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
+    """Whether each pixel has fewer than two others beside it on some side: (H * W, 1)."""
     centres = pixel_centres(heatmap_size, device)
-    last = torch.tensor(heatmap_size, device=device) - 1
-    return ((centres >= 2) & (centres <= last - 2)).all(dim=-1, keepdim=True)
+    last = constant(heatmap_size, device) - 1
+    return ((centres < 2) | (centres > last - 2)).any(dim=-1, keepdim=True)
 
 
 @for_arrays_too

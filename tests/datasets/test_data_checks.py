@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,35 @@ def test_mpii_heads(tmp_path: Path) -> None:
     assert '4 heads, but the annotations have 3 people' in str(check_mpii(path, K, heads).findings)
     savemat(heads, dict(headboxes_src=np.zeros((2, 2, 3))))
     assert check_mpii(path, K, heads).findings == []
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda whole: b'',
+        lambda whole: whole[:60],
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:200] + bytes(40) + whole[240:],
+        lambda whole: b'<html>not found</html>' * 20,
+        lambda whole: b'MATLAB 7.3 MAT-file'.ljust(124) + b'\0\2IM\x89HDF',
+    ],
+    ids=['empty', 'header cut', 'cut', 'corrupt', 'another format', 'HDF5'],
+)
+def test_mpii_heads_of_a_damaged_file(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    heads = tmp_path / 'heads.mat'
+    boxes = np.random.default_rng(0).random((2, 2, 3))
+    savemat(heads, dict(headboxes_src=boxes), do_compression=True)
+    heads.write_bytes(damage(heads.read_bytes()))
+    (finding,) = check_mpii(written(tmp_path, mpii()), K, str(heads)).findings
+    # With what scipy says, which is not ours to prescribe
+    assert re.search(r'cannot be read as a MATLAB file before version 7\.3 \(\w+: .', str(finding))
+
+
+def test_mpii_heads_under_another_name(tmp_path: Path) -> None:
+    heads = str(tmp_path / 'heads.mat')
+    savemat(heads, dict(headboxes=np.zeros((2, 2, 3))))
+    findings = check_mpii(written(tmp_path, mpii()), K, heads).findings
+    assert 'it has no headboxes_src, but headboxes' in str(findings)
 
 
 # Metainfo

@@ -146,6 +146,26 @@ def test_quarter_pixel_by_hand():
     assert scores.tolist() == [[1]]
 
 
+@every_decoder
+def test_whole_numbers_are_as_good_as_floats(decode):
+    maps = np.random.default_rng(0).integers(0, 256, (4, 5, 16, 16), dtype=np.uint8)
+    for ours, expected in zip(decode(maps), decode(maps.astype(np.float32))):
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize('on_host', [True, False], ids=['host', 'device'])
+@every_decoder
+def test_no_score_where_there_is_nan(monkeypatch, decode, on_host):
+    for module in (heatmap, heatmap_decode):
+        monkeypatch.setattr(module, 'on_host', lambda _: on_host)
+    maps = np.zeros((2, 16, 16), np.float32)
+    maps[:, 5, 6], maps[1, 5, 7] = 1, np.nan
+    keypoints, scores = decode(maps)
+    assert np.isnan(scores).tolist() == [False, True]
+    if decode is not decode_msra:  # which only compares
+        assert np.isnan(keypoints).tolist() == [[False, False], [True, True]]
+
+
 @blurring_decoders
 def test_symmetric_peak_is_not_moved(variant):
     maps = np.zeros((1, 1, 15, 17), np.float32)

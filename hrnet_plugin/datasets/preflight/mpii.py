@@ -98,13 +98,18 @@ def _check_joints(
 def _check_heads(headbox_file: str, people: int) -> Findings:
     findings = Findings(headbox_file)
     try:
-        heads = loadmat(headbox_file)['headboxes_src'].shape[-1]
+        content = loadmat(headbox_file)
     except FileNotFoundError:
         findings.error(missing(headbox_file))
-    except (ValueError, KeyError, OSError, NotImplementedError) as error:
-        # NotImplementedError is what scipy says of MATLAB 7.3's files, which are HDF5.
-        findings.error(f'no headboxes_src can be read from it: {error}')
+    except Exception as error:
+        # Of a file that is cut off or of another format, scipy says whatever its parser trips
+        # over: ValueError, MatReadError, IndexError, zlib.error; NotImplementedError of HDF5.
+        reason = f'{type(error).__name__}: {error}'
+        findings.error(f'it cannot be read as a MATLAB file before version 7.3 ({reason})')
     else:
-        if heads != people:
+        if 'headboxes_src' not in content:
+            names = [name for name in content if not name.startswith('__')]
+            findings.error(f'it has no headboxes_src, but {", ".join(names) or "nothing"}')
+        elif (heads := content['headboxes_src'].shape[-1]) != people:
             findings.error(f'{heads} heads, but the annotations have {people} people')
     return findings
