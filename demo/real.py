@@ -98,7 +98,7 @@ def main() -> None:
         print(f'{title}: AP {metrics["coco/AP"]:.3f}, AP75 {metrics["coco/AP .75"]:.3f}')
 
     print('Learn to detect them, and draw their skeletons')
-    detector = ['train_dataloader.batch_size=4', *epochs(args.epochs * 2 // 3)]
+    detector = ['train_dataloader.batch_size=4', *epochs(args.epochs)]
     commands.train('mmdet', DETECTOR, 'detector', detector)
     # Training has left its configs, with our changes, beside its checkpoints.
     configs = ['--detector', f'detector/{DETECTOR.name}', '--pose', f'pose/{POSE.name}']
