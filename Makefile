@@ -24,7 +24,7 @@ JOBS = $$(awk -v cores=$$(nproc) '/MemAvailable/ {n = int($$2 / 2e6); print (n <
 install: $(INSTALLED)
 
 # mmcv has no wheel and is compiled: -g0 halves the time and shrinks it 30-fold.
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml hrnet_plugin/functional/kernels.c
 	@command -v c++ >/dev/null || { echo "A C++ compiler is needed to build mmcv; on Debian or Ubuntu: apt install g++"; exit 1; }
 	@$(PYTHON) -c "$$CHECK_PYTHON"
 	@echo "Installing PyTorch and OpenMMLab into .venv: about 7 minutes on two cores, 5 of them to compile mmcv"
@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml
 	@# `mim` looks for a package beside its metadata, where an editable install has only a pointer:
 	@# hence the link. It goes before installing, lest an installer write or delete through it.
 	@test ! -L "$(PURELIB)/hrnet_plugin" || rm "$(PURELIB)/hrnet_plugin"
-	@PYTHONPATH="$(CURDIR)/tools/install" CFLAGS="-g0 -O2" MAX_JOBS=$${MAX_JOBS:-$(JOBS)} $(BIN)/uv sync --quiet --python $(BIN)/python
+	@PYTHONPATH="$(CURDIR)/tools/install" CFLAGS="-g0 -O2" MAX_JOBS=$${MAX_JOBS:-$(JOBS)} $(BIN)/uv sync --quiet --python $(BIN)/python --reinstall-package hrnet-plugin
 	@ln -s "$(CURDIR)/hrnet_plugin" "$(PURELIB)/hrnet_plugin"
 	@$(BIN)/python -W ignore -c 'import hrnet_plugin; print("hrnet_plugin", hrnet_plugin.__version__, "is installed")'
 	@touch $@

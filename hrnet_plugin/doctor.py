@@ -61,6 +61,13 @@ if hasattr(torch, 'version'):
         say(gpu=torch.cuda.get_device_name())
 if 'mmcv._ext' in sys.modules:
     say(mmcv_cuda=sys.modules['mmcv._ext'].get_compiling_cuda_version())
+if 'mmpose.apis' in sys.modules:  # without which this does not import
+    try:
+        from hrnet_plugin.functional.kernels import LIBRARY
+    except Exception:  # for one of the reasons above
+        pass
+    else:
+        say(heatmaps='compiled' if LIBRARY else 'not compiled')
 """
 
 
@@ -72,7 +79,7 @@ class Environment:
         versions: of distributions that are installed, by name.
         failures: modules that do not import -> the error.
         facts: ``cuda`` that torch was built for, ``gpu`` that it sees, ``mmcv_cuda`` that mmcv
-            was built for; those that are known.
+            was built for, whether ``heatmaps`` are drawn by compiled code; those that are known.
         python: version of Python.
     """
 

@@ -7,6 +7,11 @@ from ..doctor import DISTRIBUTIONS, MODULES, OPENCV, Environment, diagnose, envi
 from . import FOUND_ERRORS, OK, Run
 
 ONE_OF = (*OPENCV, 'mmcv-lite')  # not missed
+HEATMAPS = {
+    'compiled': 'on a CPU, drawn and read by compiled code',
+    'not compiled': 'on a CPU, drawn and read by torch, which takes longer; for compiled code, '
+    'install hrnet_plugin again where there is a C compiler with OpenMP',
+}
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
@@ -24,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
         if name in env or name not in ONE_OF:
             print(line(name, env))
     print(f'GPU            {env.facts.get("gpu", "none that torch sees")}')
+    if heatmaps := env.facts.get('heatmaps'):
+        print(f'heatmaps       {HEATMAPS[heatmaps]}')
     clashes = diagnose(env)
     if not clashes:
         print('\nnothing clashes')

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import kernels
+
 Array = TypeVar('Array', Tensor, np.ndarray)
 P = ParamSpec('P')
 
@@ -46,6 +48,8 @@ def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Pixels (..., 2), float32 and (-1, -1) where no pixel is positive, and their values (...).
     """
+    if kernels.can_read(heatmaps):
+        return kernels.read_heatmaps('peak', heatmaps)
     pixels, scores = highest_pixels(heatmaps)
     return from_pixels(pixels, scores, heatmaps), scores
 
@@ -62,10 +66,6 @@ def highest_pixels(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """
     values = heatmaps.detach().flatten(-2)
     values = values.to(torch.promote_types(values.dtype, torch.float32))
-    if on_host(values):
-        # Here, torch's takes six times as long as NumPy's.
-        pixels = torch.from_numpy(np.asarray(values.numpy().argmax(axis=-1)))
-        return pixels, values.gather(-1, pixels[..., None])[..., 0]
     highest, pixels = values.max(dim=-1)
     return pixels, highest
 
@@ -85,14 +85,6 @@ def from_pixels(
 def look_up(table: Tensor, pixels: Tensor) -> Tensor:
     """Rows (..., V) of a table (H * W, V) with one for each pixel."""
     return table.index_select(0, pixels.flatten()).view(*pixels.shape, -1)
-
-
-def on_host(tensor: Tensor) -> bool:
-    """Whether looking at a tensor's values costs nothing.
-
-    On a device, it means to wait for it; while a model is compiled or exported, there are none.
-    """
-    return tensor.device.type == 'cpu' and not torch.compiler.is_compiling()
 
 
 def cached(function: Callable[P, Tensor]) -> Callable[P, Tensor]:

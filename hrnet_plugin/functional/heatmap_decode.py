@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from . import kernels
 from .heatmap import (
     cached,
     constant,
@@ -17,7 +18,6 @@ from .heatmap import (
     from_pixels,
     highest_pixels,
     look_up,
-    on_host,
     pixel_centres,
 )
 
@@ -77,6 +77,8 @@ def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
         values of the highest pixels.
     """
+    if kernels.can_read(heatmaps):
+        return kernels.read_heatmaps('msra', heatmaps)
     pixels, scores = highest_pixels(heatmaps)
     height, width = heatmaps.shape[-2:]
     # Right of the peak and below, left and above; nonsense beyond a border, which is not used
@@ -118,6 +120,9 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
     Raises:
         ValueError: ``blur_kernel_size`` is even or below 3.
     """
+    kernel = gaussian_kernel(blur_kernel_size)
+    if kernels.can_read(heatmaps):
+        return kernels.read_heatmaps('dark', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, DARK.reach, floor=1e-10)
     dx, dy, dxx, dxy, dyy = _derivatives(log, DARK)
@@ -150,6 +155,9 @@ def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Te
     Args, Returns, Raises:
         As ``decode_dark``. Where no pixel is positive, stock reads pixels of other keypoints.
     """
+    kernel = gaussian_kernel(blur_kernel_size)
+    if kernels.can_read(heatmaps):
+        return kernels.read_heatmaps('udp', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)
     dx, dy, dxx, dxy, dyy = _derivatives(log, UDP)
@@ -198,7 +206,6 @@ def _blurred_log(
     A blurred heatmap is scaled until its maximum is that of the heatmap again, then limited from
     ``floor`` to ``ceiling``. Only the limits see the scale; derivatives of a logarithm do not.
     """
-    check_kernel_size(kernel_size)
     height, width = heatmaps.shape[-2:]
     maps = heatmaps.detach().reshape(-1, height, width)
     blurred = _blurred_patches(maps, pixels.flatten(), kernel_size, reach)
@@ -209,8 +216,8 @@ def _blurred_log(
     highest = scores.flatten().to(PRECISE)
     limited = (highest > 0) & ((blurred.amin((-2, -1)) < floor) | (highest > ceiling))
     # Which ones are limited, a device would have to be asked: there, it is done for all.
-    if not on_host(maps) or limited.any():
-        chosen = limited.nonzero()[:, 0] if on_host(maps) else slice(None)
+    if not kernels.on_host(maps) or limited.any():
+        chosen = limited.nonzero()[:, 0] if kernels.on_host(maps) else slice(None)
         new_highest = highest.clone()
         new_highest[chosen] = _blurred_maximum(maps[chosen], kernel_size)
         scale = torch.where(new_highest > 0, highest / new_highest, 1)
@@ -285,8 +292,10 @@ def _blur_matrices(kernel_size: int, reach: int, size: int, device: torch.device
     return weights.to(device)
 
 
+@cached
 def gaussian_kernel(size: int) -> Tensor:
     """OpenCV's Gaussian kernel of an odd size, by its rule for sigma: (size,)."""
+    check_kernel_size(size)
     if size in SMALL_KERNELS:
         kernel = torch.tensor(SMALL_KERNELS[size], dtype=torch.float64)
     else:

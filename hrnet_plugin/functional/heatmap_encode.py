@@ -4,12 +4,13 @@ A round Gaussian is the product of two profiles, one along each axis, so that ex
 needed for W + H values of a heatmap and not for W x H. See ``heatmap`` for what goes in and out.
 """
 
-from typing import TypeGuard
+import math
 
 import torch
 from torch import Tensor
 
-from .heatmap import cached, constant, for_arrays_too
+from . import kernels
+from .heatmap import constant, for_arrays_too
 
 # exp of this, and the product of two of it, are as good as 0, but still normal numbers: processors
 # are tens of times slower with the ones below, which are not (and exp of them has to go there).
@@ -44,15 +45,7 @@ def encode_msra(
     Raises:
         ValueError: ``visible`` is not (N, K), or ``sigma`` cannot be broadcast to it.
     """
-    points, radius, steepness = _prepare(keypoints, visible, sigma)
-    first, last, peak = _square(points, radius)
-    weights = _weights(visible, _inside(first, last, heatmap_size))
-    if _is_whole(radius) and not isinstance(steepness, Tensor):
-        profiles = _at_pixels(peak, steepness, radius, heatmap_size)
-    else:
-        profiles = _profiles(peak, steepness, heatmap_size)
-        profiles *= _between(first, last, radius, heatmap_size)
-    return _outer(profiles, heatmap_size), weights
+    return _encode('msra', keypoints, visible, heatmap_size, sigma)
 
 
 @for_arrays_too
@@ -68,12 +61,7 @@ def encode_dark(
         As ``encode_msra``; the weight is 0 from 3 sigma outside the heatmap, and where a keypoint
         is not a number (stock draws a heatmap of NaN there).
     """
-    points, radius, steepness = _prepare(keypoints, visible, sigma)
-    inside = _inside(points - radius, points + radius + 1, heatmap_size)
-    weights = _weights(visible, inside)
-    profiles = _profiles(points, steepness, heatmap_size)
-    profiles *= inside[..., None, None]
-    return _outer(profiles, heatmap_size), weights
+    return _encode('dark', keypoints, visible, heatmap_size, sigma)
 
 
 @for_arrays_too
@@ -88,32 +76,48 @@ def encode_udp(
     Args, Returns, Raises:
         As ``encode_msra``.
     """
-    points, radius, steepness = _prepare(keypoints, visible, sigma)
-    first, last, peak = _square(points, radius)
-    weights = _weights(visible, _inside(first, last, heatmap_size))
-    profiles = _profiles(peak + (points - _nearest(points)), steepness, heatmap_size)
-    profiles *= _between(first, last, radius, heatmap_size)
-    return _outer(profiles, heatmap_size), weights
+    return _encode('udp', keypoints, visible, heatmap_size, sigma)
 
 
-def _prepare(
-    keypoints: Tensor, visible: Tensor, sigma: float | Tensor
-) -> tuple[Tensor, float | Tensor, float | Tensor]:
-    """Keypoints (N, K, 2) as floats, far outside if they are not seen; 3 sigma, to go with them;
-    and -1 / 2 sigma^2, to go with (N, K, 2, S).
-    """
+def _encode(
+    variant: str,
+    keypoints: Tensor,
+    visible: Tensor,
+    heatmap_size: tuple[int, int],
+    sigma: float | Tensor,
+) -> tuple[Tensor, Tensor]:
     people = tuple(keypoints.shape[:-1])
     if tuple(visible.shape) != people:
         raise ValueError(
             f'visible has shape {tuple(visible.shape)}; expected {people}, one value per keypoint'
         )
-    if not keypoints.is_floating_point():
+    if keypoints.dtype not in (torch.float32, torch.float64):
         keypoints = keypoints.double()
-    # Outside, there is nothing to be drawn; and no number becomes infinite or none at all.
-    keypoints = keypoints.nan_to_num(OUTSIDE).masked_fill_(~_seen(visible)[..., None], OUTSIDE)
+    radius, steepness = _shapes(sigma, people, keypoints.dtype)
+    seen = visible >= 0.5
+    if kernels.serves(keypoints):
+        lowest = math.exp(LOWEST_EXPONENT)
+        maps, outside = kernels.draw_heatmaps(
+            variant, keypoints, seen, radius, steepness, lowest, heatmap_size
+        )
+    else:
+        # Outside, there is nothing to be drawn; and no number becomes infinite or none at all.
+        points = keypoints.nan_to_num(OUTSIDE).masked_fill_(~seen[..., None], OUTSIDE)
+        where = _everywhere if variant == 'dark' else _square
+        peak, first, last, inside = where(points, radius, heatmap_size)
+        if variant == 'udp':
+            peak = peak + (points - _nearest(points))
+        maps, outside = _draw(peak, first, last, steepness, heatmap_size), seen & ~inside
+    return maps, visible.masked_fill(outside, 0)
+
+
+def _shapes(
+    sigma: float | Tensor, people: tuple[int, ...], dtype: torch.dtype
+) -> tuple[float | Tensor, float | Tensor]:
+    """3 sigma and -1 / 2 sigma^2: numbers, or (N, K)."""
     if isinstance(sigma, (int, float)):
-        return keypoints, 3.0 * sigma, -0.5 / sigma**2
-    widths = torch.as_tensor(sigma, dtype=keypoints.dtype)
+        return 3.0 * sigma, -0.5 / sigma**2
+    widths = torch.as_tensor(sigma, dtype=dtype)
     try:
         fits = torch.broadcast_shapes(widths.shape, people) == people
     except RuntimeError:
@@ -123,10 +127,8 @@ def _prepare(
             f'sigma has shape {tuple(widths.shape)}; expected a number, (K,), (N, 1) or (N, K) '
             f'for (N, K) = {people}'
         )
-    radius, steepness = 3 * widths, -0.5 / widths.square()
-    if widths.ndim:
-        radius, steepness = radius[..., None], steepness[..., None, None]
-    return keypoints, radius, steepness
+    widths = widths.expand(people)
+    return 3 * widths, -0.5 / widths.square()
 
 
 def _nearest(keypoints: Tensor) -> Tensor:
@@ -134,29 +136,30 @@ def _nearest(keypoints: Tensor) -> Tensor:
     return (keypoints + 0.5).trunc_()
 
 
-def _is_whole(radius: float | Tensor) -> TypeGuard[float]:
-    """Whether a radius is a whole number of pixels, the same for all, as published models' is."""
-    return isinstance(radius, float) and radius.is_integer()
+def _everywhere(
+    points: Tensor, radius: float | Tensor, heatmap_size: tuple[int, int]
+) -> tuple[Tensor, ...]:
+    """As ``_square``, but all of the heatmap, or nothing from 3 sigma outside."""
+    if isinstance(radius, Tensor):
+        radius = radius[..., None]
+    inside = _inside(points - radius, points + radius + 1, heatmap_size)
+    size = constant(heatmap_size, points.device)
+    return points, torch.zeros_like(size), inside[..., None] * size, inside
 
 
-def _square(points: Tensor, radius: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """First pixel, last pixel + 1 and peak of the square around the nearest pixel: each (N, K, 2).
+def _square(
+    points: Tensor, radius: float | Tensor, heatmap_size: tuple[int, int]
+) -> tuple[Tensor, ...]:
+    """Peak, first pixel and last pixel + 1 of the square around the nearest pixel, (N, K, 2), and
+    whether it touches the heatmap, (N, K).
 
     Stock's square is [int(centre - radius), int(centre + radius + 1)), towards zero again, and its
-    peak is put at the middle of a square that starts at ``first``.
+    peak is put at the middle of a square that starts at its first pixel.
     """
+    radius = radius[..., None] if isinstance(radius, Tensor) else torch.as_tensor(radius)
     centre = _nearest(points)
-    if _is_whole(radius):
-        return centre - radius, centre + (radius + 1), centre
-    radius = torch.as_tensor(radius)  # of a number, on the CPU: nothing is transferred
-    near, far = radius.floor(), radius.ceil()
-    first = centre - torch.where(centre >= far, far, near)
-    last = centre + torch.where(centre >= -radius - 1, near, far) + 1
-    return first, last, first + (radius + 0.5).floor()
-
-
-def _seen(visible: Tensor) -> Tensor:
-    return visible >= 0.5
+    first, last = (centre - radius).trunc_(), (centre + radius + 1).trunc_()
+    return first + (radius + 0.5).floor(), first, last, _inside(first, last, heatmap_size)
 
 
 def _inside(first: Tensor, last: Tensor, heatmap_size: tuple[int, int]) -> Tensor:
@@ -168,56 +171,22 @@ def _inside(first: Tensor, last: Tensor, heatmap_size: tuple[int, int]) -> Tenso
     return ((first < beyond) & (last >= 0)).all(dim=-1)
 
 
-def _weights(visible: Tensor, inside: Tensor) -> Tensor:
-    return visible.masked_fill(_seen(visible) & ~inside, 0)
-
-
-def _pixels(peak: Tensor, heatmap_size: tuple[int, int]) -> Tensor:
-    """(S,): both axes have the longer one's length, as one operation takes less time than two."""
-    return constant(tuple(range(max(heatmap_size))), peak.device)
-
-
-def _profiles(peak: Tensor, steepness: float | Tensor, heatmap_size: tuple[int, int]) -> Tensor:
-    """exp(-(pixel - peak)^2 / 2 sigma^2), of x and of y: (N, K, 2, S)."""
-    distance = _pixels(peak, heatmap_size) - peak[..., None]
-    return distance.square_().mul_(steepness).clamp_(min=LOWEST_EXPONENT).exp_()
-
-
-def _between(
-    first: Tensor, last: Tensor, radius: float | Tensor, heatmap_size: tuple[int, int]
+def _draw(
+    peak: Tensor,
+    first: Tensor,
+    last: Tensor,
+    steepness: float | Tensor,
+    heatmap_size: tuple[int, int],
 ) -> Tensor:
-    """1 for first <= pixel < last, which are whole numbers, else 0: (N, K, 2, S).
-
-    (Faster than comparing them.)
+    """exp(-(pixel - peak)^2 / 2 sigma^2) for first <= pixel < last, (N, K, 2), and elsewhere 0:
+    (N, K, H, W), float32.
     """
-    if _is_whole(radius):
-        return _at_pixels(first + radius, 0.0, radius, heatmap_size)
-    pixels = _pixels(first, heatmap_size)
-    after, before = pixels - (first - 1)[..., None], last[..., None] - pixels
-    return torch.minimum(after, before).clamp_(0, 1)
-
-
-def _at_pixels(
-    peak: Tensor, steepness: float, radius: float, heatmap_size: tuple[int, int]
-) -> Tensor:
-    """Profiles with a peak at a pixel, 0 from ``radius`` on: (N, K, 2, S), looked up."""
-    side = max(heatmap_size)
-    table = _profile_table(steepness, radius, side, peak.device)
-    row = peak.clamp(-radius - 1, side + radius).add_(radius + 1).long()
-    return table.index_select(0, row.flatten()).view(*row.shape, side)
-
-
-@cached
-def _profile_table(steepness: float, radius: float, side: int, device: torch.device) -> Tensor:
-    """Profiles of ``side`` pixels, with a peak at each of them and so far beyond as one shows."""
-    peak = torch.arange(-radius - 1, side + radius + 1, dtype=torch.float64)
-    distance = torch.arange(side) - peak[:, None]
-    profiles = (distance.square() * steepness).exp() * (distance.abs() <= radius)
-    return profiles.float().to(device)
-
-
-def _outer(profiles: Tensor, heatmap_size: tuple[int, int]) -> Tensor:
-    """Profiles (N, K, 2, S) to heatmaps (N, K, H, W), float32."""
+    if isinstance(steepness, Tensor):
+        steepness = steepness[..., None, None]
     width, height = heatmap_size
-    x, y = profiles.float().unbind(dim=-2)
+    # Both axes have the longer one's length, as one operation takes less time than two.
+    pixels = constant(tuple(range(max(heatmap_size))), peak.device)
+    exponent = (pixels - peak[..., None]).square_().mul_(steepness).clamp_(min=LOWEST_EXPONENT)
+    drawn = (first[..., None] <= pixels) & (pixels < last[..., None])
+    x, y = (exponent.exp_() * drawn).float().unbind(dim=-2)
     return x[..., None, :width] * y[..., :height, None]

@@ -13,6 +13,7 @@ from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
 from hrnet_plugin.codecs import GaussianHeatmap
 
+pytestmark = pytest.mark.usefixtures('every_way')
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64))
 STOCK = dict(
     msra=MSRAHeatmap, dark=lambda **options: MSRAHeatmap(unbiased=True, **options), udp=UDPHeatmap

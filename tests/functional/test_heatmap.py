@@ -5,7 +5,9 @@ import pytest
 import torch
 from gpu import needs_gpu
 
-from hrnet_plugin.functional import heatmap, heatmap_peaks
+from hrnet_plugin.functional import heatmap_peaks
+
+pytestmark = pytest.mark.usefixtures('every_way')
 
 
 def test_peak_of_nothing_is_minus_one():
@@ -15,10 +17,37 @@ def test_peak_of_nothing_is_minus_one():
     assert scores.tolist() == [0, -1, 2]
 
 
-@pytest.mark.parametrize('on_host', [True, False])
-def test_first_of_equal_peaks(monkeypatch, on_host):
-    """In row order, also as it is found on a device."""
-    monkeypatch.setattr(heatmap, 'on_host', lambda _: on_host)
+@pytest.mark.parametrize('size', [(1, 1), (1, 7), (5, 3), (16, 16), (16, 17), (64, 48), (33, 31)])
+def test_every_pixel_can_be_the_highest(size):
+    height, width = size
+    maps = np.random.default_rng(0).normal(size=(height * width, height, width))
+    maps.reshape(len(maps), -1)[np.diag_indices(len(maps))] = 9
+    peaks, scores = heatmap_peaks(maps.astype(np.float32))
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    np.testing.assert_array_equal(peaks, np.stack((x, y), axis=-1).reshape(-1, 2))
+    np.testing.assert_array_equal(scores, 9)
+
+
+def test_not_a_number_is_the_highest():
+    maps = np.random.default_rng(0).normal(size=(64, 8, 48)).astype(np.float32)
+    maps[:32, 3, 3], maps[32:, 3, 3] = np.inf, -np.inf
+    maps.reshape(64, -1)[np.arange(64), np.arange(64) * 6] = np.nan
+    peaks, scores = heatmap_peaks(maps)
+    np.testing.assert_array_equal(peaks[:, 0] + 48 * peaks[:, 1], np.arange(64) * 6)
+    assert np.isnan(scores).all()
+
+
+def test_infinite_heatmaps():
+    maps = np.full((3, 20, 20), -np.inf, np.float32)
+    maps[1, 17, 2] = maps[1, 17, 5] = np.inf
+    maps[2, 19, 19] = 1
+    peaks, scores = heatmap_peaks(maps)
+    assert peaks.tolist() == [[-1, -1], [2, 17], [19, 19]]
+    assert scores.tolist() == [-np.inf, np.inf, 1]
+
+
+def test_first_of_equal_peaks():
+    """In row order."""
     maps = torch.zeros(2, 3, 4, 5)
     maps[0, 0, 2, 1] = maps[0, 0, 1, 3] = maps[0, 0, 3, 0] = 7
     maps[1, 2, 3, 4] = maps[1, 2, 3, 2] = 7

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from gpu import needs_gpu, waiting_for_the_gpu_fails
+from ways import choose
 
 from hrnet_plugin.functional import (
     decode_dark,
@@ -13,10 +14,10 @@ from hrnet_plugin.functional import (
     encode_dark,
     encode_msra,
     encode_udp,
-    heatmap,
     heatmap_decode,
 )
 
+pytestmark = pytest.mark.usefixtures('every_way')
 DECODERS = dict(msra=decode_msra, dark=decode_dark, udp=decode_udp)
 every_decoder = pytest.mark.parametrize('decode', DECODERS.values(), ids=DECODERS)
 blurring_decoders = pytest.mark.parametrize('variant', ['dark', 'udp'])
@@ -93,13 +94,9 @@ def heatmap_cases():
 
 
 @pytest.mark.parametrize('kernel_size', [7, 11, 17])
-@pytest.mark.parametrize('on_host', [True, False], ids=['host', 'device'])
 @pytest.mark.parametrize('case', heatmap_cases())
 @blurring_decoders
-def test_equals_the_formula(monkeypatch, variant, case, on_host, kernel_size):
-    """Also as it is computed on a device."""
-    for module in (heatmap, heatmap_decode):
-        monkeypatch.setattr(module, 'on_host', lambda _: on_host)
+def test_equals_the_formula(variant, case, kernel_size):
     maps = heatmap_cases()[case].astype(np.float32)
     keypoints, scores = DECODERS[variant](maps, kernel_size)
     expected = np.stack([formula(m, variant, kernel_size) for m in maps])
@@ -111,6 +108,7 @@ def test_equals_the_formula(monkeypatch, variant, case, on_host, kernel_size):
 @blurring_decoders
 def test_only_heatmaps_at_the_limits_are_blurred_as_a_whole(monkeypatch, variant):
     """That is what costs."""
+    choose('torch', monkeypatch)
     blurred = []
     original = heatmap_decode._blurred_maximum
     monkeypatch.setattr(
@@ -153,11 +151,8 @@ def test_whole_numbers_are_as_good_as_floats(decode):
         np.testing.assert_array_equal(ours, expected)
 
 
-@pytest.mark.parametrize('on_host', [True, False], ids=['host', 'device'])
 @every_decoder
-def test_no_score_where_there_is_nan(monkeypatch, decode, on_host):
-    for module in (heatmap, heatmap_decode):
-        monkeypatch.setattr(module, 'on_host', lambda _: on_host)
+def test_no_score_where_there_is_nan(decode):
     maps = np.zeros((2, 16, 16), np.float32)
     maps[:, 5, 6], maps[1, 5, 7] = 1, np.nan
     keypoints, scores = decode(maps)

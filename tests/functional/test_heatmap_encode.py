@@ -7,6 +7,7 @@ from gpu import needs_gpu, waiting_for_the_gpu_fails
 
 from hrnet_plugin.functional import encode_dark, encode_msra, encode_udp
 
+pytestmark = pytest.mark.usefixtures('every_way')
 ENCODERS = dict(msra=encode_msra, dark=encode_dark, udp=encode_udp)
 every_encoder = pytest.mark.parametrize('encode', ENCODERS.values(), ids=ENCODERS)
 
