@@ -1,13 +1,14 @@
 """Drawing and reading heatmaps: 64 people x 17 keypoints, 48x64 heatmaps, NumPy in and out."""
 
+import sys
+
 import numpy as np
 import torch
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from timing import Ratio, best, compare, ratio_table, table, use_threads
 
 from hrnet_plugin.codecs import GaussianHeatmap
-from hrnet_plugin.functional import decode_dark, heatmap_decode
-from hrnet_plugin.functional.heatmap import highest_pixels
+from hrnet_plugin.functional import kernels
 
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 PEOPLE = 64
@@ -63,36 +64,25 @@ def floors() -> str:
     return table(['the least it can be', 'at best (ms)'], rows)
 
 
-def parts_of_decoding(rng: np.random.Generator) -> str:
-    """Where the time of the slowest decoder goes."""
-    heatmaps = torch.from_numpy(rng.random((PEOPLE, 17, 64, 48), np.float32))
-    pixels, scores = highest_pixels(heatmaps)
-    maps, kernel_size, reach = heatmaps.flatten(0, 1), 11, heatmap_decode.DARK.reach
-    parts = {
-        'the highest pixels': lambda: highest_pixels(heatmaps),
-        'around them, the blurred heatmap': lambda: heatmap_decode._blurred_patches(
-            maps, pixels.flatten(), kernel_size, reach
-        ),
-        'its logarithm, with the above': lambda: heatmap_decode._blurred_log(
-            heatmaps, pixels, scores, kernel_size, reach, 1e-10
-        ),
-        'all': lambda: decode_dark(heatmaps, kernel_size),
-    }
-    rows = [[name, 1e3 * best(part)] for name, part in parts.items()]
-    return table(['decode, dark: where the time goes', 'at best (ms)'], rows)
-
-
-def main() -> None:
-    use_threads()
+def compare_all() -> dict[str, Ratio]:
     rng = np.random.default_rng(0)
     results: dict[str, Ratio] = {}
     for variant in VARIANTS:
         results |= compare_variant(variant, rng)
+    return dict(sorted(results.items(), reverse=True))
+
+
+def main() -> None:
+    use_threads()
+    if kernels.LIBRARY is None:
+        sys.exit('kernels.c has not been compiled: `make install` does that')
     print('## Codec\n')
     print(__doc__.splitlines()[0], '\n')
-    print(ratio_table(dict(sorted(results.items(), reverse=True)), WANTED))
+    print(ratio_table(compare_all(), WANTED))
     print(floors())
-    print(parts_of_decoding(rng))
+    kernels.LIBRARY = None
+    print('The same where no C compiler was at hand, so that torch does it:\n')
+    print(ratio_table(compare_all()))
 
 
 if __name__ == '__main__':

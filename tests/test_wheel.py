@@ -1,6 +1,7 @@
 """The wheel carries all that `mim` and configs need, and works from any directory."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,12 +16,10 @@ from xtcocotools import mask
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('wheel')
-    # Elsewhere, as setuptools packs what an earlier build has left in build/
+def build(folder: Path, **environment: str) -> Path:
+    """Elsewhere, as setuptools packs what an earlier build has left in build/."""
     source = folder / 'source'
-    ignore = shutil.ignore_patterns('.*', 'build', '*.egg-info', 'work_dirs', 'data')
+    ignore = shutil.ignore_patterns('.*', 'build', '*.egg-info', '*.so', 'work_dirs', 'data')
     shutil.copytree(ROOT, source, symlinks=True, ignore=ignore)
     shutil.copytree(ROOT / 'hrnet_plugin/.mim', source / 'hrnet_plugin/.mim', symlinks=True)
     subprocess.run(
@@ -29,9 +28,32 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *('--no-build-isolation', '--wheel-dir', str(folder), str(source)),
         ],
         check=True,
+        env=os.environ | environment,
     )
     (path,) = folder.glob('*.whl')
     return path
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp('wheel'))
+
+
+def run(wheel: Path, tmp_path: Path, code: str) -> list[str]:
+    """Words that code prints in another directory, where the wheel is what is installed."""
+    target, elsewhere = tmp_path / 'site', tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    pip = [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--target']
+    subprocess.run([*pip, str(target), str(wheel)], check=True)
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        cwd=elsewhere,
+        env={'PYTHONPATH': str(target), 'PATH': ''},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
 
 
 # user_pains 13
@@ -76,10 +98,6 @@ def test_make_installs_neither_chumpy_nor_what_was_built_for_numpy_1() -> None:
 
 
 def test_works_from_any_directory(wheel: Path, tmp_path: Path) -> None:
-    target, elsewhere = tmp_path / 'site', tmp_path / 'elsewhere'
-    elsewhere.mkdir()
-    pip = [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--target']
-    subprocess.run([*pip, str(target), str(wheel)], check=True)
     code = """
 import hrnet_plugin, pathlib
 from hrnet_plugin.apis import find_config
@@ -98,13 +116,26 @@ pathlib.Path('mine.py').write_text(
 print(Config.fromfile('mine.py').model.backbone.arch)
 print(BaseInferencer._get_repo_or_mim_dir('hrnet_plugin'))
 """
-    result = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        cwd=elsewhere,
-        env={'PYTHONPATH': str(target), 'PATH': ''},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    mim = str(target / 'hrnet_plugin/.mim')
-    assert result.stdout.split() == [str(target), 'TopdownPoseEstimator', 'w32', mim]
+    site = tmp_path / 'site'
+    mim = str(site / 'hrnet_plugin/.mim')
+    assert run(wheel, tmp_path, code) == [str(site), 'TopdownPoseEstimator', 'w32', mim]
+
+
+HEATMAPS = """
+import hrnet_plugin, numpy
+from hrnet_plugin.functional import decode_dark, encode_dark, kernels
+maps, _ = encode_dark(numpy.full((1, 1, 2), 20.3), numpy.ones((1, 1)), (48, 64), 2)
+print(hrnet_plugin.__file__, kernels.LIBRARY is not None, *decode_dark(maps)[0].round(2).ravel())
+"""
+
+
+def test_has_compiled_code(wheel: Path, tmp_path: Path) -> None:
+    where, *found = run(wheel, tmp_path, HEATMAPS)
+    assert where.startswith(str(tmp_path))
+    assert found == ['True', '20.3', '20.3']
+
+
+def test_needs_no_compiler(tmp_path: Path) -> None:
+    where, *found = run(build(tmp_path, CC='no-such-compiler'), tmp_path, HEATMAPS)
+    assert where.startswith(str(tmp_path))
+    assert found == ['False', '20.3', '20.3']

@@ -66,6 +66,10 @@ def highest_pixels(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """
     values = heatmaps.detach().flatten(-2)
     values = values.to(torch.promote_types(values.dtype, torch.float32))
+    if kernels.on_host(values):
+        # Here, torch's takes six times as long as NumPy's.
+        pixels = torch.from_numpy(np.asarray(values.numpy().argmax(axis=-1)))
+        return pixels, values.gather(-1, pixels[..., None])[..., 0]
     highest, pixels = values.max(dim=-1)
     return pixels, highest
 
