@@ -121,7 +121,7 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
         ValueError: ``blur_kernel_size`` is even or below 3.
     """
     kernel = gaussian_kernel(blur_kernel_size)
-    if kernels.can_read(heatmaps):
+    if kernels.can_read(heatmaps, blur_kernel_size):
         return kernels.read_heatmaps('dark', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, DARK.reach, floor=1e-10)
@@ -156,7 +156,7 @@ def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Te
         As ``decode_dark``. Where no pixel is positive, stock reads pixels of other keypoints.
     """
     kernel = gaussian_kernel(blur_kernel_size)
-    if kernels.can_read(heatmaps):
+    if kernels.can_read(heatmaps, blur_kernel_size):
         return kernels.read_heatmaps('udp', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)

@@ -39,11 +39,12 @@ def encode_msra(
             pixel off.
 
     Returns:
-        Heatmaps (N, K, H, W), float32, and weights (N, K): ``visible``, but 0 where the whole
-        square lies outside the heatmap.
+        Heatmaps (N, K, H, W), float32, without gradient, and weights (N, K): ``visible``, but 0
+        where the whole square lies outside the heatmap.
 
     Raises:
-        ValueError: ``visible`` is not (N, K), or ``sigma`` cannot be broadcast to it.
+        ValueError: ``visible`` is not (N, K) or on another device, or ``sigma`` cannot be
+            broadcast to it.
     """
     return _encode('msra', keypoints, visible, heatmap_size, sigma)
 
@@ -91,11 +92,16 @@ def _encode(
         raise ValueError(
             f'visible has shape {tuple(visible.shape)}; expected {people}, one value per keypoint'
         )
+    if visible.device != keypoints.device:
+        raise ValueError(
+            f'visible is on {visible.device}, but keypoints are on {keypoints.device}'
+        )
+    keypoints = keypoints.detach()
     if keypoints.dtype not in (torch.float32, torch.float64):
         keypoints = keypoints.double()
-    radius, steepness = _shapes(sigma, people, keypoints.dtype)
+    radius, steepness = _shapes(sigma, keypoints)
     seen = visible >= 0.5
-    if kernels.serves(keypoints):
+    if kernels.can_draw(keypoints, heatmap_size):
         lowest = math.exp(LOWEST_EXPONENT)
         maps, outside = kernels.draw_heatmaps(
             variant, keypoints, seen, radius, steepness, lowest, heatmap_size
@@ -111,13 +117,12 @@ def _encode(
     return maps, visible.masked_fill(outside, 0)
 
 
-def _shapes(
-    sigma: float | Tensor, people: tuple[int, ...], dtype: torch.dtype
-) -> tuple[float | Tensor, float | Tensor]:
+def _shapes(sigma: float | Tensor, keypoints: Tensor) -> tuple[float | Tensor, float | Tensor]:
     """3 sigma and -1 / 2 sigma^2: numbers, or (N, K)."""
     if isinstance(sigma, (int, float)):
         return 3.0 * sigma, -0.5 / sigma**2
-    widths = torch.as_tensor(sigma, dtype=dtype)
+    people = tuple(keypoints.shape[:-1])
+    widths = torch.as_tensor(sigma, dtype=keypoints.dtype, device=keypoints.device)
     try:
         fits = torch.broadcast_shapes(widths.shape, people) == people
     except RuntimeError:
@@ -156,7 +161,10 @@ def _square(
     Stock's square is [int(centre - radius), int(centre + radius + 1)), towards zero again, and its
     peak is put at the middle of a square that starts at its first pixel.
     """
-    radius = radius[..., None] if isinstance(radius, Tensor) else torch.as_tensor(radius)
+    # Of a number, a tensor on the CPU, which no device has to wait for
+    radius = torch.as_tensor(radius, dtype=points.dtype)
+    if radius.ndim:
+        radius = radius[..., None]
     centre = _nearest(points)
     first, last = (centre - radius).trunc_(), (centre + radius + 1).trunc_()
     return first + (radius + 0.5).floor(), first, last, _inside(first, last, heatmap_size)

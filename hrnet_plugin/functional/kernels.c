@@ -4,7 +4,8 @@
  * which takes most of the time; here it is moved once. heatmap_encode.py and heatmap_decode.py say
  * what is computed and why, and do the same for other devices; tests compare the two.
  *
- * Maps are (count, height, width) and contiguous; coordinates are (x, y), in pixels.
+ * Maps are (count, height, width) and contiguous; coordinates are (x, y), in pixels. What one map
+ * needs beside itself is on the stack: kernels.py sees to it that there is room.
  */
 #include <math.h>
 #include <stdint.h>
@@ -16,7 +17,7 @@ enum encoder { DRAW_MSRA, DRAW_DARK, DRAW_UDP };
 
 /* One version for processors with 256-bit vectors, one for all; the loader chooses. */
 #if defined(__x86_64__) && defined(__gnu_linux__)
-#define VECTORS __attribute__((target_clones("arch=x86-64-v3", "default")))
+#define VECTORS __attribute__((target_clones("avx2", "default")))
 #else
 #define VECTORS
 #endif
@@ -290,8 +291,8 @@ INLINE void profile(Span span, double steepness, double change, double lowest, f
 {
     int64_t last = span.last - 1, i = within(span.peak + 0.5, span.last);
     int64_t nearest = clamp(i, span.first, last);
-    double distance = nearest - span.peak, highest = exp(steepness * distance * distance);
-    double up = exp(steepness * (1 + 2 * distance)), down = change / up, value = highest;
+    double distance = nearest - span.peak, top = exp(steepness * distance * distance);
+    double up = exp(steepness * (1 + 2 * distance)), down = change / up, value = top;
     for (i = nearest; i <= last && value > lowest; i++) {
         values[i] = value;
         value *= up;
@@ -299,7 +300,7 @@ INLINE void profile(Span span, double steepness, double change, double lowest, f
     }
     for (; i <= last; i++)
         values[i] = lowest;
-    value = highest;
+    value = top;
     for (i = nearest; i >= span.first && value > lowest; i--) {
         values[i] = value;
         value *= down;

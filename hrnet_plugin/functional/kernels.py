@@ -24,6 +24,8 @@ DECODERS = ('peak', 'msra', 'dark', 'udp')
 ENCODERS = ('msra', 'dark', 'udp')
 # So many pixels are some ten microseconds of work, and to wake another thread takes as long.
 PIXELS_PER_THREAD = 2**17
+# Numbers for which there is room on the stack of any thread
+STACK = 2**14
 
 
 def load() -> ctypes.CDLL | None:
@@ -54,15 +56,20 @@ def on_host(tensor: Tensor) -> bool:
     return tensor.device.type == 'cpu' and not torch.compiler.is_compiling()
 
 
-def serves(tensor: Tensor) -> bool:
-    """Whether there is compiled code for where a tensor is."""
-    return LIBRARY is not None and on_host(tensor) and tensor.numel() > 0
-
-
-def can_read(heatmaps: Tensor) -> bool:
+def can_read(heatmaps: Tensor, kernel_size: int = 1) -> bool:
     """Whether ``read_heatmaps`` takes them: single precision is enough for their values."""
     single = torch.promote_types(heatmaps.dtype, torch.float32) == torch.float32
-    return single and serves(heatmaps)
+    return single and _serves(heatmaps, heatmaps.shape[-1] + (kernel_size + 5) ** 2)
+
+
+def can_draw(keypoints: Tensor, heatmap_size: tuple[int, int]) -> bool:
+    """Whether ``draw_heatmaps`` draws them."""
+    return _serves(keypoints, sum(heatmap_size))
+
+
+def _serves(tensor: Tensor, numbers: int) -> bool:
+    """Whether there is compiled code for where a tensor is, and ``numbers`` fit on the stack."""
+    return LIBRARY is not None and on_host(tensor) and tensor.numel() > 0 and numbers <= STACK
 
 
 def read_heatmaps(
@@ -122,7 +129,7 @@ def draw_heatmaps(
         a trace: (N, K).
     """
     width, height = heatmap_size
-    points, seen = keypoints.detach().double().contiguous(), seen.contiguous()
+    points, seen = keypoints.double().contiguous(), seen.contiguous()
     if isinstance(radius, Tensor):
         shapes = torch.stack((radius, torch.as_tensor(steepness)), dim=-1).double()
         step = 2

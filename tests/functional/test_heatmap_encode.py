@@ -148,6 +148,26 @@ def test_refuses_other_visibilities(encode):
 
 
 @every_encoder
+def test_refuses_visibilities_on_another_device(encode):
+    with pytest.raises(ValueError, match='visible is on meta, but keypoints are on cpu'):
+        encode(people()[0], people()[1].to('meta'), (48, 64), 2)
+
+
+@every_encoder
+def test_no_gradient_is_kept(encode):
+    keypoints, visible = people()
+    assert not encode(keypoints.requires_grad_(), visible, (48, 64), 2)[0].requires_grad
+
+
+@every_encoder
+def test_numpys_numbers(encode):
+    keypoints, visible = people()
+    maps, _ = encode(keypoints, visible, (48, 64), 2)
+    for size, sigma in (((np.int64(48), np.int32(64)), np.float64(2)), ((48, 64), np.float32(2))):
+        assert torch.equal(encode(keypoints, visible, size, sigma)[0], maps)
+
+
+@every_encoder
 def test_no_number_is_too_small_to_be_fast(encode):
     """Processors are slow with numbers below the smallest normal one."""
     maps, _ = encode(torch.tensor([[[1.3, 2.6]]]), torch.ones(1, 1), (192, 256), 2)

@@ -75,11 +75,23 @@ def test_is_left_out_where_it_is_of_no_use(monkeypatch):
     single, double = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4, dtype=torch.float64)
     assert kernels.can_read(single)
     assert not kernels.can_read(double)
-    assert kernels.serves(double)
-    assert not kernels.serves(single[:0])
-    assert not kernels.serves(single.to('meta'))
+    assert kernels.can_draw(double, (48, 64))
+    assert not kernels.can_draw(single[:0], (48, 64))
+    assert not kernels.can_draw(single.to('meta'), (48, 64))
     monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
     assert not kernels.can_read(single)
+
+
+def test_no_stack_is_too_small():
+    """For what is far too large, there is torch."""
+    row = torch.zeros(1, 1, 1, 3_000_000)
+    row[..., 2_000_000] = 1
+    assert decode_dark(row)[0].tolist() == [[[2_000_000, 0]]]
+    column, _ = encode_udp(torch.tensor([[[0.0, 2e6]]]), torch.ones(1, 1), (1, 3_000_000), 2)
+    assert column.flatten().argmax() == 2_000_000
+    square = torch.zeros(1, 1, 64, 48)
+    square[..., 30, 20] = 1
+    np.testing.assert_allclose(decode_dark(square, 2001)[0], [[[20, 30]]], atol=0.1)
 
 
 def test_what_cannot_be_loaded_is_left_out(monkeypatch, tmp_path):
