@@ -247,9 +247,6 @@ void read_heatmaps(const float *maps, int64_t count, int64_t height, int64_t wid
 
 /* ---- Drawing ---------------------------------------------------------------------------- */
 
-/* Where no heatmap is */
-#define NOWHERE 1e9
-
 /* One axis of what is drawn: a Gaussian around `peak`, from `first` to before `last`. */
 typedef struct {
     double peak;
@@ -257,12 +254,14 @@ typedef struct {
     int inside; /* whether that counts as inside of the heatmap */
 } Span;
 
+/* The nearest one of 0 and `size`, or what is between them; of what is not a number, `size` */
 INLINE int64_t within(double pixel, int64_t size)
 {
     return pixel < 0 ? 0 : pixel < size ? (int64_t)pixel : size;
 }
 
-/* `single`: sums are rounded as in single precision, that of the keypoints. */
+/* `single`: sums are rounded as in single precision, that of the keypoints. What is not a number, or
+ * infinite, is not inside. */
 INLINE Span span(enum encoder encoder, double point, double radius, int64_t size, int single)
 {
     double centre = point + 0.5, first, last;
@@ -317,9 +316,8 @@ VECTORS static int draw_map(enum encoder encoder, const double *point, double ra
 {
     float along_x[width], along_y[height];
     double change = exp(2 * steepness);
-    int somewhere = fabs(point[0]) < NOWHERE && fabs(point[1]) < NOWHERE; /* and no NaN */
-    Span x = span(encoder, somewhere ? point[0] : -NOWHERE, radius, width, single);
-    Span y = span(encoder, somewhere ? point[1] : -NOWHERE, radius, height, single);
+    Span x = span(encoder, point[0], radius, width, single);
+    Span y = span(encoder, point[1], radius, height, single);
     int drawn = x.first < x.last && y.first < y.last;
     if (!drawn || (x.last - x.first) * (y.last - y.first) < height * width)
         memset(map, 0, height * width * sizeof(float));

@@ -63,6 +63,25 @@ def test_targets_equal_mmpose(variant, sigma, dtype):
     assert invisible > 70
 
 
+@pytest.mark.parametrize('sigma', [0.9, 1.1, 1.4, 1.7, 2, 2.3])
+@every_variant
+def test_borders_are_mmposes_to_the_last_bit(variant, sigma):
+    """Where single precision decides to which pixel a keypoint belongs, and what is outside."""
+    ours, theirs = codecs(variant, sigma)
+    rng = np.random.default_rng(0)
+    borders = np.array([0, 0.5, 3.5, -0.5, 0, 48, -1, 48.5, 48], np.float32)
+    borders[4:] += 3 * sigma * np.array([-1, 1, -1, 1, 1], np.float32)
+    # Half a step exists on one side of 0.5.
+    steps = np.arange(-4, 4.5, 0.5, dtype=np.float32)
+    near = borders[:, None] + np.spacing(borders)[:, None] * steps
+    points = np.stack([near.ravel(), rng.permutation(near.ravel())], axis=-1)[None]
+    keypoints = points * np.float32([191 / 47, 255 / 63] if variant == 'udp' else [4, 4])
+    encoded, expected = (codec.encode(keypoints) for codec in (ours, theirs))
+    assert 0 < expected['keypoint_weights'].mean() < 1
+    np.testing.assert_array_equal(encoded['keypoint_weights'], expected['keypoint_weights'])
+    np.testing.assert_allclose(encoded['heatmaps'], expected['heatmaps'], rtol=0, atol=1e-6)
+
+
 @every_variant
 def test_all_visible_by_default(variant):
     ours, theirs = codecs(variant)
