@@ -1,7 +1,7 @@
 """COCO keypoint AP and AR through MMEngine's metric interface."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class OKSMetric(BaseMetric):
             announces are taken, and if it announces none, those that come with the samples
             (``raw_ann_info``).
         use_area: whether to believe the annotated areas, or to take 0.53 of the boxes. The latter
-            is also done, with a warning, for a person whose annotation has no area or one of 0.
+            is also done, with a warning, for a person whose annotation has no area above 0.
         iou_type: ``'keypoints'``, or ``'keypoints_crowd'`` for AP by how crowded an image is, as
             CrowdPose's images say (``crowdIndex``): easy below 0.2, hard from 0.8 on.
         score_mode: what ranks the predictions: the score of the box (``'bbox'``), that times the
@@ -130,6 +130,7 @@ class OKSMetric(BaseMetric):
         self.outfile_prefix = outfile_prefix
         self.per_keypoint = per_keypoint
         self.area_ranges = {n: _area_range(n, limits) for n, limits in (area_ranges or {}).items()}
+        _check_names('area_ranges of OKSMetric', self.area_ranges, ())
         self.gt = None if ann_file is None or format_only else self._load(ann_file)
 
     @property
@@ -158,6 +159,8 @@ class OKSMetric(BaseMetric):
                     f"annotated people have {annotated[1]} keypoints, but the data set's metainfo "
                     f'has {count}; use the metainfo that belongs to the annotations'
                 )
+        if self.per_keypoint:
+            _check_names('keypoints', _keypoint_names(dataset_meta), self.area_ranges)
         self._dataset_meta = dataset_meta
 
     def _load(self, ann_file: str) -> dict[str, Any]:
@@ -248,10 +251,8 @@ class OKSMetric(BaseMetric):
         has_keypoints = (predictions['keypoints'][..., 2] > 0).any(axis=-1)
         predictions = take(predictions, np.flatnonzero(has_keypoints))
         values = self._values(gt, predictions)
-        if not len(predictions['score']):
-            warnings.warn('there are no predictions, so AP and AR are 0', stacklevel=2)
-            if not len(gt['annotations']['image_id']):
-                return dict.fromkeys(values, 0.0)
+        if not len(predictions['score']) and not len(gt['annotations']['image_id']):
+            return dict.fromkeys(values, 0.0)  # no samples at all
         return values
 
     def _values(self, gt: Mapping[str, Any], predictions: Columns) -> dict[str, float]:
@@ -275,10 +276,9 @@ class OKSMetric(BaseMetric):
         self, gt: Mapping[str, Any], predictions: Columns, options: Mapping[str, Any]
     ) -> dict[str, float]:
         values = evaluate_each_keypoint(gt, predictions, **options)
-        names = (self.dataset_meta or {}).get('keypoint_id2name', {})
         return {
-            f'{name} ({names.get(k, k)})': float(values[name][k])
-            for k in range(self._num_keypoints)
+            f'{name} ({keypoint})': float(values[name][k])
+            for k, keypoint in enumerate(_keypoint_names(self.dataset_meta or {}))
             for name in ('AP', 'AR', 'OKS')
         }
 
@@ -297,10 +297,10 @@ class OKSMetric(BaseMetric):
         return np.asarray(self.dataset_meta['sigmas'])
 
     def _ground_truth(self, samples: Columns) -> dict[str, Any]:
-        """Annotations as arrays, in which an area of 0 is as good as none."""
+        """Annotations as arrays, in which an area of 0 or less is as good as none."""
         gt = _annotations(samples) if self.gt is None else self.gt
         area = gt['annotations']['area']
-        annotations = dict(gt['annotations'], area=np.where(area == 0, np.nan, area))
+        annotations = dict(gt['annotations'], area=np.where(area <= 0, np.nan, area))
         if self.iou_type == 'keypoints':
             del annotations['num_keypoints']  # labelled keypoints are counted, as stock does
         return dict(gt, annotations=annotations)
@@ -319,10 +319,11 @@ class OKSMetric(BaseMetric):
         score_mode = SCORE_MODES[self.score_mode]
         scores = score_mode(samples['bbox_scores'][rows], keypoint_scores, self.keypoint_score_thr)
         keypoints = np.concatenate([keypoints, keypoint_scores[..., None]], axis=-1)
-        check_finite(samples['image_id'][sample], keypoints, scores)
+        areas = samples['areas'][rows]
+        check_finite(samples['image_id'][sample], keypoints, scores, areas)
 
         nms = NMS_MODES[self.nms_mode]
-        arguments = scores, samples['areas'][rows], self.nms_thr, self._sigmas
+        arguments = scores, areas, self.nms_thr, self._sigmas
         kept = nms(keypoints[..., :2], *arguments, images=image[sample])
         columns = dict(
             image_id=samples['image_id'][sample[kept]],
@@ -341,6 +342,24 @@ def _area_range(name: str, limits: Sequence[float]) -> tuple[float, float]:
             f'area_ranges[{name!r}] of OKSMetric must be the lowest and highest area, not {limits}'
         )
     return limits[0], limits[1]
+
+
+def _keypoint_names(dataset_meta: Mapping[str, Any]) -> list[str]:
+    """(K,); a keypoint without a name goes by its number."""
+    names = dataset_meta.get('keypoint_id2name', {})
+    return [str(names.get(k, k)) for k in range(dataset_meta['num_keypoints'])]
+
+
+def _check_names(what: str, names: Iterable[str], others: Iterable[str]) -> None:
+    """Raise a ValueError if ``AP (name)`` would be the name of two values."""
+    taken = {name for name in KEYPOINTS if '(' in name} | {f'AP ({name})' for name in others}
+    for name in names:
+        if f'AP ({name})' in taken:
+            raise ValueError(
+                f'{what}: {name!r} is taken, as `AP ({name})` already is the name of a value; '
+                'use another name'
+            )
+        taken.add(f'AP ({name})')
 
 
 def _marked(annotations: Columns) -> Columns:

@@ -19,10 +19,12 @@ def sample_columns(sample: Mapping[str, Any], num_keypoints: int) -> Columns:
     if 'pred_instances' not in sample:
         raise ValueError('a data sample has no `pred_instances`; predict before evaluating')
     pred, gt = sample['pred_instances'], sample.get('gt_instances', {})
+    if not len(pred['keypoints']):  # of nobody, models put out arrays of various shapes
+        pred = _nobody(num_keypoints)
     keypoints, scores = _numpy(pred['keypoints']), _numpy(pred['keypoint_scores'])
     people = len(keypoints)
     expected = (people, num_keypoints, 2), (people, num_keypoints)
-    if people and (keypoints.shape, scores.shape) != expected:
+    if (keypoints.shape, scores.shape) != expected:
         raise ValueError(
             f'predicted keypoints and scores have shapes {keypoints.shape} and {scores.shape}; '
             f"expected {expected[0]} and {expected[1]}, as the data set's metainfo has "
@@ -52,7 +54,7 @@ def annotations_of_sample(sample: Mapping[str, Any], with_crowd_index: bool) -> 
     """Columns of the annotations that come with a sample, (G, …), and its crowd index, (1,).
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are none, or if they have no ids.
     """
     if 'raw_ann_info' not in sample:
         raise ValueError(
@@ -66,20 +68,29 @@ def annotations_of_sample(sample: Mapping[str, Any], with_crowd_index: bool) -> 
         )
     anns = sample['raw_ann_info']
     anns = anns if isinstance(anns, (list, tuple)) else [anns]  # bottom-up samples have several
-    columns = annotation_columns([ann for ann in anns if ann is not None])
+    anns = [ann for ann in anns if ann is not None]
+    if any(ann.get('id') is None for ann in anns):
+        raise ValueError(
+            f'sample {sample["id"]!r} of image {sample["img_id"]!r}: an annotation in its '
+            "`raw_ann_info` has no 'id', by which people are told apart; give each one of its own"
+        )
+    columns = annotation_columns(anns)
     columns['crowd_index'] = np.array([sample.get('crowd_index', np.nan)], np.float64)
     return columns
 
 
 def no_columns(num_keypoints: int) -> tuple[Columns, Columns]:
     """The columns of both functions above, of no samples."""
-    pred = dict(
-        keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints))
-    )
-    sample = dict(id=0, img_id=0, pred_instances=pred, raw_ann_info=[])
+    sample = dict(id=0, img_id=0, pred_instances=_nobody(num_keypoints), raw_ann_info=[])
     annotations = annotations_of_sample(sample, False)
     annotations['keypoints'] = np.zeros((0, num_keypoints, 3))
     return _no_rows(sample_columns(sample, num_keypoints)), _no_rows(annotations)
+
+
+def _nobody(num_keypoints: int) -> dict[str, np.ndarray]:
+    return dict(
+        keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints))
+    )
 
 
 def _no_rows(columns: Columns) -> Columns:

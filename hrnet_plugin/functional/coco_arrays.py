@@ -254,11 +254,18 @@ def read_detections(dt: Any, groups: Groups, num_keypoints: int, max_dets: int) 
     count = len(keypoints)
     if count:
         _check_number('predictions', keypoints[0].size, num_keypoints)
+    else:
+        warnings.warn(
+            'there are no predictions: AP and AR are 0, or -1 where there is nobody to find',
+            stacklevel=4,  # the caller of evaluate_coco_keypoints
+        )
     keypoints = np.ascontiguousarray(keypoints).reshape(count, num_keypoints, 3)
     score = _column('score', columns['score'], count, np.float64)
     images = _ids_column('image_id', columns['image_id'], count)
     categories = _ids_column('category_id', columns['category_id'], count)
-    check_finite(images, keypoints, score)
+    bbox = columns.get('bbox')
+    bbox = None if bbox is None else np.asarray(bbox, np.float64).reshape(count, 4)
+    check_finite(images, keypoints, score, *(() if bbox is None else (bbox,)))
 
     image, category = groups.images.number(images), groups.categories.number(categories)
     _check_known('image', images, image, groups.images, every=True)
@@ -267,8 +274,8 @@ def read_detections(dt: Any, groups: Groups, num_keypoints: int, max_dets: int) 
     low, high = (corner.take(row, axis=1) for corner in extents(keypoints))
     with np.errstate(over='ignore'):  # an infinite area is as good as any that is too large
         width, height = high - low
-        if columns.get('bbox') is not None:
-            width, height = np.asarray(columns['bbox'], np.float64).reshape(count, 4)[row, 2:].T
+        if bbox is not None:
+            width, height = bbox[row, 2:].T
         area = width * height
     return Detections(row, group, score[row], by_score, keypoints, (low, high), area)
 
@@ -484,10 +491,10 @@ def _warn_about_areas(area: np.ndarray, box_area: np.ndarray, ignore: np.ndarray
             f'{PERSON_PER_BOX} of the box area is taken instead',
             stacklevel=level,
         )
-    zeros = np.sum((np.where(missing, box_area, area) == 0) & ~ignore)
-    if zeros:
+    tiny = np.sum((np.where(missing, box_area, area) < 1) & ~ignore)
+    if tiny:
         warnings.warn(
-            f'{zeros} annotated people have an area of 0 and can hardly be matched; leave the '
-            'area out, or say use_area=False, to go by their boxes',
+            f'{tiny} annotated people have an area of 0 or less than a pixel, and can hardly be '
+            'matched; leave the area out, or say use_area=False, to go by their boxes',
             stacklevel=level,
         )

@@ -76,9 +76,9 @@ def evaluate_coco_keypoints(
         annotations neither help nor harm.
 
     Raises:
-        ValueError: if a prediction is not finite, if keypoints and sigmas differ in number, if
-            predictions name images or only categories that the annotations lack, or if an option
-            is out of range.
+        ValueError: if a prediction or its box is not finite, if keypoints and sigmas differ in
+            number, if predictions name images or only categories that the annotations lack, or if
+            an option is out of range.
     """
     options = _Options.of(sigmas, max_dets, oks_thresholds, area_ranges)
     groups, people, detections, rows = _read(gt, dt, options, use_area)

@@ -358,13 +358,13 @@ def test_promise_3_ids_do_not_change_a_score(new_id, with_file, gt, tmp_path):
 
 
 # user_pains 1
-@pytest.mark.parametrize('damage', ['missing', 'zero', 'none'])
+@pytest.mark.parametrize('damage', ['missing', 'zero', 'negative', 'none'])
 @pytest.mark.parametrize('with_file', [True, False])
 def test_promise_1_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, tmp_path):
     expected = evaluate(OKSMetric(use_area=False), ground_truth_samples(gt))
     for ann in gt['annotations']:
         ann.pop('area') if damage == 'missing' else ann.update(
-            area=0 if damage == 'zero' else None
+            area=dict(zero=0, negative=-1, none=None)[damage]
         )
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(gt))
@@ -382,6 +382,17 @@ def test_promise_1_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, 
     assert len([w for w in warned if 'area' in str(w.message)]) == 1
 
 
+# user_pains 1
+@pytest.mark.parametrize(
+    'options', [dict(per_keypoint=True), dict(iou_type='keypoints_crowd')], ids=str
+)
+def test_promise_1_warns_once_of_areas(options, crowded):
+    metric = OKSMetric(crowded, **options)
+    with pytest.warns(UserWarning, match='no usable area') as warned:
+        evaluate(metric, detected_samples(make_annotations()))
+    assert len([w for w in warned if 'area' in str(w.message)]) == 1
+
+
 # user_pains 5
 @pytest.mark.parametrize('with_file', [True, False])
 def test_promise_5_no_predictions_is_zero_and_a_warning(with_file, ann_file):
@@ -390,6 +401,27 @@ def test_promise_5_no_predictions_is_zero_and_a_warning(with_file, ann_file):
         ours = evaluate(metric, [])
     assert list(ours) == [f'coco/{name}' for name in STOCK_NAMES]
     assert ours['coco/AP'] == ours['coco/AR'] == 0
+
+
+# user_pains 5
+@pytest.mark.parametrize('shape', [(0, 17, 2), (0, 0, 2), (0,)])
+@pytest.mark.parametrize('score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint'])
+def test_promise_5_nobody_is_found_anywhere(shape, score_mode, ann_file, gt):
+    """Of nobody, models put out keypoints of various shapes."""
+    nobody = dict(
+        keypoints=np.zeros(shape), keypoint_scores=np.zeros(shape[:2]), bboxes=np.zeros(shape[:1])
+    )
+    samples = [
+        dict(id=image['id'], img_id=image['id'], ori_shape=(400, 400), pred_instances=nobody)
+        for image in gt['images']
+    ]
+    metric = OKSMetric(ann_file, score_mode=score_mode)
+    metric.dataset_meta = META
+    metric.process(None, samples)
+    with pytest.warns(UserWarning, match='no predictions'):
+        assert metric.evaluate(len(samples))['coco/AP'] == 0
+    metric.process(None, [*samples[1:], *ground_truth_samples(gt)[:1]])
+    assert metric.evaluate(len(samples))['coco/AP'] > 0
 
 
 # user_pains 6
@@ -492,6 +524,18 @@ def test_equals_stock_on_crowds(crowded):
     assert usual['coco/AP'] != ours[0]
 
 
+def test_crowds_with_other_sigmas_and_per_keypoint(crowded):
+    samples = detected_samples(make_annotations())
+    options = dict(iou_type='keypoints_crowd', use_area=False)
+    usual = evaluate(OKSMetric(crowded, **options), samples)
+    wide = dict(META, sigmas=3 * META['sigmas'])
+    others = evaluate(OKSMetric(crowded, **options), samples, meta=wide)
+    assert all(others[name] > usual[name] for name in ('coco/AP(E)', 'coco/AP(M)', 'coco/AP(H)'))
+    each = evaluate(OKSMetric(crowded, per_keypoint=True, **options), samples)
+    assert {name: each[name] for name in usual} == usual
+    assert len(each) == len(usual) + 1 + 3 * 17
+
+
 def test_crowd_index_of_samples(crowded, gt):
     samples = ground_truth_samples(make_annotations())
     index = {image['id']: image['crowdIndex'] for image in gt['images']}
@@ -545,6 +589,16 @@ def test_promise_7_per_keypoint(ann_file, gt):
         for key in ('AP', 'AR', 'OKS'):
             assert ours[f'coco/{key} ({name})'] == each[key][k]
     assert len({ours[name] for name in ours if name.startswith('coco/AP (')}) > 10
+
+
+@pytest.mark.parametrize('names', [{0: 'L'}, {0: 'tiny'}, {0: 'ear', 3: 'ear'}, {4: '5'}])
+def test_refuses_keypoints_named_as_something_else(ann_file, names):
+    """One value would overwrite the other."""
+    meta = dict(META, keypoint_id2name=names)
+    metric = OKSMetric(ann_file, per_keypoint=True, area_ranges=dict(tiny=(0, 5000)))
+    with pytest.raises(ValueError, match=r'keypoints: .* is taken'):
+        metric.dataset_meta = meta
+    OKSMetric(ann_file).dataset_meta = meta  # as it names no keypoint
 
 
 def test_area_ranges(gt, ann_file):
@@ -622,6 +676,7 @@ def test_keeps_results_small(ann_file, gt):
         (dict(iou_type='keypoint_crowd'), "'keypoint_crowd'; did you mean 'keypoints_crowd'"),
         (dict(area_ranges=dict(odd=(9, 3))), r"area_ranges\['odd'\] .* lowest and highest"),
         (dict(area_ranges=dict(odd=(9,))), r"area_ranges\['odd'\] .* lowest and highest"),
+        (dict(area_ranges=dict(M=(3, 9))), r"'M' is taken, as `AP \(M\)` already"),
         (dict(nms_mode='oks-nms'), "'oks-nms'; did you mean 'oks_nms'"),
         (dict(format_only=True), 'needs an outfile_prefix'),
     ],
@@ -675,6 +730,35 @@ def test_refuses_what_is_not_finite(ann_file, gt):
     samples[3]['pred_instances']['keypoints'][0, 5, 1] = np.nan
     with pytest.raises(ValueError, match=f'image {samples[3]["img_id"]}'):
         evaluate(OKSMetric(ann_file), samples)
+
+
+@pytest.mark.parametrize('where', ['pred_instances bboxes', 'gt_instances bbox_scales'])
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_refuses_boxes_that_are_not_finite(value, where, ann_file, gt):
+    samples = ground_truth_samples(gt)
+    instances, name = where.split()
+    samples[3][instances][name][0, -1] = value
+    with pytest.raises(ValueError, match=f'image {samples[3]["img_id"]}'):
+        evaluate(OKSMetric(ann_file), samples)
+
+
+def test_boxes_of_a_few_samples_do_not_count(ann_file, gt):
+    samples = ground_truth_samples(gt)
+    for sample in samples:
+        sample['pred_instances']['bboxes'] = np.float32([[0, 0, 1, 1]])
+    small = evaluate(OKSMetric(ann_file), samples)
+    for sample in samples[1:]:
+        del sample['pred_instances']['bboxes']
+    a_few = evaluate(OKSMetric(ann_file), samples)
+    del samples[0]['pred_instances']['bboxes']
+    assert small != a_few == evaluate(OKSMetric(ann_file), samples)
+
+
+def test_refuses_annotations_without_an_id(gt):
+    samples = ground_truth_samples(gt)
+    del samples[2]['raw_ann_info']['id']
+    with pytest.raises(ValueError, match=f"sample {samples[2]['id']} of image .* has no 'id'"):
+        evaluate(OKSMetric(), samples)
 
 
 def test_refuses_to_evaluate_against_nothing(gt):

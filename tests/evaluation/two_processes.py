@@ -30,6 +30,7 @@ def _work(rank: int, folder: Path) -> None:
         timeout=timedelta(minutes=5),
     )
     mmengine_metric.collect_results = None  # results must not be collected as pickled dicts
+    torch.distributed.all_gather_object = torch.distributed.gather_object = None
     cases = pickle.loads((folder / 'cases').read_bytes())
     results = [_evaluate(rank, **case) for case in cases]
     (folder / f'results{rank}').write_bytes(pickle.dumps(results))

@@ -132,6 +132,24 @@ def test_each_keypoint_equals_pycocotools_on_skeletons_of_one(seed):
     assert len(set(ours['AP'])) > 2
 
 
+@pytest.mark.parametrize('options', [dict(use_area=False), dict(max_dets=1)], ids=str)
+def test_each_keypoint_with_options(options):
+    scene = make_scene(2)
+    ours = evaluate_each_keypoint(scene.gt, scene.dt, **options)
+    assert (ours['AP'] != evaluate_each_keypoint(scene.gt, scene.dt)['AP']).any()
+    if 'use_area' in options:
+        for ann in scene.gt['annotations']:
+            ann['area'] = 0.53 * ann['bbox'][2] * ann['bbox'][3]
+    else:
+        best = {}
+        for det in sorted(scene.dt, key=lambda det: det['score']):
+            best[det['image_id']] = det
+        scene.dt = list(best.values())
+    expected = evaluate_each_keypoint(scene.gt, scene.dt)
+    for name in expected:
+        np.testing.assert_allclose(ours[name], expected[name], rtol=0, atol=1e-12)
+
+
 def test_each_keypoint_needs_no_boxes():
     """Sizes are then the extents of all keypoints, not of the one."""
     scene = make_scene(2)
@@ -345,6 +363,16 @@ def test_mean_oks_by_hand():
     assert evaluate_coco_keypoints(gt, dt[2:], **options)['OKS'] == -1
 
 
+def test_mean_oks_is_of_all_who_are_found_at_the_lowest_threshold():
+    """Whatever the order of thresholds and of areas; people of area 1e4 again, OKS 1 and 0.72."""
+    gt, dt = perfect_pair([1, 2], [1, 2])
+    dt[1] = person(2, shift=np.sqrt(2 * 1e4 * 0.01 * np.log(1 / 0.72)), score=0.8)
+    options = dict(sigmas=[0.05] * 17, oks_thresholds=[0.9, 0.5, 0.7])
+    ranges = dict(small=(0, 1), all=(0, 1e10))
+    ours = evaluate_coco_keypoints(gt, dt, area_ranges=ranges, **options)
+    assert ours['OKS'] == pytest.approx(0.86)
+
+
 def test_other_thresholds_and_area_ranges_by_hand():
     """OKS of 1 and 0.72 again; people of area 1e4, one of them of 400 in the last line."""
     gt, dt = perfect_pair([1, 2], [1, 2])
@@ -379,9 +407,15 @@ def test_refuses_options(option, message):
 
 
 # user_pains 5
-def test_promise_5_no_predictions():
+@pytest.mark.parametrize('form', ['list', 'path', 'arrays'])
+def test_promise_5_no_predictions(form, tmp_path):
     gt, _ = perfect_pair([1, 2], [1, 2])
-    ours = evaluate_coco_keypoints(gt, [])
+    (tmp_path / 'none.json').write_text('[]')
+    none = {name: [] for name in ('image_id', 'category_id', 'score', 'keypoints')}
+    dt = dict(list=[], path=tmp_path / 'none.json', arrays=none)[form]
+    with pytest.warns(UserWarning, match='there are no predictions: AP and AR are 0') as warned:
+        ours = evaluate_coco_keypoints(gt, dt)
+    assert [w.filename for w in warned] == [__file__]
     assert [ours[name] for name in NAMES] == [0, 0, 0, -1, 0, 0, 0, 0, -1, 0]
 
 
@@ -408,20 +442,25 @@ def test_promise_1_missing_area_and_use_area():
     assert len(warned) == 1
 
 
-def test_zero_area_is_told():
+@pytest.mark.parametrize('area', [0, -1, 1e-9, 0.9])
+def test_an_area_of_next_to_nothing_is_told(area):
     gt, dt = perfect_pair([1, 2], [1, 2])
-    gt['annotations'][0]['area'] = 0
+    gt['annotations'][0]['area'] = area
     with pytest.warns(UserWarning, match='1 annotated people have an area of 0'):
         evaluate_coco_keypoints(gt, dt)
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
-@pytest.mark.parametrize('field', ['keypoints', 'score'])
-def test_refuses_what_is_not_finite(field, value):
+@pytest.mark.parametrize('field', ['keypoints', 'score', 'bbox'])
+@pytest.mark.parametrize('form', [list, as_arrays])
+def test_refuses_what_is_not_finite(form, field, value):
+    """A box of an infinite size would be left out of every range of areas."""
     gt, dt = perfect_pair([11, 4711], [1, 2])
-    dt[1][field] = [value, *dt[1]['keypoints'][1:]] if field == 'keypoints' else value
+    dt = [dict(det, bbox=[0.0, 0, 160, 160]) for det in dt]
+    assert evaluate_coco_keypoints(gt, form(dt))['AP'] == pytest.approx(1)
+    dt[1][field] = value if field == 'score' else [*dt[1][field][:-1], value]
     with pytest.raises(ValueError, match='4711'):
-        evaluate_coco_keypoints(gt, dt)
+        evaluate_coco_keypoints(gt, form(dt))
 
 
 @pytest.mark.parametrize('form', [dict, coco_to_arrays])
