@@ -70,4 +70,4 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf .venv build dist *.egg-info work_dirs/demo*
+	rm -rf .venv build dist *.egg-info work_dirs/demo* hrnet_plugin/functional/*.so
