@@ -24,7 +24,7 @@ JOBS = $$(awk -v cores=$$(nproc) '/MemAvailable/ {n = int($$2 / 2e6); print (n <
 install: $(INSTALLED)
 
 # mmcv has no wheel and is compiled: -g0 halves the time and shrinks it 30-fold.
-$(INSTALLED): pyproject.toml hrnet_plugin/functional/kernels.c
+$(INSTALLED): pyproject.toml hrnet_plugin/functional/heatmap_cpu.c
 	@command -v c++ >/dev/null || { echo "A C++ compiler is needed to build mmcv; on Debian or Ubuntu: apt install g++"; exit 1; }
 	@$(PYTHON) -c "$$CHECK_PYTHON"
 	@echo "Installing PyTorch and OpenMMLab into .venv: about 7 minutes on two cores, 5 of them to compile mmcv"

@@ -8,7 +8,7 @@ from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from timing import Ratio, best, compare, ratio_table, table, use_threads
 
 from hrnet_plugin.codecs import GaussianHeatmap
-from hrnet_plugin.functional import kernels
+from hrnet_plugin.functional import heatmap_cpu
 
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 PEOPLE = 64
@@ -74,13 +74,13 @@ def compare_all() -> dict[str, Ratio]:
 
 def main() -> None:
     use_threads()
-    if kernels.LIBRARY is None:
-        sys.exit('kernels.c has not been compiled: `make install` does that')
+    if heatmap_cpu.LIBRARY is None:
+        sys.exit('heatmap_cpu.c has not been compiled: `make install` does that')
     print('## Codec\n')
     print(__doc__.splitlines()[0], '\n')
     print(ratio_table(compare_all(), WANTED))
     print(floors())
-    kernels.LIBRARY = None
+    heatmap_cpu.LIBRARY = None
     print('The same where no C compiler was at hand, so that torch does it:\n')
     print(ratio_table(compare_all()))
 

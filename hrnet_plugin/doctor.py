@@ -63,7 +63,7 @@ if 'mmcv._ext' in sys.modules:
     say(mmcv_cuda=sys.modules['mmcv._ext'].get_compiling_cuda_version())
 if 'mmpose.apis' in sys.modules:  # without which this does not import
     try:
-        from hrnet_plugin.functional.kernels import LIBRARY
+        from hrnet_plugin.functional.heatmap_cpu import LIBRARY
     except Exception:  # for one of the reasons above
         pass
     else:

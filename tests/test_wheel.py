@@ -123,9 +123,10 @@ print(BaseInferencer._get_repo_or_mim_dir('hrnet_plugin'))
 
 HEATMAPS = """
 import hrnet_plugin, numpy
-from hrnet_plugin.functional import decode_dark, encode_dark, kernels
+from hrnet_plugin.functional import decode_dark, encode_dark, heatmap_cpu
 maps, _ = encode_dark(numpy.full((1, 1, 2), 20.3), numpy.ones((1, 1)), (48, 64), 2)
-print(hrnet_plugin.__file__, kernels.LIBRARY is not None, *decode_dark(maps)[0].round(2).ravel())
+keypoints, _ = decode_dark(maps)
+print(hrnet_plugin.__file__, heatmap_cpu.LIBRARY is not None, *keypoints.round(2).ravel())
 """
 
 

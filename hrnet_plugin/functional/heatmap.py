@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import kernels
+from . import heatmap_cpu
 
 Array = TypeVar('Array', Tensor, np.ndarray)
 P = ParamSpec('P')
@@ -48,8 +48,8 @@ def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Pixels (..., 2), float32 and (-1, -1) where no pixel is positive, and their values (...).
     """
-    if kernels.can_read(heatmaps):
-        return kernels.read_heatmaps('peak', heatmaps)
+    if heatmap_cpu.can_read(heatmaps):
+        return heatmap_cpu.read_heatmaps('peak', heatmaps)
     pixels, scores = highest_pixels(heatmaps)
     return from_pixels(pixels, scores, heatmaps), scores
 
@@ -66,7 +66,7 @@ def highest_pixels(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """
     values = heatmaps.detach().flatten(-2)
     values = values.to(torch.promote_types(values.dtype, torch.float32))
-    if kernels.on_host(values):
+    if heatmap_cpu.on_host(values):
         # Here, torch's takes six times as long as NumPy's.
         pixels = torch.from_numpy(np.asarray(values.numpy().argmax(axis=-1)))
         return pixels, values.gather(-1, pixels[..., None])[..., 0]

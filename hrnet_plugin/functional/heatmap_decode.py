@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import kernels
+from . import heatmap_cpu
 from .heatmap import (
     cached,
     constant,
@@ -77,8 +77,8 @@ def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
         values of the highest pixels.
     """
-    if kernels.can_read(heatmaps):
-        return kernels.read_heatmaps('msra', heatmaps)
+    if heatmap_cpu.can_read(heatmaps):
+        return heatmap_cpu.read_heatmaps('msra', heatmaps)
     pixels, scores = highest_pixels(heatmaps)
     height, width = heatmaps.shape[-2:]
     # Right of the peak and below, left and above; nonsense beyond a border, which is not used
@@ -121,8 +121,8 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
         ValueError: ``blur_kernel_size`` is even or below 3.
     """
     kernel = gaussian_kernel(blur_kernel_size)
-    if kernels.can_read(heatmaps, blur_kernel_size):
-        return kernels.read_heatmaps('dark', heatmaps, kernel)
+    if heatmap_cpu.can_read(heatmaps, blur_kernel_size):
+        return heatmap_cpu.read_heatmaps('dark', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, DARK.reach, floor=1e-10)
     dx, dy, dxx, dxy, dyy = _derivatives(log, DARK)
@@ -156,8 +156,8 @@ def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Te
         As ``decode_dark``. Where no pixel is positive, stock reads pixels of other keypoints.
     """
     kernel = gaussian_kernel(blur_kernel_size)
-    if kernels.can_read(heatmaps, blur_kernel_size):
-        return kernels.read_heatmaps('udp', heatmaps, kernel)
+    if heatmap_cpu.can_read(heatmaps, blur_kernel_size):
+        return heatmap_cpu.read_heatmaps('udp', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)
     dx, dy, dxx, dxy, dyy = _derivatives(log, UDP)
@@ -216,8 +216,8 @@ def _blurred_log(
     highest = scores.flatten().to(PRECISE)
     limited = (highest > 0) & ((blurred.amin((-2, -1)) < floor) | (highest > ceiling))
     # Which ones are limited, a device would have to be asked: there, it is done for all.
-    if not kernels.on_host(maps) or limited.any():
-        chosen = limited.nonzero()[:, 0] if kernels.on_host(maps) else slice(None)
+    if not heatmap_cpu.on_host(maps) or limited.any():
+        chosen = limited.nonzero()[:, 0] if heatmap_cpu.on_host(maps) else slice(None)
         new_highest = highest.clone()
         new_highest[chosen] = _blurred_maximum(maps[chosen], kernel_size)
         scale = torch.where(new_highest > 0, highest / new_highest, 1)

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from . import kernels
+from . import heatmap_cpu
 from .heatmap import constant, for_arrays_too
 
 # exp of this, and the product of two of it, are as good as 0, but still normal numbers: processors
@@ -101,9 +101,9 @@ def _encode(
         keypoints = keypoints.double()
     radius, steepness = _shapes(sigma, keypoints)
     seen = visible >= 0.5
-    if kernels.can_draw(keypoints, heatmap_size):
+    if heatmap_cpu.can_draw(keypoints, heatmap_size):
         lowest = math.exp(LOWEST_EXPONENT)
-        maps, outside = kernels.draw_heatmaps(
+        maps, outside = heatmap_cpu.draw_heatmaps(
             variant, keypoints, seen, radius, steepness, lowest, heatmap_size
         )
     else:

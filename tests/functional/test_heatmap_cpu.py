@@ -11,7 +11,7 @@ from test_heatmap_decode import every_decoder, heatmap_cases
 from test_heatmap_encode import every_encoder
 from ways import choose
 
-from hrnet_plugin.functional import decode_dark, encode_udp, kernels
+from hrnet_plugin.functional import decode_dark, encode_udp, heatmap_cpu
 
 
 @pytest.mark.parametrize('case', heatmap_cases())
@@ -48,7 +48,7 @@ def test_any_number_of_threads():
     """And there is work for several."""
     maps = torch.randn((4, 17, 64, 48), generator=torch.Generator().manual_seed(0))
     keypoints, visible = 50 * maps[:, :, :2, 0], torch.ones(4, 17)
-    assert maps.numel() > kernels.PIXELS_PER_THREAD
+    assert maps.numel() > heatmap_cpu.PIXELS_PER_THREAD
     before = torch.get_num_threads()
     results = []
     try:
@@ -73,13 +73,13 @@ def test_nobody(monkeypatch, count):
 
 def test_is_left_out_where_it_is_of_no_use(monkeypatch):
     single, double = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4, dtype=torch.float64)
-    assert kernels.can_read(single)
-    assert not kernels.can_read(double)
-    assert kernels.can_draw(double, (48, 64))
-    assert not kernels.can_draw(single[:0], (48, 64))
-    assert not kernels.can_draw(single.to('meta'), (48, 64))
+    assert heatmap_cpu.can_read(single)
+    assert not heatmap_cpu.can_read(double)
+    assert heatmap_cpu.can_draw(double, (48, 64))
+    assert not heatmap_cpu.can_draw(single[:0], (48, 64))
+    assert not heatmap_cpu.can_draw(single.to('meta'), (48, 64))
     monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
-    assert not kernels.can_read(single)
+    assert not heatmap_cpu.can_read(single)
 
 
 def test_no_stack_is_too_small():
@@ -95,15 +95,15 @@ def test_no_stack_is_too_small():
 
 
 def test_what_cannot_be_loaded_is_left_out(monkeypatch, tmp_path):
-    assert kernels.load() is not None
+    assert heatmap_cpu.load() is not None
     with monkeypatch.context() as context:
-        context.setattr(kernels, 'INTERFACE_VERSION', -1)
-        assert kernels.load() is None
+        context.setattr(heatmap_cpu, 'INTERFACE_VERSION', -1)
+        assert heatmap_cpu.load() is None
     broken = tmp_path / 'broken.so'
     broken.write_bytes(b'built on another machine')
-    for spec in (None, ModuleSpec('_kernels', None, origin=str(broken))):
-        monkeypatch.setattr(kernels, 'find_spec', lambda name, spec=spec: spec)
-        assert kernels.load() is None
+    for spec in (None, ModuleSpec('_heatmap_cpu', None, origin=str(broken))):
+        monkeypatch.setattr(heatmap_cpu, 'find_spec', lambda name, spec=spec: spec)
+        assert heatmap_cpu.load() is None
 
 
 def test_workers_draw_after_their_parent_has():

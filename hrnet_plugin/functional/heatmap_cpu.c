@@ -5,13 +5,13 @@
  * what is computed and why, and do the same for other devices; tests compare the two.
  *
  * Maps are (count, height, width) and contiguous; coordinates are (x, y), in pixels. What one map
- * needs beside itself is on the stack: kernels.py sees to it that there is room.
+ * needs beside itself is on the stack: heatmap_cpu.py sees to it that there is room.
  */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-const int64_t interface_version = 1; /* see kernels.py */
+const int64_t interface_version = 1; /* see heatmap_cpu.py */
 enum decoder { READ_PEAK, READ_MSRA, READ_DARK, READ_UDP };
 enum encoder { DRAW_MSRA, DRAW_DARK, DRAW_UDP };
 

@@ -1,4 +1,4 @@
-"""Heatmaps drawn and read on the CPU by compiled code, ``kernels.c``, where it could be compiled.
+"""Heatmaps drawn and read on the CPU by ``heatmap_cpu.c``, where that could be compiled.
 
 Without it (no C compiler when the package was installed), on devices, and while a model is being
 compiled or exported, torch does the same: see ``heatmap_encode`` and ``heatmap_decode``.
@@ -30,7 +30,7 @@ STACK = 2**14
 
 def load() -> ctypes.CDLL | None:
     """The compiled library, unless there is none for this machine, this Python and this file."""
-    spec = find_spec(f'{__package__}._kernels')
+    spec = find_spec(f'{__package__}._heatmap_cpu')
     if spec is None or spec.origin is None:
         return None
     try:
