@@ -1,40 +1,28 @@
 """HRNet, Lite-HRNet and HRFormer pose estimation as an MMPose plugin.
 
-Importing the package registers its parts with OpenMMLab's registries, as ``hrnet_plugin.HRNet``
-and so on, and lets torch's safe loader read MMEngine's checkpoints.
+Importing the package imports nothing else: its names are imported when they are used, and its
+classes are registered, as ``hrnet_plugin.HRNet`` and so on, when a registry is asked for one.
+What other code relies on after ``import hrnet_plugin`` is there as soon as its package is: torch's
+safe loader reads MMEngine's checkpoints, and ``_base_ = 'hrnet_plugin::…'`` finds our configs.
 """
 
-from .requirements import check_requirements, doctor_is_called
-from .version import __version__
+from .utils.lazy_imports import lazy_names, when_imported
+from .version import __version__ as __version__
 
-if not doctor_is_called():
-    check_requirements()
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)
 
-    from . import codecs, evaluation, functional, hooks, models
-    from .apis import allow_mmengine_checkpoints
-    from .codecs import GaussianHeatmap
-    from .evaluation import OKSMetric
-    from .hooks import AtomicCheckpointHook, ChannelsLastHook, ExactResumeHook, PreflightHook
-    from .models import HeatmapHead, HRFormer, HRNet, LiteHRNet, TopdownPoseEstimator
+
+def _allow_checkpoints() -> None:
+    from .apis.checkpoints.safe_globals import allow_mmengine_checkpoints
 
     allow_mmengine_checkpoints()
 
-__all__ = [
-    'AtomicCheckpointHook',
-    'ChannelsLastHook',
-    'ExactResumeHook',
-    'GaussianHeatmap',
-    'HRFormer',
-    'HRNet',
-    'HeatmapHead',
-    'LiteHRNet',
-    'OKSMetric',
-    'PreflightHook',
-    'TopdownPoseEstimator',
-    '__version__',
-    'codecs',
-    'evaluation',
-    'functional',
-    'hooks',
-    'models',
-]
+
+def _announce_configs() -> None:
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE[__name__] = __name__
+
+
+when_imported('torch', _allow_checkpoints)
+when_imported('mmengine.config.utils', _announce_configs)

@@ -1,6 +1,4 @@
-"""Files that hold all of what was written to them or what they held before, whatever happens;
-and whether one does.
-"""
+"""Atomic file writes and integrity checks."""
 
 import os
 import shutil
@@ -8,10 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
-from mmengine.fileio import LocalBackend, register_backend
-
 PARTIAL = '.part'
-ATOMIC = 'hrnet_plugin.atomic'  # name of the backend, for MMEngine's ``backend_args``
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -67,14 +62,3 @@ def check_checksums(file: BinaryIO) -> None:
         if damaged is not None:
             raise ValueError(f'{damaged} in it does not match its checksum')
     file.seek(0)
-
-
-@register_backend(ATOMIC, force=True)  # again, if this module is imported again
-class AtomicBackend(LocalBackend):
-    """MMEngine's local files, written atomically."""
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        write_atomically(filepath, obj)
-
-    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        write_atomically(filepath, obj.encode(encoding))

@@ -17,6 +17,7 @@ from .commands import (
     synth,
 )
 from .errors import unknown_name
+from .requirements import explained_import_errors
 from .version import __version__
 
 # What OpenMMLab warns of whatever is done, and nobody can help
@@ -61,7 +62,7 @@ def _build_parser() -> _Parser:
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
     for name, (summary, add) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, allow_abbrev=False)
-        command.set_defaults(run=add(command), parser=command)
+        command.set_defaults(run=add(command), parser=command, command=name)
     return parser
 
 
@@ -71,10 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for message in NOISE:
         warnings.filterwarnings('ignore', message)
     try:
-        return args.run(args)
+        with explained_import_errors(f'hrnet-plugin {args.command}'):
+            return args.run(args)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return INTERRUPTED
-    except (ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError) as error:
         print(f'hrnet-plugin: error: {error}', file=sys.stderr)
         return BAD_INPUT

@@ -8,11 +8,15 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
+from pathlib import Path
 
 from .requirements import WORKING_SET
+
+# The stand-ins for what OpenMMLab would have to compile lie in the package: ../packages
+PACKAGES = Path(__file__).parent / '.mim' / 'packages'
 
 OPENCV = (
     'opencv-python',
@@ -35,7 +39,21 @@ MODULES = {
     'mmpose.apis': 'mmpose',
     'pkg_resources': 'setuptools',
 }
-DISTRIBUTIONS = (*dict.fromkeys(MODULES.values()), *OPENCV[1:], 'openmim', 'six', 'mmcv-lite')
+# Other distributions of the same import packages: those of onedl are maintained forks
+PROVIDERS = {
+    'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
+    'mmengine': ('mmengine', 'onedl-mmengine'),
+    'mmdet': ('mmdet', 'onedl-mmdetection'),
+    'opencv-python': OPENCV,
+}
+# Not missed where they are not installed
+OPTIONAL = (
+    *(name for names in PROVIDERS.values() for name in names[1:]),
+    'mmcv-torchvision',
+    'mmsegmentation',
+    'mmpretrain',
+)
+DISTRIBUTIONS = (*dict.fromkeys(MODULES.values()), 'openmim', 'six', *OPTIONAL)
 IMPORT_SECONDS = 600
 
 # Imports the modules that its arguments name, in one process, as each takes seconds, and says of
@@ -59,15 +77,13 @@ if hasattr(torch, 'version'):
     say(cuda=torch.version.cuda)
     if torch.cuda.is_available():
         say(gpu=torch.cuda.get_device_name())
+if 'mmcv' in sys.modules and getattr(sys.modules['mmcv'], '__file__', None) is None:
+    say(mmcv_files='only mmcv/_ext.py')
 if 'mmcv._ext' in sys.modules:
-    say(mmcv_cuda=sys.modules['mmcv._ext'].get_compiling_cuda_version())
-if 'mmpose.apis' in sys.modules:  # without which this does not import
-    try:
-        from hrnet_plugin.functional.heatmap_cpu import LIBRARY
-    except Exception:  # for one of the reasons above
-        pass
-    else:
-        say(heatmaps='compiled' if LIBRARY else 'not compiled')
+    operations = sys.modules['mmcv._ext']
+    is_python = operations.__file__.endswith('.py')
+    say(operations='mmcv-torchvision' if is_python else 'compiled')
+    say(mmcv_cuda=operations.get_compiling_cuda_version())
 """
 
 
@@ -78,8 +94,9 @@ class Environment:
     Attributes:
         versions: of distributions that are installed, by name.
         failures: modules that do not import -> the error.
-        facts: ``cuda`` that torch was built for, ``gpu`` that it sees, ``mmcv_cuda`` that mmcv
-            was built for, whether ``heatmaps`` are drawn by compiled code; those that are known.
+        facts: ``cuda`` that torch was built for, ``gpu`` that it sees, whose ``operations`` mmcv
+            has and the ``mmcv_cuda`` they were built for, ``mmcv_files`` if only some are left;
+            those that are known.
         python: version of Python.
     """
 
@@ -90,6 +107,10 @@ class Environment:
 
     def __contains__(self, distribution: str) -> bool:
         return distribution in self.versions
+
+    def provides(self, package: str) -> bool:
+        """Whether any distribution of an import package is installed."""
+        return any(name in self for name in PROVIDERS.get(package, (package,)))
 
     def within(self, distribution: str, low: str = '', below: str = '') -> bool:
         """Whether it is installed, in a version from ``low`` on and below ``below``."""
@@ -119,7 +140,8 @@ class Rule:
     Attributes:
         applies: whether they do.
         reason: what goes wrong; ``{numpy}`` stands for numpy's version.
-        mend: a command; ``pip`` at the beginning of a part of it is this Python's.
+        mend: a command; ``pip`` at the beginning of a part of it is this Python's, and
+            ``{packages}`` the folder of the stand-ins.
     """
 
     applies: Callable[[Environment], bool]
@@ -133,25 +155,43 @@ def pinned(*names: str) -> str:
     return ' '.join(shlex.quote(by_name[name]) for name in names)
 
 
-# A fresh one for this torch: neither a cached wheel nor an isolated build would fit it.
-BUILD_MMCV = (
-    f'pip uninstall -y mmcv mmcv-lite mmcv-full && pip install {pinned("setuptools")} wheel ninja '
-    f'&& CFLAGS="-g0 -O2" pip install --no-cache-dir --no-build-isolation {pinned("mmcv")}'
+INSTALL_OPERATIONS = 'pip install --force-reinstall --no-deps {packages}/mmcv-torchvision'
+# What an environment that has another mmcv becomes; nothing is compiled.
+INSTALL_MMCV = (
+    'pip uninstall -y mmcv mmcv-full mmcv-lite onedl-mmcv && '
+    f'pip install {pinned("mmcv-lite")} {{packages}}/mmcv-torchvision'
 )
-BUILD_XTCOCOTOOLS = (
-    f'pip install cython wheel {pinned("setuptools")} && pip install --no-cache-dir '
-    '--no-build-isolation --no-deps --force-reinstall --no-binary xtcocotools '
-    f'{pinned("xtcocotools")}'
-)
+INSTALL_XTCOCOTOOLS = 'pip install --force-reinstall --no-deps {packages}/xtcocotools-pycocotools'
 # Without its dependencies: one of them, chumpy, cannot be built, and 2-D poses do not need it.
 INSTALL_MMPOSE = (
-    f'pip install json-tricks matplotlib munkres pillow scipy six && {BUILD_XTCOCOTOOLS} && '
+    f'pip install json-tricks matplotlib munkres pillow scipy six && {INSTALL_XTCOCOTOOLS} && '
     f'pip install --no-deps {pinned("mmpose")}'
 )
 
 
-def without_ops(env: Environment) -> bool:
-    return 'mmcv' in env and 'mmcv._ext' in env.failures and 'torch' not in env.failures
+def without_operations(env: Environment) -> bool:
+    return 'mmcv._ext' in env.failures and 'torch' not in env.failures
+
+
+def only_the_operations(env: Environment) -> bool:
+    """Whether mmcv's own files were uninstalled, but not mmcv/_ext.py."""
+    return 'mmcv-torchvision' in env and ('mmcv_files' in env.facts or not env.provides('mmcv'))
+
+
+def without_mmpose_on_purpose(env: Environment) -> bool:
+    """Whether the plugin serves another project of OpenMMLab: backbones do not need mmpose."""
+    return 'mmpose' not in env and ('mmsegmentation' in env or 'mmpretrain' in env)
+
+
+def overwritten(env: Environment) -> list[str]:
+    """Distributions of which one has overwritten another's files, by name of the package."""
+    return [
+        package
+        for package, names in PROVIDERS.items()
+        if package != 'opencv-python'
+        and any(name.startswith('onedl-') for name in names if name in env)
+        and sum(name in env for name in names) > 1
+    ]
 
 
 def odd_pair(env: Environment) -> bool:
@@ -199,8 +239,8 @@ RULES = (
     Rule(
         lambda env: 'numpy.dtype size changed' in env.failures.get('xtcocotools.mask', ''),
         'xtcocotools {xtcocotools} was built for numpy 1, as its wheels are, not for numpy '
-        '{numpy}',
-        BUILD_XTCOCOTOOLS,
+        '{numpy}; this stand-in needs no building',
+        INSTALL_XTCOCOTOOLS,
     ),
     Rule(
         lambda env: 'numpy.dtype size changed' in env.failures.get('pycocotools.mask', ''),
@@ -208,7 +248,7 @@ RULES = (
         f'pip install --no-deps --force-reinstall {pinned("pycocotools")}',
     ),
     Rule(
-        lambda env: not any(name in env for name in OPENCV),
+        lambda env: not env.provides('opencv-python'),
         'OpenCV is missing',
         f'pip install {pinned("opencv-python")}',
     ),
@@ -218,42 +258,71 @@ RULES = (
         f'pip uninstall -y {" ".join(OPENCV)} && pip install {pinned("opencv-python")}',
     ),
     Rule(
-        lambda env: 'mmengine' not in env,
+        lambda env: not env.provides('mmengine'),
         'mmengine is missing',
         f'pip install {pinned("mmengine")}',
     ),
     Rule(
-        lambda env: 'mmcv' not in env,
-        'mmcv is missing (mmcv-lite, which has no operations, does not do)',
-        BUILD_MMCV,
+        only_the_operations,
+        'of mmcv, only mmcv/_ext.py is left, which is of mmcv-torchvision: importing mmcv gives '
+        'an empty package',
+        f'pip install --force-reinstall --no-deps {pinned("mmcv-lite")}',
     ),
     Rule(
-        without_ops,
-        'mmcv {mmcv} was built without its operations, or for another torch than {torch}; its '
-        'build has to see the installed one (10 minutes on two cores)',
-        BUILD_MMCV,
+        lambda env: not env.provides('mmcv') and 'mmcv-torchvision' not in env,
+        'mmcv is missing',
+        INSTALL_MMCV,
+    ),
+    Rule(
+        lambda env: without_operations(env) and 'mmcv' not in env and env.provides('mmcv'),
+        'mmcv-lite {mmcv-lite} has no operations, which mmpose and mmdet import; '
+        'mmcv-torchvision adds them',
+        INSTALL_OPERATIONS,
+    ),
+    Rule(
+        lambda env: without_operations(env) and 'mmcv' in env,
+        'mmcv {mmcv} was built without its operations, or for another torch than {torch}; '
+        'torchvision has them without building (make OPS=compiled builds them)',
+        INSTALL_MMCV,
     ),
     Rule(
         lambda env: env.within('mmdet', '3.3', '3.4') and env.within('mmcv', '2.2'),
         'mmdet {mmdet} refuses mmcv {mmcv}: it takes mmcv from 2.0 on, below 2.2',
-        BUILD_MMCV,
+        INSTALL_MMCV,
     ),
     Rule(
         lambda env: env.within('mmcv', below='2.0'),
         'mmcv {mmcv} is of MMPose 0.x; MMPose 1.x needs mmcv 2',
-        BUILD_MMCV,
+        INSTALL_MMCV,
     ),
     Rule(
-        lambda env: (bool(env.facts.get('gpu')) and env.facts.get('mmcv_cuda') == 'not available'),
-        'torch sees a GPU, but mmcv {mmcv} was built without CUDA, so that detectors fail there',
-        f'export FORCE_CUDA=1 && {BUILD_MMCV}',
+        lambda env: (
+            bool(env.facts.get('gpu'))
+            and env.facts.get('operations') == 'compiled'
+            and env.facts.get('mmcv_cuda') == 'not available'
+        ),
+        'torch sees a GPU, but mmcv {mmcv} was compiled without CUDA, so that detectors fail '
+        'there; those of torchvision run on it (make OPS=compiled says how to compile for it)',
+        INSTALL_MMCV,
     ),
     Rule(
-        lambda env: 'mmdet' not in env,
+        lambda env: bool(overwritten(env)),
+        'distributions of onedl and OpenMMLab are installed into the same folders, where one '
+        'overwrites the other',
+        'pip uninstall -y onedl-mmcv onedl-mmengine onedl-mmdetection mmcv mmcv-lite mmengine '
+        f'mmdet && pip install {pinned("mmengine", "mmcv-lite", "mmdet")} '
+        '{packages}/mmcv-torchvision',
+    ),
+    Rule(
+        lambda env: not env.provides('mmdet') and not without_mmpose_on_purpose(env),
         'mmdet is missing',
         f'pip install {pinned("mmdet")}',
     ),
-    Rule(lambda env: 'mmpose' not in env, 'mmpose is missing', INSTALL_MMPOSE),
+    Rule(
+        lambda env: 'mmpose' not in env and not without_mmpose_on_purpose(env),
+        'mmpose is missing',
+        INSTALL_MMPOSE,
+    ),
     Rule(
         lambda env: env.within('mmpose', below='1.0'),
         'mmpose {mmpose} is 0.x; this plugin is for MMPose 1.x',
@@ -262,7 +331,7 @@ RULES = (
     Rule(
         lambda env: 'mmpose' in env and 'xtcocotools' not in env,
         'xtcocotools is missing, which mmpose imports',
-        BUILD_XTCOCOTOOLS,
+        INSTALL_XTCOCOTOOLS,
     ),
     Rule(
         lambda env: 'mmpose' in env and 'six' not in env,
@@ -287,25 +356,51 @@ def diagnose(env: Environment) -> list[Clash]:
     """What clashes; where no rule knows why a module does not import, its own error."""
     names = {**dict.fromkeys(DISTRIBUTIONS, '(missing)'), **env.versions}
     rules = [rule for rule in RULES if rule.applies(env)]
-    found = [Clash(rule.reason.format_map(names), this_pip(rule.mend)) for rule in rules]
+    found = [Clash(rule.reason.format_map(names), command(rule.mend)) for rule in rules]
     if found:  # which may well be why something does not import
         return list(dict.fromkeys(found))
     return [
-        Clash(f'{module} does not import: {error}', this_pip(reinstall(MODULES[module])))
+        Clash(f'{module} does not import: {error}', command(reinstall(MODULES[module])))
         for module, error in env.failures.items()
     ]
 
 
+NOTES = (
+    (
+        lambda env: env.provides('mmcv') and 'onedl-mmcv' in env,
+        'onedl-mmcv {onedl-mmcv} is a fork with the import name mmcv. Of onedl, mmcv 2.3.6, '
+        'mmengine 0.10.12 and mmdetection 3.5.1 were tried with mmpose 1.3.2: models and '
+        'inferencers ran; training was not tried.',
+    ),
+    (
+        lambda env: 'onedl-mmengine' in env,
+        'onedl-mmengine {onedl-mmengine} loads a checkpoint that the safe loader refuses with '
+        'the unsafe one: load none that you do not trust.',
+    ),
+    (
+        lambda env: env.facts.get('operations') == 'compiled' and 'mmcv-torchvision' in env,
+        'mmcv has compiled operations, which are preferred to those of mmcv-torchvision.',
+    ),
+)
+
+
+def notes(env: Environment) -> list[str]:
+    """What is worth knowing although it works."""
+    return [text.format_map(env.versions) for applies, text in NOTES if applies(env)]
+
+
 def reinstall(distribution: str) -> str:
-    commands = {'mmcv': BUILD_MMCV, 'xtcocotools': BUILD_XTCOCOTOOLS, 'mmpose': INSTALL_MMPOSE}
-    plain = f'pip install --force-reinstall --no-deps {pinned(distribution)}'
-    return commands.get(distribution, plain)
+    commands = {'mmcv': INSTALL_MMCV, 'xtcocotools': INSTALL_XTCOCOTOOLS, 'mmpose': INSTALL_MMPOSE}
+    if distribution in commands:
+        return commands[distribution]
+    return f'pip install --force-reinstall --no-deps {pinned(distribution)}'
 
 
-def this_pip(command: str) -> str:
+def command(mend: str) -> str:
     """The command with the pip of the Python that runs, whatever `pip` is in the shell."""
     pip = f'{shlex.quote(sys.executable)} -m pip'
-    return re.sub(r'(^|&& |" )pip ', lambda m: f'{m[1]}{pip} ', command)
+    mend = re.sub(r'(^|&& )pip ', lambda m: f'{m[1]}{pip} ', mend)
+    return mend.replace('{packages}', shlex.quote(str(PACKAGES)))
 
 
 def environment() -> Environment:
@@ -316,12 +411,9 @@ def environment() -> Environment:
         name = re.sub('[-_.]+', '-', distribution.metadata['Name'] or '').lower()
         if name in DISTRIBUTIONS:
             found.setdefault(name, distribution.version)
-    failures, facts = probe([m for m, d in MODULES.items() if d in found or _opencv(m, found)])
+    installed = Environment(found)
+    failures, facts = probe([m for m, d in MODULES.items() if installed.provides(d)])
     return Environment(found, failures, facts)
-
-
-def _opencv(module: str, found: Iterable[str]) -> bool:
-    return module == 'cv2' and any(name in found for name in OPENCV)
 
 
 def probe(modules: Sequence[str]) -> tuple[dict[str, str], dict[str, str | None]]:

@@ -8,24 +8,23 @@ and is a child of MMPose's. MMEngine imports this module by itself when a config
 Configs and inferencers can also have ``hrnet_plugin`` as their default scope, by
 ``_base_ = 'hrnet_plugin::…'`` or ``scope='hrnet_plugin'``: then names that are neither ours nor
 MMEngine's are MMPose's.
+
+MMPose itself is optional: without it, the classes that need it are left out.
 """
 
 import functools
 import inspect
+from importlib import import_module
 from typing import Any
 
 from mmengine import registry as root
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
-from mmpose import registry as mmpose
-from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
 
 from .errors import unknown_name
+from .requirements import explained_import_errors
 
 SCOPE = 'hrnet_plugin'
-
-# Lets MMEngine look for our configs and the names of our models.
-MODULE2PACKAGE[SCOPE] = SCOPE
+PUBLIC_NAMES = import_module(SCOPE).__all__
 
 
 class PluginRegistry(Registry):
@@ -34,12 +33,32 @@ class PluginRegistry(Registry):
     A class that is registered again, because its module was imported again, takes its own place.
     """
 
-    mmposes: Registry  # MMPose's registry of the same kind
+    mmposes: Registry | None  # MMPose's registry of the same kind
+    missing: ImportError | None = None  # why a location could not be imported, if so
+    _imported: bool
+
+    def import_from_location(self) -> None:
+        """Import the modules that register classes; remember why, where one does not import."""
+        if self._imported:
+            return
+        for location in self._locations:
+            try:
+                import_module(location)
+            except ImportError as error:
+                self.missing = error
+        self._imported = True
 
     def get(self, key: str) -> Any:
-        """The class of this name: ours, MMEngine's or MMPose's."""
+        """Return the class of this name: ours, MMEngine's or MMPose's.
+
+        Raises:
+            ImportError: It is ours, but needs a package that is missing or broken.
+        """
         self.import_from_location()
-        if '.' in key or key in self.module_dict:
+        if self.missing and key in PUBLIC_NAMES and key not in self.module_dict:
+            with explained_import_errors(f'{SCOPE}.{key}'):
+                raise self.missing
+        if '.' in key or key in self.module_dict or self.mmposes is None:
             return super().get(key)
         return self.mmposes.get(key)
 
@@ -72,25 +91,41 @@ def _check_options(cls: type) -> None:
     cls.__init__ = checked_init  # type: ignore[misc]
 
 
-def _child(name: str, parent: Registry, *rooms: str) -> Registry:
+def _child(name: str, parent: Registry, *rooms: str) -> PluginRegistry:
     if SCOPE in parent.children:  # this module is imported again
         return parent.children[SCOPE]
     # Without any, MMEngine would look for a function that only its own family has.
     locations = [f'{SCOPE}.{room}' for room in rooms] or [SCOPE]
     child = PluginRegistry(name, parent=parent, scope=SCOPE, locations=locations)
-    (child.mmposes,) = (r for r in _mmpose_registries() if parent in (r, r.parent))
+    child.mmposes = next((r for r in MMPOSE_REGISTRIES if parent in (r, r.parent)), None)
     return child
 
 
-def _mmpose_registries() -> list[Registry]:
-    return [r for r in vars(mmpose).values() if type(r) is Registry and r.scope == 'mmpose']
+def _registries(module: Any) -> list[Registry]:
+    """The registries that a package's ``registry`` defines itself."""
+    scope = module.__name__.split('.')[0]
+    return [r for r in vars(module).values() if type(r) is Registry and r.scope == scope]
 
 
-MODELS = _child('model', root.MODELS, 'models')
+try:
+    mmpose: Any = import_module('mmpose.registry')
+except ImportError:  # what needs it says why when it is asked for
+    mmpose = None
+MMPOSE_REGISTRIES = _registries(mmpose) if mmpose else []
+
+MODELS = _child('model', root.MODELS, 'models.backbones', 'models.heads', 'models.estimators')
 METRICS = _child('metric', root.METRICS, 'evaluation')
-HOOKS = _child('hook', root.HOOKS, 'hooks')
-INFERENCERS = _child('inferencer', root.INFERENCERS, 'apis')
-KEYPOINT_CODECS = _child('keypoint codec', MMPOSE_KEYPOINT_CODECS, 'codecs')
+HOOKS = _child(
+    'hook',
+    root.HOOKS,
+    'hooks.atomic_checkpoint',
+    'hooks.channels_last',
+    'hooks.exact_resume',
+    'hooks.preflight',
+)
+INFERENCERS = _child('inferencer', root.INFERENCERS, 'apis.inference')
+if mmpose:
+    KEYPOINT_CODECS = _child('keypoint codec', mmpose.KEYPOINT_CODECS, 'codecs')
 # Of other kinds there are none of ours, but configs under our scope name them.
-for _kind in _mmpose_registries():
-    _child(_kind.name, _kind if _kind.parent is None else _kind.parent)
+for _registry in [*_registries(root), *(r for r in MMPOSE_REGISTRIES if r.parent is None)]:
+    _child(_registry.name, _registry)

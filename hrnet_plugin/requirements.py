@@ -1,14 +1,13 @@
-"""What pip cannot require for us: OpenMMLab's packages, with the compiled operations of MMCV."""
+"""What pip cannot require for us: OpenMMLab's packages, with the operations of MMCV."""
 
-import sys
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # One set of versions that works together: `[dependency-groups]` of pyproject.toml, which no wheel
 # carries; a test compares the two.
 WORKING_SET = (
-    'mmcv==2.1.0',
+    'mmcv-lite==2.1.0',
     'mmdet==3.3.0',
     'mmengine==0.10.7',
     'mmpose==1.3.2',
@@ -20,7 +19,6 @@ WORKING_SET = (
     'six',
     'torch==2.13.0',
     'torchvision==0.28.0',
-    'xtcocotools==1.14.3',
 )
 MEND = (
     '`hrnet-plugin doctor` says what to type; on a fresh machine, `make` in a clone of '
@@ -28,29 +26,33 @@ MEND = (
 )
 
 
-def check_requirements() -> None:
-    """Fail early, with the reason, where a part of OpenMMLab is missing.
+@contextmanager
+def explained_import_errors(what: str) -> Iterator[None]:
+    """Say what is missing, and what installs it, where an import fails inside.
+
+    Args:
+        what: What is being imported, such as ``'hrnet_plugin.HeatmapHead'``.
 
     Raises:
-        ImportError: a package is missing, or MMCV was installed without its operations.
+        ImportError: An import failed; with the original error as its cause.
     """
-    missing = [name for name in ('mmengine', 'mmcv', 'mmdet', 'mmpose') if not find_spec(name)]
-    if missing:
-        raise ImportError(f'hrnet_plugin needs {", ".join(missing)}. {MEND}')
     try:
-        import_module('mmcv._ext')
+        yield
     except ImportError as error:
+        if MEND in str(error):  # explained where it happened
+            raise
         raise ImportError(
-            f"mmcv's compiled operations do not load ({error}): its build did not see torch, "
-            f'torch was changed since, or it is mmcv-lite. {MEND}'
+            f'{what} {_explanation(error)}. {MEND}', name=error.name, path=error.path
         ) from error
 
 
-def doctor_is_called() -> bool:
-    """Whether this process is ``hrnet-plugin doctor``, which has to run where nothing else does.
-
-    Python imports the package before any module of it, so the package itself has to ask.
-    """
-    program = Path(sys.argv[0]).stem if sys.argv else ''
-    as_module = program == '-m' and 'hrnet_plugin' in sys.orig_argv
-    return (as_module or program == 'hrnet-plugin') and sys.argv[1:2] == ['doctor']
+def _explanation(error: ImportError) -> str:
+    if "'mmcv._ext'" in str(error) or error.name == 'mmcv._ext':
+        return (
+            f'needs the operations of MMCV, which do not load ({error}): mmcv-lite has none '
+            'without mmcv-torchvision, and a compiled mmcv goes with the torch it was built for'
+        )
+    package = re.split(r'\.', error.name or '')[0]
+    if isinstance(error, ModuleNotFoundError) and package != 'hrnet_plugin':
+        return f'needs {package}, which is not installed ({error})'
+    return f'cannot be imported ({type(error).__name__}: {error})'

@@ -120,20 +120,47 @@ except TypeError as error:
     )
 
 
+@pytest.mark.parametrize('package', ['mmpose', 'mmdet'])
+def test_backbones_need_neither_mmpose_nor_mmdet(tmp_path: Path, package: str) -> None:
+    """So that users of MMSegmentation and MMPretrain are not asked for them."""
+    code = f"""
+import sys
+sys.modules[{package!r}] = None
+from mmengine.registry import HOOKS, METRICS, MODELS
+print(type(MODELS.build({HRNET})).__name__)
+print(HOOKS.get('hrnet_plugin.AtomicCheckpointHook').__name__)
+print(METRICS.get('hrnet_plugin.OKSMetric').__name__)
+"""
+    assert run(code, tmp_path).split() == ['HRNet', 'AtomicCheckpointHook', 'OKSMetric']
+
+
 @pytest.mark.parametrize(
     ('missing', 'message'),
     [
-        ("importlib.util.find_spec = lambda name: None if name == 'mmdet' else 1", 'needs mmdet'),
-        ("sys.modules['mmcv._ext'] = None", "mmcv's compiled operations do not load"),
+        ('mmpose', 'HeatmapHead needs mmpose, which is not installed'),
+        ('mmcv._ext', 'HeatmapHead needs the operations of MMCV'),
     ],
 )
-def test_a_missing_part_is_named_on_import(tmp_path: Path, missing: str, message: str) -> None:
+@pytest.mark.parametrize(
+    'use',
+    [
+        'from mmengine.registry import MODELS; '
+        "MODELS.build(dict(type='hrnet_plugin.HeatmapHead', in_channels=1, out_channels=1))",
+        'from hrnet_plugin import HeatmapHead',
+        'from hrnet_plugin.models import HeatmapHead',
+    ],
+)
+def test_a_missing_package_is_named_when_it_is_needed(
+    tmp_path: Path, use: str, missing: str, message: str
+) -> None:
     code = f"""
-import importlib.util, sys
-{missing}
+import sys
+sys.modules[{missing!r}] = None
 try:
-    import hrnet_plugin
+    {use}
 except ImportError as error:
     print(error)
 """
-    assert message in run(code, tmp_path)
+    message_found = run(code, tmp_path)
+    assert message in message_found
+    assert '`hrnet-plugin doctor` says what to type' in message_found

@@ -1,25 +1,5 @@
 """What programs call."""
 
-from .checkpoints import (
-    Conversion,
-    allow_mmengine_checkpoints,
-    convert_checkpoint,
-    convert_file,
-    convert_state_dict,
-    read_checkpoint,
-)
-from .configs import config_names, explain_old_config, find_config
-from .inference import PoseInferencer
+from ..utils.lazy_imports import lazy_names
 
-__all__ = [
-    'Conversion',
-    'PoseInferencer',
-    'allow_mmengine_checkpoints',
-    'config_names',
-    'convert_checkpoint',
-    'convert_file',
-    'convert_state_dict',
-    'explain_old_config',
-    'find_config',
-    'read_checkpoint',
-]
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -3,14 +3,22 @@
 import argparse
 import sys
 
-from ..doctor import DISTRIBUTIONS, MODULES, OPENCV, Environment, diagnose, environment
+from ..doctor import (
+    DISTRIBUTIONS,
+    MODULES,
+    OPTIONAL,
+    PROVIDERS,
+    Environment,
+    diagnose,
+    environment,
+    notes,
+)
 from . import FOUND_ERRORS, OK, Run
 
-ONE_OF = (*OPENCV, 'mmcv-lite')  # not missed
-HEATMAPS = {
-    'compiled': 'on a CPU, drawn and read by compiled code',
-    'not compiled': 'on a CPU, drawn and read by torch, which takes longer; for compiled code, '
-    'install hrnet_plugin again where there is a C compiler with OpenMP',
+WIDTH = 1 + max(map(len, DISTRIBUTIONS))
+OPERATIONS = {
+    'compiled': 'compiled',
+    'mmcv-torchvision': "torchvision's, through mmcv-torchvision",
 }
 
 
@@ -24,13 +32,15 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 def run(args: argparse.Namespace) -> int:
     env = environment()
-    print(f'python         {sys.version.split()[0]}  ({sys.executable})')
+    print(f'{"python":<{WIDTH}} {sys.version.split()[0]}  ({sys.executable})')
     for name in DISTRIBUTIONS:
-        if name in env or name not in ONE_OF:
+        if name in env or not (name in OPTIONAL or env.provides(name)):
             print(line(name, env))
-    print(f'GPU            {env.facts.get("gpu", "none that torch sees")}')
-    if heatmaps := env.facts.get('heatmaps'):
-        print(f'heatmaps       {HEATMAPS[heatmaps]}')
+    if operations := env.facts.get('operations'):
+        print(f'operations of mmcv: {OPERATIONS[operations]}; CUDA: {env.facts["mmcv_cuda"]}')
+    print(f'GPU: {env.facts.get("gpu", "none that torch sees")}')
+    for note in notes(env):
+        print(f'\nNote: {note}')
     clashes = diagnose(env)
     if not clashes:
         print('\nnothing clashes')
@@ -43,12 +53,14 @@ def run(args: argparse.Namespace) -> int:
 
 def line(name: str, env: Environment) -> str:
     """Name and version of a distribution, what it was built for, and whether it imports."""
-    notes = []
+    details = []
     if name == 'torch' and 'cuda' in env.facts:
-        notes.append(f'built for CUDA {env.facts["cuda"]}' if env.facts['cuda'] else 'CPU only')
-    if name == 'mmcv' and 'mmcv_cuda' in env.facts:
-        notes.append(f'operations built for CUDA: {env.facts["mmcv_cuda"]}')
-    failing = [m for m, d in MODULES.items() if d == name and m in env.failures]
-    notes += [f'{m} does not import: {env.failures[m].splitlines()[0]}' for m in failing[:1]]
+        details.append(f'built for CUDA {env.facts["cuda"]}' if env.facts['cuda'] else 'CPU only')
+    failing = [
+        module
+        for module, distribution in MODULES.items()
+        if name in PROVIDERS.get(distribution, (distribution,)) and module in env.failures
+    ]
+    details += [f'{m} does not import: {env.failures[m].splitlines()[0]}' for m in failing[:1]]
     version = env.versions.get(name, '(missing)')
-    return f'{name:<14} {version}' + (f'  ({"; ".join(notes)})' if notes else '')
+    return f'{name:<{WIDTH}} {version}' + (f'  ({"; ".join(details)})' if details else '')

@@ -1,6 +1,5 @@
-"""Data sets in COCO's format: synthetic people, metainfo of others, and checks (``preflight``)."""
+"""Datasets in COCO format: synthetic people, metainfo of others, and checks (``preflight``)."""
 
-from .metainfo import metainfo_from_coco
-from .synthetic import Scene, Summary, render_scene, scene_of, synthesize
+from ..utils.lazy_imports import lazy_names
 
-__all__ = ['Scene', 'Summary', 'metainfo_from_coco', 'render_scene', 'scene_of', 'synthesize']
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -1,8 +1,5 @@
 """Hooks: what is done in MMEngine's runs besides training and testing."""
 
-from .atomic_checkpoint import AtomicCheckpointHook
-from .channels_last import ChannelsLastHook
-from .exact_resume import ExactResumeHook
-from .preflight import PreflightHook
+from ..utils.lazy_imports import lazy_names
 
-__all__ = ['AtomicCheckpointHook', 'ChannelsLastHook', 'ExactResumeHook', 'PreflightHook']
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -5,17 +5,31 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import barrier, is_main_process, master_only
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 
-from ..atomic_files import ATOMIC, AtomicBackend, partial_files, write_atomically
+from ..atomic_files import partial_files, write_atomically
 from ..registry import HOOKS
 from .last_checkpoint import POINTER, damage, mend_last_checkpoint
 
 OUTDONE = 'outdone_best_ckpts'  # in the message hub
 _SIGNATURE = inspect.signature(CheckpointHook.__init__)
 _NAMED = [p for p in _SIGNATURE.parameters.values() if p.kind is not p.VAR_KEYWORD]
+
+
+ATOMIC = 'hrnet_plugin.atomic'  # name of the backend, for MMEngine's ``backend_args``
+
+
+@register_backend(ATOMIC, force=True)  # again, if this module is imported again
+class AtomicBackend(LocalBackend):
+    """MMEngine's local files, written atomically."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        write_atomically(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        write_atomically(filepath, obj.encode(encoding))
 
 
 class _LaterRemoval(LocalBackend):

@@ -1,7 +1,5 @@
 """Models: backbones, heads and the estimator that joins them."""
 
-from .backbones import HRFormer, HRNet, LiteHRNet
-from .estimators import TopdownPoseEstimator
-from .heads import HeatmapHead
+from ..utils.lazy_imports import lazy_names
 
-__all__ = ['HRFormer', 'HRNet', 'HeatmapHead', 'LiteHRNet', 'TopdownPoseEstimator']
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

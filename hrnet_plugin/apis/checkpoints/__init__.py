@@ -1,14 +1,5 @@
 """Checkpoint files: read safely, recognised, converted."""
 
-from .convert import Conversion, convert_checkpoint, convert_file, convert_state_dict
-from .files import read_checkpoint
-from .safe_globals import allow_mmengine_checkpoints
+from ...utils.lazy_imports import lazy_names
 
-__all__ = [
-    'Conversion',
-    'allow_mmengine_checkpoints',
-    'convert_checkpoint',
-    'convert_file',
-    'convert_state_dict',
-    'read_checkpoint',
-]
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

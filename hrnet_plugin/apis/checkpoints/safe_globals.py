@@ -11,9 +11,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
 
 NUMPY_SCALARS = 'bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64'
+Entry = tuple[Callable[..., Any], str]
+
+
+class HistoryBufferStandIn:
+    """Creates MMEngine's HistoryBuffer, so that MMEngine is imported only for who loads one."""
+
+    def __new__(cls) -> Any:
+        from mmengine.logging import HistoryBuffer
+
+        # The loader fills only objects whose own type it knows.
+        _allow((HistoryBuffer, 'mmengine.logging.HistoryBuffer'))
+        return HistoryBuffer()
 
 
 def history_statistic(cls: type, name: str) -> Callable:
@@ -22,10 +33,13 @@ def history_statistic(cls: type, name: str) -> Callable:
     ``getattr`` itself would hand over every attribute of every type.
 
     Raises:
-        pickle.UnpicklingError: it is not a statistic of HistoryBuffer that is asked for.
+        pickle.UnpicklingError: It is not a statistic of HistoryBuffer that is asked for.
     """
+    from mmengine.logging import HistoryBuffer
+
+    HistoryBuffer()  # fills the table of its statistics
     statistics = HistoryBuffer._statistics_methods
-    if cls is not HistoryBuffer or name not in statistics:
+    if cls is not HistoryBufferStandIn or name not in statistics:
         raise pickle.UnpicklingError(
             f'the checkpoint asks for attribute {name!r} of {cls!r}; expected one of '
             f"HistoryBuffer's statistics, {', '.join(statistics)}. Do not load it unless you "
@@ -38,18 +52,26 @@ def allow_mmengine_checkpoints() -> None:
     """Tell torch's safe loader of the types in MMEngine's checkpoints; again does no harm."""
     if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
         return  # loads everything unless asked to be safe
-    HistoryBuffer()  # fills the table of its statistics
     multiarray: Any = (np._core if hasattr(np, '_core') else np.core).multiarray
     functions = {name: getattr(multiarray, name) for name in ('_reconstruct', 'scalar')}
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            (history_statistic, 'builtins.getattr'),
-            np.ndarray,
-            np.dtype,
-            *(type(np.dtype(name)) for name in NUMPY_SCALARS.split()),
-            # numpy 1 wrote numpy.core, numpy 2 writes numpy._core.
-            *((f, f'numpy.core.multiarray.{name}') for name, f in functions.items()),
-            *((f, f'numpy._core.multiarray.{name}') for name, f in functions.items()),
-        ]
+    dtypes = {type(np.dtype(name)) for name in NUMPY_SCALARS.split()}
+    _allow(
+        (HistoryBufferStandIn, 'mmengine.logging.history_buffer.HistoryBuffer'),
+        (history_statistic, 'builtins.getattr'),
+        *(
+            (cls, f'{cls.__module__}.{cls.__qualname__}')
+            for cls in (np.ndarray, np.dtype, *dtypes)
+        ),
+        # numpy 1 wrote numpy.core, numpy 2 writes numpy._core.
+        *((f, f'numpy.core.multiarray.{name}') for name, f in functions.items()),
+        *((f, f'numpy._core.multiarray.{name}') for name, f in functions.items()),
     )
+
+
+def _allow(*entries: Entry) -> None:
+    """Add to the types that torch's safe loader knows.
+
+    Always with a name: ``torch.serialization.safe_globals([np.ndarray])`` of other code takes away
+    what it was given when it ends, and would take away an entry of ours that equals it.
+    """
+    torch.serialization.add_safe_globals(list(entries))

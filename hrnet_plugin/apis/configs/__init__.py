@@ -1,6 +1,5 @@
 """Configs: found by name, told from those of MMPose 0.x, checked with their data."""
 
-from .names import config_names, find_config
-from .versions import explain_old_config
+from ...utils.lazy_imports import lazy_names
 
-__all__ = ['config_names', 'explain_old_config', 'find_config']
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -1,0 +1,10 @@
+from .checkpoints import Conversion as Conversion
+from .checkpoints import allow_mmengine_checkpoints as allow_mmengine_checkpoints
+from .checkpoints import convert_checkpoint as convert_checkpoint
+from .checkpoints import convert_file as convert_file
+from .checkpoints import convert_state_dict as convert_state_dict
+from .checkpoints import read_checkpoint as read_checkpoint
+from .configs import config_names as config_names
+from .configs import explain_old_config as explain_old_config
+from .configs import find_config as find_config
+from .inference import PoseInferencer as PoseInferencer

@@ -1,0 +1,4 @@
+from .atomic_checkpoint import AtomicCheckpointHook as AtomicCheckpointHook
+from .channels_last import ChannelsLastHook as ChannelsLastHook
+from .exact_resume import ExactResumeHook as ExactResumeHook
+from .preflight import PreflightHook as PreflightHook
