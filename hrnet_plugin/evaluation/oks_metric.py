@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.fileio import dump, load
+from mmengine.fileio import dump, get_local_path
 from mmengine.logging import MessageHub
 
 from ..errors import unknown_name
 from ..functional.coco_arrays import Ids, check_finite, coco_to_arrays, spans
 from ..functional.coco_eval import AREA_RANGES, evaluate_coco_keypoints, evaluate_each_keypoint
+from ..functional.coco_schema import coco_entries
 from ..functional.oks_nms import oks_nms, soft_oks_nms
 from ..registry import METRICS
+from ..utils.json_files import read_json
 from .columns import Columns, gather, join, once, ranks, take
 from .samples import annotations_of_sample, no_columns, sample_columns
 from .scores import SCORE_MODES
@@ -154,7 +156,7 @@ class OKSMetric(BaseMetric):
             self.gt = None if ann_file is None else self._load(ann_file)
         if self.gt is not None:
             annotated = self.gt['annotations']['keypoints'].shape
-            if annotated[0] and annotated[1] != count:
+            if annotated[0] and annotated[1] not in (0, count):
                 raise ValueError(
                     f"annotated people have {annotated[1]} keypoints, but the data set's metainfo "
                     f'has {count}; use the metainfo that belongs to the annotations'
@@ -165,21 +167,23 @@ class OKSMetric(BaseMetric):
 
     def _load(self, ann_file: str) -> dict[str, Any]:
         """Annotations as ``coco_to_arrays`` has them, and ``crowd_index`` of the images."""
-        gt = load(ann_file, file_format='json')
-        for name in ('images', 'annotations'):
-            if name not in gt:
-                raise ValueError(
-                    f'{ann_file} has no {name!r}; evaluation needs annotations in COCO format '
-                    '(or say format_only=True to only write the predictions)'
-                )
-        arrays = coco_to_arrays(gt)
+        with get_local_path(ann_file) as path:
+            gt = read_json(path)
+        try:
+            arrays = coco_to_arrays(gt)
+        except ValueError as error:
+            raise ValueError(
+                f'{ann_file}: {error}; evaluation needs annotations in COCO format (or say '
+                'format_only=True to only write the predictions)'
+            ) from error
         if self.iou_type == 'keypoints_crowd':
-            if any('crowdIndex' not in image for image in gt['images']):
+            given = [image.get('crowdIndex') for image in coco_entries(gt, 'images')]
+            if not all(isinstance(index, (int, float)) for index in given):
                 raise ValueError(
-                    f"{ann_file} has images without a 'crowdIndex', by which "
+                    f"{ann_file} has images without a 'crowdIndex', a number by which "
                     "iou_type='keypoints_crowd' divides them; use iou_type='keypoints'"
                 )
-            arrays['crowd_index'] = np.array([image['crowdIndex'] for image in gt['images']])
+            arrays['crowd_index'] = np.array(given, float)
         return arrays
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
@@ -198,7 +202,8 @@ class OKSMetric(BaseMetric):
     def _columns(self, sample: Mapping[str, Any]) -> Columns:
         columns = sample_columns(sample, self._num_keypoints)
         if self._annotations_come_with_samples:
-            annotations = annotations_of_sample(sample, self.iou_type == 'keypoints_crowd')
+            crowded = self.iou_type == 'keypoints_crowd'
+            annotations = annotations_of_sample(sample, crowded, self._num_keypoints)
             columns.update(_marked(annotations))
         return columns
 

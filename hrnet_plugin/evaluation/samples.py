@@ -50,7 +50,9 @@ def sample_columns(sample: Mapping[str, Any], num_keypoints: int) -> Columns:
     )
 
 
-def annotations_of_sample(sample: Mapping[str, Any], with_crowd_index: bool) -> Columns:
+def annotations_of_sample(
+    sample: Mapping[str, Any], with_crowd_index: bool, num_keypoints: int
+) -> Columns:
     """Columns of the annotations that come with a sample, (G, …), and its crowd index, (1,).
 
     Raises:
@@ -75,6 +77,8 @@ def annotations_of_sample(sample: Mapping[str, Any], with_crowd_index: bool) -> 
             "`raw_ann_info` has no 'id', by which people are told apart; give each one of its own"
         )
     columns = annotation_columns(anns)
+    if not columns['keypoints'].size:  # of no annotation, or of some without keypoints
+        columns['keypoints'] = np.zeros((len(anns), num_keypoints, 3))
     columns['crowd_index'] = np.array([sample.get('crowd_index', np.nan)], np.float64)
     return columns
 
@@ -82,8 +86,7 @@ def annotations_of_sample(sample: Mapping[str, Any], with_crowd_index: bool) -> 
 def no_columns(num_keypoints: int) -> tuple[Columns, Columns]:
     """The columns of both functions above, of no samples."""
     sample = dict(id=0, img_id=0, pred_instances=_nobody(num_keypoints), raw_ann_info=[])
-    annotations = annotations_of_sample(sample, False)
-    annotations['keypoints'] = np.zeros((0, num_keypoints, 3))
+    annotations = annotations_of_sample(sample, False, num_keypoints)
     return _no_rows(sample_columns(sample, num_keypoints)), _no_rows(annotations)
 
 

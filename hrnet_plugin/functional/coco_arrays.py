@@ -3,16 +3,25 @@
 Letters for axes: D detections, G annotated people, K keypoints.
 """
 
-import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from ..utils.json_files import read_json
+from .coco_schema import (
+    check_coco_dict,
+    coco_entries,
+    errors_name,
+    keypoints_problem,
+    kind,
+    quote,
+)
 from .oks import blocks, stable_argsort
 
 # How much of its box a person fills; stands in for an area that was not annotated, as in MMPose.
@@ -29,30 +38,38 @@ def coco_to_arrays(gt: Any) -> dict[str, Any]:
         dict: ``images`` (I,) and ``categories`` (C,), their ids; ``annotations``, a dict of
         ``id``, ``image_id``, ``category_id``, ``iscrowd`` and ``num_keypoints``, each (G,),
         ``keypoints`` (G, K, 3), ``bbox`` (G, 4) and ``area`` (G,), NaN where there is none.
-        Annotations of categories that are not listed are left out.
+        Annotations of categories that are not listed are left out. One without keypoints
+        (missing, null or an empty list) has K unlabelled ones: it is ignored, and so are
+        detections matched to it; K is 0 where no annotation has any.
 
     Raises:
-        ValueError: if something is missing, or if people have different numbers of keypoints.
+        ValueError: if something is missing or of another kind than COCO's format has it, or if
+            people have different numbers of keypoints.
     """
     return arrays_and_rows(gt)[0]
 
 
 def arrays_and_rows(gt: Any) -> tuple[dict[str, Any], np.ndarray]:
     """What :func:`coco_to_arrays` returns, and which (G,) of the given annotations are in it."""
-    gt = load(gt)
-    for name in ('images', 'annotations'):
-        if name not in gt:
-            raise ValueError(f'the annotations have no {name!r}; expected COCO format')
-    categories = _listed_ids(() if gt.get('categories') is None else gt['categories'])
-    table = gt['annotations']
+    content = load(gt)
+    with errors_name(gt):
+        return _arrays_and_rows(content)
+
+
+def _arrays_and_rows(gt: Any) -> tuple[dict[str, Any], np.ndarray]:
+    check_coco_dict(gt)
+    images = _listed_ids(gt, 'images')
+    categories = _listed_ids(dict(gt, categories=_or(gt.get('categories'), ())), 'categories')
+    table = gt.get('annotations')
     if isinstance(table, Mapping):
         table = _complete(table)
         rows = np.arange(len(table['image_id']))
     else:
-        rows = _of_categories(categories, table)
-        table = annotation_columns([table[row] for row in rows])
+        entries = coco_entries(gt, 'annotations')
+        rows = _of_categories(categories, entries)
+        table = annotation_columns([entries[row] for row in rows])
     arrays = dict(
-        images=_listed_ids(gt['images']),
+        images=images,
         categories=categories if len(categories) else table['category_id'],
         annotations=table,
     )
@@ -62,31 +79,131 @@ def arrays_and_rows(gt: Any) -> tuple[dict[str, Any], np.ndarray]:
 def annotation_columns(annotations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The annotations of :func:`coco_to_arrays` from a list of them."""
 
+    def called(number: int) -> str:
+        return f'annotation {quote(annotations[number].get("id", number))}'
+
     def column(name: str) -> list[Any]:
         for number, ann in enumerate(annotations):
             if ann.get(name) is None:
-                raise ValueError(f'annotation {ann.get("id", number)!r} has no {name!r}')
+                raise ValueError(f'{called(number)} has no {name!r}')
         return [ann[name] for ann in annotations]
 
-    rows = column('keypoints')
-    numbers = len(rows[0]) if rows else 0
-    for ann, row in zip(annotations, rows):
-        if len(row) != numbers or numbers % 3:
-            raise ValueError(
-                f'annotation {ann.get("id")!r} has {_keypoints(len(row))}, and annotation '
-                f'{annotations[0].get("id")!r} has {_keypoints(numbers)}; all people must '
-                'have as many, of 3 numbers each'
-            )
+    def ids(name: str, values: list[Any]) -> np.ndarray:
+        for number, value in enumerate(values):
+            if not isinstance(value, (int, float, str, np.generic)):
+                raise ValueError(
+                    f'{called(number)}: {name!r} is {kind(value)}; expected a number or text'
+                )
+        return plain_ids(values)
+
+    def numbers(name: str, default: float, whole: bool) -> np.ndarray:
+        values = [_or(ann.get(name), default) for ann in annotations]
+        expected = f'a {"whole " if whole else ""}number'
+        return _as_numbers(values, (), name, expected, called, np.int64 if whole else np.float64)
+
+    keypoints, has_keypoints = _keypoint_rows(annotations, called)
+    num_keypoints = np.where(has_keypoints, numbers('num_keypoints', -1, whole=True), 0)
+    labelled: np.ndarray = np.any(keypoints[..., 2] > 0, axis=1)
+    boxes = [ann.get('bbox') for ann in annotations]
+    for number, box in enumerate(boxes):
+        if box is None:
+            if labelled[number]:
+                raise ValueError(f"{called(number)} has no 'bbox'")
+            boxes[number] = (0, 0, 0, 0)  # of an ignored instance: at no detection
+    four = '4 numbers, x, y, width and height'
     return dict(
-        id=plain_ids([ann.get('id', number) for number, ann in enumerate(annotations)]),
-        image_id=plain_ids(column('image_id')),
-        category_id=plain_ids(column('category_id')),
-        keypoints=_floats(rows, numbers).reshape(len(rows), numbers // 3, 3),
-        bbox=np.array(column('bbox'), np.float64).reshape(len(rows), 4),
-        area=np.array([_or(ann.get('area'), np.nan) for ann in annotations], np.float64),
+        id=ids('id', [ann.get('id', number) for number, ann in enumerate(annotations)]),
+        image_id=ids('image_id', column('image_id')),
+        category_id=ids('category_id', column('category_id')),
+        keypoints=keypoints,
+        bbox=_as_numbers(boxes, (4,), 'bbox', four, called),
+        area=numbers('area', np.nan, whole=False),
         iscrowd=np.array([bool(ann.get('iscrowd')) for ann in annotations], bool),
-        num_keypoints=np.array([_or(ann.get('num_keypoints'), -1) for ann in annotations], int),
+        num_keypoints=num_keypoints,
     )
+
+
+def _keypoint_rows(
+    annotations: Sequence[Mapping[str, Any]], called: Callable[[int], str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (G, K, 3), zeros for an annotation without, and which have any (G,)."""
+    rows = [ann.get('keypoints') for ann in annotations]
+    lengths = [-1 if row is None else len(row) if hasattr(row, '__len__') else 1 for row in rows]
+    has_keypoints = np.array(lengths, int) > 0
+    with_some = np.flatnonzero(has_keypoints).tolist()
+    # The length that most have is right, the others are wrong.
+    length = Counter(lengths[n] for n in with_some).most_common(1)[0][0] if with_some else 0
+    try:
+        keypoints = _floats([rows[n] for n in with_some], length)
+        sound = length % 3 == 0 and all(lengths[n] == length for n in with_some)
+    except (TypeError, ValueError, OverflowError):
+        sound = False
+    if not sound:
+        for number in with_some:
+            if problem := keypoints_problem(rows[number]):
+                raise ValueError(f'{called(number)}: {problem}')
+        for number in with_some:
+            if lengths[number] != length:
+                usual = next(n for n in with_some if lengths[n] == length)
+                raise ValueError(
+                    f'{called(number)} has {_keypoints(lengths[number])}, and {called(usual)} has '
+                    f'{_keypoints(length)}{_of_category(annotations, number, usual)}; all people '
+                    'must have as many, of 3 numbers each'
+                )
+        flat = [rows[number] for number in with_some]
+        keypoints = _as_numbers(
+            flat, (length,), 'keypoints', 'numbers', lambda n: called(with_some[n])
+        )
+    table = np.zeros((len(rows), length // 3, 3))
+    table[has_keypoints] = keypoints.reshape(len(with_some), length // 3, 3)
+    return table, has_keypoints
+
+
+def _of_category(annotations: Sequence[Mapping[str, Any]], one: int, other: int) -> str:
+    """A hint where two annotations are of different categories."""
+    a, b = (annotations[number].get('category_id') for number in (one, other))
+    return '' if a == b else f' (they are of categories {quote(a)} and {quote(b)})'
+
+
+def _as_numbers(
+    values: Sequence[Any],
+    shape: tuple[int, ...],
+    name: str,
+    expected: str,
+    called: Callable[[int], str],
+    dtype: Any = np.float64,
+) -> np.ndarray:
+    """Values of one field as an array (N, *shape); null, in a list of numbers, is NaN.
+
+    Raises:
+        ValueError: one of them is something else; it says which.
+    """
+    try:
+        table = np.array(values)
+        if table.dtype.kind in 'biuf' and table.shape == (len(values), *shape):
+            if dtype is np.float64:
+                return table.astype(np.float64)
+            if table.dtype.kind in 'biu':
+                return table.astype(np.int64)
+    except (TypeError, ValueError, OverflowError):
+        pass  # which of them?
+    table = np.empty((len(values), *shape), dtype)
+    for number, value in enumerate(values):
+        try:
+            flat = [value] if not shape else list(value)
+            good = len(flat) == np.prod(shape, dtype=int) and all(
+                isinstance(v, (int, float, np.number)) or (shape and v is None) for v in flat
+            )
+            row = np.array([np.nan if v is None else v for v in flat], np.float64)
+            if dtype is not np.float64:
+                good &= bool(np.isfinite(row).all() and (np.abs(row) < 2**53).all())
+            if good:
+                table[number] = row.reshape(shape).astype(dtype)
+        except (TypeError, ValueError, OverflowError):
+            good = False
+        if not good:
+            raise ValueError(f'{called(number)}: {name!r} is {quote(value)}; expected {expected}')
+    return table
 
 
 def as_id(value: Any) -> Any:
@@ -107,6 +224,9 @@ def plain_ids(values: Any) -> np.ndarray:
     keys = [as_id(value) for value in values]
     if all(type(key) is int and -(2**63) <= key < 2**63 for key in keys):
         return np.array(keys, dtype=np.int64)
+    for key in keys:
+        if not isinstance(key, (int, float, str)):
+            raise ValueError(f'an id is {kind(key)}; expected a number or text')
     objects = np.empty(len(keys), dtype=object)
     objects[:] = keys
     return objects
@@ -205,9 +325,9 @@ class Detections:
 
 
 def load(source: Any) -> Any:
+    """The content of a JSON file or a ``pycocotools`` COCO; anything else is content itself."""
     if isinstance(source, (str, os.PathLike)):
-        with open(source, encoding='utf-8') as file:
-            return json.load(file)
+        return read_json(os.fspath(source))
     return getattr(source, 'dataset', source)
 
 
@@ -224,6 +344,8 @@ def read_people(
     row = row[group[row] >= 0]
 
     keypoints = table['keypoints']
+    if len(keypoints) and not keypoints[0].size:  # nobody has any: they are unlabelled
+        keypoints = np.zeros((len(keypoints), num_keypoints, 3))
     if len(row):
         _check_number(
             f'annotation {as_id(table["id"][row[0]])!r}', keypoints[0].size, num_keypoints
@@ -244,12 +366,8 @@ def read_people(
 
 def read_detections(dt: Any, groups: Groups, num_keypoints: int, max_dets: int) -> Detections:
     """The ``max_dets`` best predictions of each group; see ``evaluate_coco_keypoints``."""
-    dt = load(dt)
-    dt = dt['annotations'] if isinstance(dt, Mapping) and 'annotations' in dt else dt
-    columns = dt if isinstance(dt, Mapping) else _result_columns(dt, num_keypoints)
-    missing = {'image_id', 'category_id', 'keypoints', 'score'} - columns.keys()
-    if missing:
-        raise ValueError(f'the predictions have no {min(missing)!r}')
+    with errors_name(dt):
+        columns = _prediction_columns(load(dt), num_keypoints)
     keypoints = _as_floating(columns['keypoints'])
     count = len(keypoints)
     if count:
@@ -264,7 +382,11 @@ def read_detections(dt: Any, groups: Groups, num_keypoints: int, max_dets: int) 
     images = _ids_column('image_id', columns['image_id'], count)
     categories = _ids_column('category_id', columns['category_id'], count)
     bbox = columns.get('bbox')
-    bbox = None if bbox is None else np.asarray(bbox, np.float64).reshape(count, 4)
+    if bbox is not None:
+        bbox = _as_array('bbox', bbox)
+        if bbox.size != 4 * count:
+            raise ValueError(f'bbox has shape {bbox.shape}; expected ({count}, 4)')
+        bbox = bbox.reshape(count, 4)
     check_finite(images, keypoints, score, *(() if bbox is None else (bbox,)))
 
     image, category = groups.images.number(images), groups.categories.number(categories)
@@ -367,20 +489,40 @@ def _of_categories(categories: np.ndarray, annotations: Sequence[Mapping[str, An
     return np.array([n for n, c in enumerate(of) if c in known or not len(categories)], np.intp)
 
 
-def _listed_ids(entries: Any) -> np.ndarray:
+def _listed_ids(content: Mapping[str, Any], part: str) -> np.ndarray:
     """Ids of images or categories, which are dicts or the ids themselves."""
+    entries = content.get(part)
     if isinstance(entries, np.ndarray):
         return plain_ids(entries)
-    return plain_ids([entry['id'] if isinstance(entry, Mapping) else entry for entry in entries])
+    if not isinstance(entries, (list, tuple)) or any(isinstance(e, Mapping) for e in entries):
+        entries = coco_entries(content, part)
+    values = [entry.get('id') if isinstance(entry, Mapping) else entry for entry in entries]
+    for number, value in enumerate(values):
+        if not isinstance(value, (int, float, str, np.generic)):
+            raise ValueError(
+                f'{part!r}, entry {number}: its id is {kind(value)}; expected a number or text'
+            )
+    return plain_ids(values)
 
 
 def _complete(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of annotations, those that may be missing included."""
-    for name in ('image_id', 'category_id', 'keypoints', 'bbox'):
+    needed = ('image_id', 'category_id', 'keypoints', 'bbox')
+    if columns and not any(name in columns for name in needed):
+        raise ValueError(
+            f"'annotations' is a dict of {quote(list(columns)[:3])}; expected a list of "
+            'annotations, or a dict of columns, image_id, category_id, keypoints and bbox'
+        )
+    for name in needed:
         if name not in columns:
             raise ValueError(f'the annotations have no {name!r}')
-    keypoints = np.asarray(columns['keypoints'], np.float64)
+    keypoints = _as_array('keypoints', columns['keypoints'])
+    if keypoints.ndim < 2 and keypoints.size:
+        raise ValueError(f'keypoints have shape {keypoints.shape}; expected (people, K, 3)')
     count = len(keypoints)
+    bbox = _as_array('bbox', columns['bbox'])
+    if bbox.size != 4 * count:
+        raise ValueError(f'bbox has shape {bbox.shape}; expected ({count}, 4)')
 
     def column(name: str, default: Any, kind: type) -> np.ndarray:
         return _column(name, columns.get(name, default), count, kind)
@@ -390,7 +532,7 @@ def _complete(columns: Mapping[str, Any]) -> dict[str, Any]:
         image_id=_ids_column('image_id', columns['image_id'], count),
         category_id=_ids_column('category_id', columns['category_id'], count),
         keypoints=keypoints,
-        bbox=np.asarray(columns['bbox'], np.float64).reshape(count, 4),
+        bbox=bbox.reshape(count, 4),
         area=column('area', np.nan, float),
         iscrowd=column('iscrowd', False, bool),
         num_keypoints=column('num_keypoints', -1, int),
@@ -399,10 +541,17 @@ def _complete(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 def _column(name: str, values: Any, count: int, kind: type) -> np.ndarray:
     """Values (count,); a single one stands for all."""
-    values = np.asarray(values, kind)
+    values = _as_array(name, values, kind)
     if values.ndim and values.size != count:
         raise ValueError(f'there are {values.size} values of {name!r} for {count} people')
     return np.broadcast_to(values.reshape(values.size if values.ndim else ()), (count,))
+
+
+def _as_array(name: str, values: Any, kind: type = float) -> np.ndarray:
+    try:
+        return np.asarray(values, kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f'{name!r} is no array of numbers: {error}') from error
 
 
 def _ids_column(name: str, values: Any, count: int) -> np.ndarray:
@@ -412,20 +561,52 @@ def _ids_column(name: str, values: Any, count: int) -> np.ndarray:
     return plain_ids(values)
 
 
+def _prediction_columns(dt: Any, num_keypoints: int) -> Mapping[str, Any]:
+    """Predictions as columns, from a list of results, or from a COCO dict or columns."""
+    dt = dt['annotations'] if isinstance(dt, Mapping) and 'annotations' in dt else dt
+    if not isinstance(dt, (Mapping, Sequence)) or isinstance(dt, str):
+        raise ValueError(f'the predictions are {kind(dt)}; expected a list of COCO results')
+    columns = dt if isinstance(dt, Mapping) else _result_columns(dt, num_keypoints)
+    missing = {'image_id', 'category_id', 'keypoints', 'score'} - columns.keys()
+    if missing:
+        raise ValueError(f'the predictions have no {min(missing)!r}')
+    return columns
+
+
 def _result_columns(results: Sequence[Mapping[str, Any]], num_keypoints: int) -> dict[str, Any]:
     columns: dict[str, Any] = {}
+    for number, result in enumerate(results):
+        if not isinstance(result, Mapping):
+            raise ValueError(f'prediction {number} is {kind(result)}; expected a dict')
     for name in ('image_id', 'category_id', 'keypoints', 'score'):
         missing = [n for n, result in enumerate(results) if name not in result]
         if missing:
             raise ValueError(f'prediction {missing[0]} has no {name!r}')
         columns[name] = [result[name] for result in results]
-    for image, row in zip(columns['image_id'], columns['keypoints']):
-        _check_number(f'a prediction in image {image!r}', len(row), num_keypoints)
-    columns['keypoints'] = _floats(columns['keypoints'], 3 * num_keypoints)
+    rows = columns['keypoints']
+    try:
+        if any(len(row) != 3 * num_keypoints for row in rows):
+            raise ValueError
+        columns['keypoints'] = _floats(rows, 3 * num_keypoints)
+    except (TypeError, ValueError, OverflowError):
+        columns['keypoints'] = _explained_floats(columns['image_id'], rows, num_keypoints)
     # As in pycocotools, the first prediction decides whether boxes count.
     if results and results[0].get('bbox') is not None and len(results[0]['bbox']):
         columns['bbox'] = [result['bbox'] for result in results]
     return columns
+
+
+def _explained_floats(images: list[Any], rows: list[Any], num_keypoints: int) -> np.ndarray:
+    """Keypoints of predictions, (D, 3 K), or a ValueError that says which are something else."""
+
+    def called(number: int) -> str:
+        return f'a prediction in image {images[number]!r}'
+
+    for number, row in enumerate(rows):
+        if problem := keypoints_problem(row, num_keypoints):
+            raise ValueError(f'{called(number)}: {problem}')
+        _check_number(called(number), len(row), num_keypoints)
+    return _as_numbers(rows, (3 * num_keypoints,), 'keypoints', 'numbers', called)
 
 
 def _floats(rows: Sequence[Sequence[float]], length: int) -> np.ndarray:
@@ -485,9 +666,10 @@ def _check_known(what: str, ids: np.ndarray, numbers: np.ndarray, known: Ids, ev
 
 def _warn_about_areas(area: np.ndarray, box_area: np.ndarray, ignore: np.ndarray) -> None:
     level = 5  # the caller of evaluate_coco_keypoints
-    if (missing := np.isnan(area)).any():
+    missing = np.isnan(area)
+    if (counted := missing & ~ignore).any():
         warnings.warn(
-            f'{missing.sum()} of {len(area)} annotations have no usable area; '
+            f'{counted.sum()} of {len(area)} annotations have no usable area; '
             f'{PERSON_PER_BOX} of the box area is taken instead',
             stacklevel=level,
         )
