@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if out.exists() and not args.overwrite:
         raise ValueError(f'{out} is there already; name another file, or give --overwrite')
     with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
         info = metainfo_from_coco(args.annotations, args.repeated, out.stem)
     out.write_text(_source(info), encoding='utf-8')
 
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         print(f'{keypoint["id"]} {keypoint["name"]}: sigma {sigma}{swap}')
     for warning in caught:
         print(f'note: {warning.message}')
+    if len(keypoints) > 1 and not any(keypoint['swap'] for keypoint in keypoints):
+        print('note: mirrored images swap no keypoints; train without flips if they have sides')
     if not args.repeated:
         print('note: no --repeated annotations, so every sigma is the same')
     print(f'wrote {out}: metainfo=dict(from_file={str(out)!r})')

@@ -1,18 +1,26 @@
 """Metainfo of a data set of one's own, from its annotations in COCO format."""
 
-import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..functional import coco_to_arrays, estimate_sigmas
-from ..functional.coco_arrays import load
+from ..functional.coco_arrays import as_id, load
+from ..functional.coco_schema import (
+    EXAMPLES,
+    check_coco_dict,
+    coco_entries,
+    errors_name,
+    keypoint_names,
+    skeleton_links,
+)
+from .mirror_pairs import MirrorPairs, find_mirror_pairs
 
 # Where nothing tells how far annotators differ: within COCO's 0.025 (eyes) to 0.107 (hips)
 USUAL_SIGMA = 0.05
-SIDES = {'left': 'right', 'right': 'left', 'l': 'r', 'r': 'l'}
+SHOWN = 5  # names in a warning
 COLORS = {'left': [0, 255, 0], 'right': [255, 128, 0], '': [51, 153, 255]}
 
 
@@ -21,8 +29,10 @@ def metainfo_from_coco(
 ) -> dict[str, Any]:
     """The ``dataset_info`` that MMPose wants to know of a data set.
 
-    Names and skeleton are those of the annotated category. Two keypoints change places when a
-    picture is mirrored if their names differ by left and right (or l and r) alone.
+    Names and skeleton are those of the annotated category; links may name keypoints or number
+    them from 1. Two keypoints change places when an image is mirrored if their names differ by
+    left and right (or l and r) alone: ``LeftEye``, ``eyeL``, ``lEye``, ``eye_l``, 左眼. Where
+    names say a side without having a counterpart, a warning says so.
 
     Args:
         annotations: COCO format: dict, path of a JSON file or ``pycocotools`` COCO.
@@ -35,29 +45,40 @@ def metainfo_from_coco(
         ``dataset_name``, ``keypoint_info``, ``skeleton_info``, ``joint_weights`` and ``sigmas``.
 
     Raises:
-        ValueError: no category names its keypoints, several do differently, the skeleton joins
-            keypoints that are not there, or ``repeated`` has no object of ``annotations``.
+        OSError: a file cannot be read.
+        ValueError: a file holds something else than COCO's format, no category names its
+            keypoints, several do differently, the skeleton joins keypoints that are not there, or
+            ``repeated`` has no object of ``annotations``.
     """
-    annotations = load(annotations)
-    names, links = _keypoints(annotations)
+    content = load(annotations)
+    with errors_name(annotations):
+        names, links = _keypoints(content)
     sigmas = (
-        _sigmas(annotations, repeated, names) if repeated else np.full(len(names), USUAL_SIGMA)
+        _sigmas(content, annotations, repeated, names)
+        if repeated
+        else np.full(len(names), USUAL_SIGMA)
     )
+    pairs = find_mirror_pairs(names)
+    if pairs.unpaired:
+        warnings.warn(_unpaired_warning(pairs), stacklevel=2)
+    colors = {name: COLORS[pairs.sides.get(name, '')] for name in names}
     return dict(
         dataset_name=name,
         keypoint_info={
             number: dict(
                 name=keypoint,
                 id=number,
-                color=COLORS[_side(keypoint)],
+                color=colors[keypoint],
                 type='',
-                swap=_mirrored(keypoint, names),
+                swap=pairs.mirrored.get(keypoint, ''),
             )
             for number, keypoint in enumerate(names)
         },
         skeleton_info={
             number: dict(
-                link=(names[a], names[b]), id=number, color=_link_color(names[a], names[b])
+                link=(names[a], names[b]),
+                id=number,
+                color=colors[names[a]] if colors[names[a]] == colors[names[b]] else COLORS[''],
             )
             for number, (a, b) in enumerate(links)
         },
@@ -66,63 +87,74 @@ def metainfo_from_coco(
     )
 
 
-def _keypoints(annotations: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
+def _unpaired_warning(pairs: MirrorPairs) -> str:
+    some = 'no keypoints are' if not pairs.mirrored else 'not all of them are'
+    listed = ', '.join(map(repr, pairs.unpaired[:SHOWN]))
+    more = ', …' if len(pairs.unpaired) > SHOWN else ''
+    return (
+        f'names say left or right, but {some} swapped when an image is mirrored: {listed}{more} '
+        'found no counterpart, a name that differs by left and right alone; rename keypoints, or '
+        'set their `swap` by hand'
+    )
+
+
+def _keypoints(annotations: Any) -> tuple[list[str], list[tuple[int, int]]]:
     """Names of the keypoints, and pairs of their numbers."""
-    categories = [c for c in annotations.get('categories', ()) if c.get('keypoints')]
-    found = [
-        (list(c['keypoints']), [tuple(p) for p in c.get('skeleton') or ()]) for c in categories
-    ]
+    check_coco_dict(annotations)
+    categories = [c for c in coco_entries(annotations, 'categories') if c.get('keypoints')]
+    found = []
+    for category in categories:
+        names = keypoint_names(category)
+        found.append((names, skeleton_links(category, names)))
     if not found:
         raise ValueError(
             "no category of the annotations names its keypoints; expected 'categories': "
-            '[{"id": 1, "name": …, "keypoints": ["left_wing", …], "skeleton": [[1, 2], …]}]'
+            f'[{EXAMPLES["categories"]}]'
         )
     if any(other != found[0] for other in found):
         raise ValueError(
-            f'categories {[c["name"] for c in categories]} name different keypoints; one model '
-            'has one kind: make a file of annotations for each'
+            f'categories {[c.get("name", c.get("id")) for c in categories]} name different '
+            'keypoints; one model has one kind: make a file of annotations for each'
         )
-    names, skeleton = found[0]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise ValueError(f'several keypoints are called {twice[0]!r}; their names must differ')
-    for pair in skeleton:
-        if len(pair) != 2 or not all(1 <= number <= len(names) for number in pair):
-            raise ValueError(
-                f'the skeleton has {list(pair)}; expected pairs of keypoints, counted from 1 to '
-                f'{len(names)}'
-            )
-    return names, [(a - 1, b - 1) for a, b in skeleton]
+    return found[0]
 
 
-def _sigmas(annotations: Any, repeated: Sequence[Any], names: list[str]) -> np.ndarray:
-    first, *others = (coco_to_arrays(a)['annotations'] for a in (annotations, *repeated))
-    ids = first['id']
-    for number, other in enumerate(others, 1):
-        ids = ids[np.isin(ids, other['id'])]
-        if not len(ids):
+def _sigmas(
+    content: Any, annotations: Any, repeated: Sequence[Any], names: list[str]
+) -> np.ndarray:
+    with errors_name(annotations):
+        tables = [_labelled_rows(content, names)]
+    for source in repeated:
+        other = load(source)
+        with errors_name(source):
+            tables.append(_labelled_rows(other, names))
+    ids = list(tables[0])
+    for number, table in enumerate(tables[1:], 1):
+        ids = [i for i in ids if i in table]
+        if not ids:
             raise ValueError(
                 f'repeated annotations {number} share no annotation id with those before; '
                 'expected the same objects under the same ids'
             )
-    tables = [first, *others]
-    rows = [np.argsort(t['id'])[np.searchsorted(np.sort(t['id']), ids)] for t in tables]
-    keypoints = [t['keypoints'][r] for t, r in zip(tables, rows)]
-    for points in keypoints:
-        if points.shape[1] != len(names):
+    keypoints = np.stack([[table[i][0] for i in ids] for table in tables])
+    areas = np.array([tables[0][i][1] for i in ids])
+    for i, area in zip(ids, areas):
+        if not 0 < area < np.inf:
             raise ValueError(
-                f'repeated annotations have {points.shape[1]} keypoints; expected {len(names)}'
+                f'annotation {i!r} has neither an area nor a box above 0, by which distances are '
+                'measured; leave it out, or give it one'
             )
-    area = first['area'][rows[0]]
-    box = first['bbox'][rows[0]]
-    area = np.where(area > 0, area, box[:, 2] * box[:, 3])
-    stacked = np.stack(keypoints)
-    sigmas = estimate_sigmas(stacked[..., :2], area, stacked[..., 2])
+    with np.errstate(over='ignore', invalid='ignore'):
+        sigmas = estimate_sigmas(keypoints[..., :2], areas, keypoints[..., 2])
     for keypoint, sigma in zip(names, sigmas):
         if sigma == 0:
             raise ValueError(
                 f'all annotations of {keypoint!r} are the same to the pixel: they are copies, not '
                 'annotated anew'
+            )
+        if not np.isfinite(sigma):
+            raise ValueError(
+                f'of {keypoint!r}, labelled coordinates are not finite or much too large'
             )
     if len(ids) < 30:
         warnings.warn(
@@ -132,24 +164,15 @@ def _sigmas(annotations: Any, repeated: Sequence[Any], names: list[str]) -> np.n
     return sigmas
 
 
-def _words(name: str) -> list[str]:
-    """A name, cut where a word begins or ends: ``left_wing`` to ``['left', '_', 'wing']``."""
-    return re.split(r'([\W_]+)', name)
-
-
-def _side(name: str) -> str:
-    sides = {'l': 'left', 'r': 'right'}
-    found = [w.lower() for w in _words(name) if w.lower() in SIDES]
-    return sides.get(found[0], found[0]) if found else ''
-
-
-def _mirrored(name: str, names: Sequence[str]) -> str:
-    """The keypoint that is in this one's place in a mirror; '' if it stays."""
-    words = [SIDES.get(word.lower(), word.lower()) for word in _words(name)]
-    other = ''.join(words)
-    same = {n.lower(): n for n in names}
-    return same[other] if other != name.lower() and other in same else ''
-
-
-def _link_color(a: str, b: str) -> list[int]:
-    return COLORS[_side(a) if _side(a) == _side(b) else '']
+def _labelled_rows(content: Any, names: list[str]) -> dict[Any, tuple[np.ndarray, float]]:
+    """Keypoints (K, 3) and the area of each annotation with a labelled keypoint, by its id."""
+    table = coco_to_arrays(content)['annotations']
+    keypoints, boxes = table['keypoints'], table['bbox']
+    if len(keypoints) and keypoints.shape[1] not in (0, len(names)):
+        raise ValueError(
+            f'its annotations have {keypoints.shape[1]} keypoints; expected {len(names)}, as the '
+            'category names'
+        )
+    areas = np.where(table['area'] > 0, table['area'], boxes[:, 2] * boxes[:, 3])
+    labelled = np.flatnonzero(np.any(keypoints[..., 2] > 0, axis=1))
+    return {as_id(table['id'][n]): (keypoints[n], float(areas[n])) for n in labelled}
