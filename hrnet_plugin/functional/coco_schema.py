@@ -134,13 +134,13 @@ def keypoints_problem(keypoints: Any, num_keypoints: int | None = None) -> str |
         return f'the keypoints are {kind(keypoints)}; expected {FLAT}'
     if isinstance(keypoints, str):
         return f'the keypoints are text; expected {FLAT}'
-    if any(isinstance(value, (list, tuple)) or np.ndim(value) for value in keypoints):
-        return f'the keypoints are a list of lists; expected {FLAT}'
     length = len(keypoints)
+    if length and isinstance(keypoints[0], (list, tuple, np.ndarray)) and np.ndim(keypoints[0]):
+        return f'the keypoints are a list of lists; expected {FLAT}'
     if num_keypoints and length == 2 * num_keypoints != 3 * num_keypoints:
         return f'the keypoints are pairs of x and y, without visibility; expected {FLAT}'
     if length % 3:
-        return f'the keypoints are {length} numbers, not triples; expected {FLAT}'
+        return f'the keypoints are not triples of x, y and visibility; expected {FLAT}'
     return None
 
 

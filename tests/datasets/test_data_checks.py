@@ -114,10 +114,10 @@ ERRORS: dict[str, tuple[Edit, str]] = {
     ),
     'unknown category': (person(category_id=9), '(annotation 11 (category_id 9))'),
     'no categories': (lambda c: c.pop('categories'), "no list of 'categories'"),
-    'keypoint count': (sixteen, "4 keypoints, but the dataset's metainfo has 3; use the metainfo"),
+    'keypoint count': (sixteen, "the dataset's metainfo and other annotations have 3; MMPose"),
     'triples': (
         person(keypoints=[1, 2, 2, 4]),
-        'not triples of x, y and visibility: 1x (annotation',
+        'in one flat list: x, y, visibility: 1x (annotation 11)',
     ),
     'words': (person(keypoints=['a'] * 9), 'keypoints hold something other than numbers: 1x'),
     'nan': (person(keypoints=[math.nan, 1, 2] * 3), 'is not finite: 1x (annotation 11)'),
@@ -127,7 +127,7 @@ ERRORS: dict[str, tuple[Edit, str]] = {
     'no width': (image(width=None), 'width and height are not numbers above 0: 1x (image 2)'),
     'nobody': (everybody(num_keypoints=0), 'nobody can be used'),
     'crowds only': (everybody(iscrowd=1), 'nobody can be used'),
-    'an odd row': (lambda c: c['annotations'].append('x'), 'what is no object with names'),
+    'an odd row': (lambda c: c['annotations'].append('x'), "'annotations', entry 4, is 'x'; exp"),
 }
 WARNINGS: dict[str, tuple[Edit, str]] = {
     'id as text': (person(id='11'), "the id is text: write a number: 1x (annotation '11')"),
@@ -282,7 +282,7 @@ def mpii() -> list[dict[str, Any]]:
         (lambda p: p[1].update(scale=0), 'the scale is not above 0: 1x (entry 1)'),
         (lambda p: p[1].update(image='a.jpg'), 'the name of the image is not a number'),
         (lambda p: p[1].update(joints=[[1, 2]] * 4), '4 keypoints, but'),
-        (lambda p: p[1].update(joints=[[1, 2], [3, 4], [5]]), 'other than pairs of finite'),
+        (lambda p: p[1].update(joints=[[1, 2], [3, 4], [5]]), 'other than pairs of numbers'),
         (lambda p: p[1].update(joints_vis=[1]), 'joints_vis has not one number for each'),
         (lambda p: p.clear(), 'nobody in it can be used'),
     ],
@@ -366,7 +366,7 @@ def metainfo(**changes: Any) -> dict[str, Any]:
         (metainfo() | dict(flip_pairs=[]), 'flip_pairs and flip_indices say different things'),
         (metainfo() | dict(skeleton_links=[(0, 3)]), 'but there are only 3'),
         (metainfo() | dict(keypoint_id2name={1: 'nose'}), 'are not numbered 0 to 2'),
-        (metainfo(swaps={1: '', 2: ''}), "'left_eye' has no `swap`"),
+        (metainfo(swaps={1: '', 2: ''}), "'left_eye' and 'right_eye' have no `swap`"),
         ({}, 'no num_keypoints'),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...functional.coco_schema import coco_entries, keypoints_problem
 from .findings import Findings
 from .people import Image, People, check_joints, numbers, read_json, repeated
 
@@ -23,11 +24,9 @@ def check_coco(path: str | Path, num_keypoints: int | None = None) -> People:
     if people.content is None or not _has_lists(people.content, findings):
         people.content = None
         return people
-    images = _Images(people.content['images'], findings)
+    images = _Images(_dicts(people.content, 'images', findings), findings)
     people.image_ids = images.ids
-    rows = [row for row in people.content['annotations'] if isinstance(row, Mapping)]
-    if len(rows) < len(people.content['annotations']):
-        findings.error("'annotations' lists what is no object with names and values")
+    rows = _dicts(people.content, 'annotations', findings)
     people.content = dict(people.content, images=images.rows, annotations=rows)
     if not images.rows:
         findings.error('it lists no images')
@@ -53,6 +52,15 @@ def _has_lists(content: Any, findings: Findings) -> bool:
     return True
 
 
+def _dicts(content: Mapping[str, Any], part: str, findings: Findings) -> list[Mapping[str, Any]]:
+    """The entries of a list that are what they have to be; the first of the others is named."""
+    try:
+        return coco_entries(content, part)
+    except ValueError as error:
+        findings.error(str(error))
+    return [entry for entry in content[part] if isinstance(entry, Mapping)]
+
+
 def _column(rows: list[Mapping[str, Any]], name: str) -> list[Any]:
     return [row.get(name) for row in rows]
 
@@ -66,13 +74,19 @@ def _pick(values: list[Any], mask: np.ndarray) -> list[Any]:
     return [values[i] for i in np.flatnonzero(mask)]
 
 
+def _as_float(value: Any) -> float | None:
+    """A number, infinity if it is too large for one, or None for anything else."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else None
+    except OverflowError:
+        return np.inf
+
+
 class _Images:
     """The list of images, by id."""
 
-    def __init__(self, rows: list[Any], findings: Findings) -> None:
-        self.rows = [row for row in rows if isinstance(row, Mapping)]
-        if len(self.rows) < len(rows):
-            findings.error("'images' lists what is no object with names and values")
+    def __init__(self, rows: list[Mapping[str, Any]], findings: Findings) -> None:
+        self.rows = rows
         self.ids = [_key(row.get('id')) for row in self.rows]
         self.row_of = {i: n for n, i in enumerate(self.ids)}
         self.sizes, good = numbers([[r.get('width'), r.get('height')] for r in self.rows], 2)
@@ -80,16 +94,23 @@ class _Images:
             'no id', 'row', [n for n, r in enumerate(self.rows) if r.get('id') is None]
         )
         findings.errors('two images have the same id', 'image', repeated(self.ids))
+        given = [row['id'] for row in self.rows if row.get('id') is not None]
         findings.errors(
             "the id is text, with which MMPose's data sets fail: write a number",
             'image',
-            [repr(i) for i in self.ids if isinstance(i, str) and i != 'None'],
+            [repr(i) for i in given if isinstance(i, str)],
+        )
+        findings.errors(
+            'the id is neither number nor text',
+            'image',
+            [repr(i) for i in given if not isinstance(i, (int, float, str))],
         )
         no_name = np.array([not isinstance(r.get('file_name'), str) for r in self.rows], bool)
         findings.errors('no file_name', 'image', _pick(self.ids, no_name))
-        bad = ~(good & (self.sizes > 0).all(1))
+        bad = ~(good & (self.sizes > 0).all(1) & np.isfinite(self.sizes).all(1))
         findings.errors('width and height are not numbers above 0', 'image', _pick(self.ids, bad))
-        self.sound = ~(no_name | bad)
+        has_id = np.array([isinstance(r.get('id'), (int, float, str)) for r in self.rows], bool)
+        self.sound = has_id & ~(no_name | bad)
 
     def rows_of(self, ids: list[Any]) -> np.ndarray:
         """Row of each id, -1 if there is none."""
@@ -104,6 +125,11 @@ class _Images:
 def _check_ids(ids: list[Any], image_ids: list[Any], images: _Images, findings: Findings) -> None:
     keys = [_key(i) for i in ids]
     findings.errors('no id', 'row', [n for n, i in enumerate(ids) if i is None])
+    findings.errors(
+        'the id is neither number nor text',
+        'annotation',
+        [repr(i) for i in ids if not (i is None or isinstance(i, (int, float, str)))],
+    )
     findings.errors('two annotations have the same id', 'annotation', repeated(keys))
     findings.warnings(
         'the id is text: write a number',
@@ -125,7 +151,13 @@ def _check_categories(
     if not isinstance(listed, list) or not listed:
         findings.error("no list of 'categories', in which the category of people has its id")
         return
-    known = {_key(c.get('id')) for c in listed if isinstance(c, Mapping)}
+    categories = _dicts(content, 'categories', findings)
+    findings.errors(
+        'no id that is a number or text',
+        'category',
+        [n for n, c in enumerate(categories) if not isinstance(c.get('id'), (int, float, str))],
+    )
+    known = {_key(c.get('id')) for c in categories}
     of_rows = _column(rows, 'category_id')
     findings.errors(
         "the category_id is not among the 'categories'",
@@ -151,39 +183,76 @@ def _check_people(
 
     box_good = _check_boxes(rows, ids, sizes, crowd, findings)
     keypoints = _column(rows, 'keypoints')
+    _check_absent(rows, ids, crowd, box_good, findings)
     lengths = np.array([len(k) if isinstance(k, list) else -1 for k in keypoints], int).reshape(n)
-    findings.warnings(
-        'no keypoints: nothing is learnt of them', 'annotation', _pick(ids, lengths < 0)
-    )
-    findings.errors(
-        'the keypoints are not triples of x, y and visibility',
-        'annotation',
-        [f'{ids[i]} ({lengths[i]} numbers)' for i in np.flatnonzero(lengths % 3 * (lengths > 0))],
-    )
-    triples = (lengths >= 0) & (lengths % 3 == 0)
+    problems = [
+        None if k is None or k == [] else keypoints_problem(k, num_keypoints) for k in keypoints
+    ]
+    for problem in dict.fromkeys(problems):
+        if problem is not None:
+            same = np.array([other == problem for other in problems], bool)
+            findings.errors(problem, 'annotation', _pick(ids, same))
+    triples = (lengths > 0) & np.array([problem is None for problem in problems], bool)
     id_array = np.array([str(i) for i in ids], object)
     k = check_joints(findings, id_array[triples], lengths[triples] // 3, num_keypoints)
     table, right = numbers(keypoints, 3 * k)
     findings.errors(
         'keypoints hold something other than numbers',
         'annotation',
-        _pick(ids, (lengths == 3 * k) & ~right),
+        _pick(ids, triples & (lengths == 3 * k) & ~right),
     )
     points = table.reshape(n, k, 3)
-    findings.errors(
-        'a keypoint or its visibility is not finite',
-        'annotation',
-        _pick(ids, right & ~np.isfinite(points).all((1, 2))),
-    )
+    right &= triples
     labelled = points[..., 2] > 0
+    finite = np.isfinite(points)
+    # Coordinates of what is not labelled may be anything: nobody reads them.
+    unfit = (labelled & ~finite[..., :2].all(2)).any(1) | ~finite[..., 2].all(1)
+    findings.errors(
+        'a labelled keypoint or a visibility is not finite',
+        'annotation',
+        _pick(ids, right & unfit),
+    )
     people = right & ~crowd & labelled.any(1)
     _check_points(rows, ids, points, labelled, sizes, people, findings)
     _check_areas(rows, ids, people, findings)
 
     counted = _column(rows, 'num_keypoints')
     zero = np.array([c == 0 for c in counted], bool).reshape(n)
-    somewhere = np.nan_to_num(points[..., :2]).max(axis=(1, 2), initial=0) > 0
-    return np.flatnonzero(right & ~crowd & ~zero & box_good & somewhere & sound)
+    # As MMPose has it, for which a NaN is somewhere
+    somewhere = ~(points[..., :2].reshape(n, 2 * k).max(axis=1, initial=-np.inf) <= 0)
+    return np.flatnonzero(right & ~unfit & ~crowd & ~zero & box_good & somewhere & sound)
+
+
+def _check_absent(
+    rows: list[Mapping[str, Any]],
+    ids: list[Any],
+    crowd: np.ndarray,
+    box_good: np.ndarray,
+    findings: Findings,
+) -> None:
+    """Instances without keypoints: MMPose leaves them out, but for two ways to write them."""
+    has_none = np.array([row.get('keypoints') in (None, []) for row in rows], bool)
+    null = np.array(['keypoints' in row and row['keypoints'] is None for row in rows], bool)
+    null &= np.array(['bbox' in row for row in rows], bool)
+    findings.errors(
+        'the keypoints are null, with which MMPose fails: leave them out',
+        'annotation',
+        _pick(ids, null),
+    )
+    # Of an empty list, MMPose looks for the largest coordinate if nothing else leaves it out.
+    empty = np.array([row.get('keypoints') == [] for row in rows], bool)
+    counted = np.array([row.get('num_keypoints', 0) != 0 for row in rows], bool)
+    fails = empty & counted & ~crowd & box_good
+    findings.errors(
+        'the keypoints are an empty list, but num_keypoints is not 0: MMPose fails; make it 0',
+        'annotation',
+        _pick(ids, fails),
+    )
+    findings.warnings(
+        'no keypoints: nothing is learnt of them',
+        'annotation',
+        _pick(ids, has_none & ~null & ~fails),
+    )
 
 
 def _check_boxes(
@@ -197,7 +266,13 @@ def _check_boxes(
     given = _column(rows, 'bbox')
     boxes, good = numbers(given, 4)
     none = np.array([b is None for b in given], bool).reshape(len(rows))
-    findings.warnings('no bbox: left out', 'annotation', _pick(ids, none & ~crowd))
+    null = np.array(['bbox' in row and 'keypoints' in row for row in rows], bool) & none
+    findings.errors(
+        'the bbox is null, with which MMPose fails: leave it out, or give x, y, width and height',
+        'annotation',
+        _pick(ids, null),
+    )
+    findings.warnings('no bbox: left out', 'annotation', _pick(ids, none & ~null & ~crowd))
     findings.errors(
         'the bbox is not four numbers x, y, width and height',
         'annotation',
@@ -241,9 +316,11 @@ def _check_points(
         _pick(ids, people & odd.any(1)),
     )
     visible = labelled.sum(1)
-    different = np.array(
-        [c is not None and c != v for c, v in zip(_column(rows, 'num_keypoints'), visible)], bool
-    ).reshape(len(rows))
+    given = _column(rows, 'num_keypoints')
+    counts = np.array([_as_float(c) for c in given], float)
+    no_number = np.array([c is not None for c in given], bool) & ~np.isfinite(counts)
+    findings.errors('num_keypoints is no number', 'annotation', _pick(ids, no_number))
+    different = np.isfinite(counts) & (counts != visible)
     findings.warnings(
         'num_keypoints is not the number of labelled keypoints; where it is 0, the person is '
         'left out',
@@ -258,7 +335,10 @@ def _check_points(
 def _check_areas(
     rows: list[Mapping[str, Any]], ids: list[Any], people: np.ndarray, findings: Findings
 ) -> None:
-    areas = [a if isinstance(a, (int, float)) else 0 for a in _column(rows, 'area')]
+    given = _column(rows, 'area')
+    areas = [_as_float(a) for a in given]
+    no_number = np.array([a is not None and f is None for a, f in zip(given, areas)], bool)
+    findings.errors('the area is no number', 'annotation', _pick(ids, no_number))
     findings.warnings(
         "no area above 0, by which OKS measures: hrnet_plugin's metric takes 0.53 of the box "
         'instead; pycocotools and stock CocoMetric fail, or give an AP of 0',

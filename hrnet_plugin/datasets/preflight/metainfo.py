@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..mirror_pairs import describe_pairs, find_mirror_pairs
 from .findings import Findings
-
-SIDES = ('left', 'right')
 
 
 def check_metainfo(where: str, metainfo: Mapping[str, Any]) -> Findings:
@@ -57,8 +56,39 @@ def _check_flip(
                 f'{name(flip[flip[i]])}: `swap` has to be mutual, or mirrored pictures are '
                 'learnt wrongly'
             )
-        elif flip[i] == i and any(side in str(names.get(i, '')) for side in SIDES):
-            findings.warn(f'{name(i)} has no `swap`: mirrored pictures keep its side')
     pairs = {frozenset(pair) for pair in metainfo.get('flip_pairs', ())}
     if pairs != {frozenset((i, flip[i])) for i in range(k) if flip[i] != i}:
         findings.error('flip_pairs and flip_indices say different things')
+    _check_sides({i: str(names[i]) for i in range(k) if i in names}, flip, findings)
+
+
+def _check_sides(names: Mapping[int, str], flip: list[int], findings: Findings) -> None:
+    """Compare what is swapped with what names say of left and right."""
+    if len({*names.values()}) < len(names):
+        return
+    pairs = find_mirror_pairs(names.values())
+    number_of = {name: i for i, name in names.items()}
+    unswapped = [
+        (name, other)
+        for name, other in pairs.mirrored.items()
+        if flip[number_of[name]] == number_of[name] < number_of[other]
+    ]
+    if unswapped:
+        findings.warn(
+            f'{describe_pairs(unswapped)} have no `swap`, although their names differ by left '
+            'and right alone: mirrored images keep their sides, and models learn both wrongly'
+        )
+    for name, other in pairs.mirrored.items():
+        i, j = number_of[name], number_of[other]
+        if flip[i] not in (i, j) and i < j:
+            findings.warn(
+                f'{name!r} is swapped with {names.get(flip[i], flip[i])!r}; by its name, it '
+                f'should be {other!r}'
+            )
+    alone = [repr(name) for name in pairs.unpaired if flip[number_of[name]] == number_of[name]]
+    findings.warnings(
+        'its name says a side, but it has no `swap` and no counterpart by name: mirrored images '
+        'keep its side',
+        'keypoint',
+        alone,
+    )

@@ -10,6 +10,7 @@ from scipy.io import loadmat
 from .findings import Findings
 from .people import Image, People, check_joints, missing, numbers, read_json
 
+LONGEST_NUMBER = 18  # digits that fit into 64 bits
 FIELDS = ('image', 'center', 'scale', 'joints', 'joints_vis')
 
 
@@ -38,7 +39,8 @@ def check_mpii(
         [i for i in ids if not all(field in rows[i] for field in FIELDS)],
     )
     names = [row.get('image') if isinstance(row.get('image'), str) else '' for row in rows]
-    numbered = np.array([name.split('.')[0].isdecimal() for name in names], bool)
+    stems = [name.split('.')[0] for name in names]
+    numbered = np.array([s.isdecimal() and len(s) <= LONGEST_NUMBER for s in stems], bool)
     findings.errors(
         'the name of the image is not a number, which MMPose takes for its id',
         'entry',
@@ -56,7 +58,7 @@ def check_mpii(
     used = dict.fromkeys(names[i] for i in people.usable)
     people.images = [Image(name, name, None) for name in used]
     people.image_ids = list(
-        dict.fromkeys(int(names[i].split('.')[0]) for i in np.flatnonzero(numbered))
+        dict.fromkeys(int(stems[i]) for i in np.flatnonzero(numbered))
     )
     if headbox_file:
         findings += _check_heads(headbox_file, len(rows))
@@ -82,13 +84,16 @@ def _check_joints(
         for j in joints
     ]
     table, good = numbers(flat, 2 * k)
-    _, visible = numbers([row.get('joints_vis') for row in rows], k)
+    labels, visible = numbers([row.get('joints_vis') for row in rows], k)
+    visible &= np.isfinite(labels).all(1)
     findings.errors(
         'joints_vis has not one number for each joint', 'entry', ids[(counts == k) & ~visible]
     )
-    finite = np.isfinite(table).all(1)
+    # Coordinates of what is not labelled may be anything: nobody reads them.
+    labelled = np.repeat(labels > 0, 2, axis=1)
+    finite = (np.isfinite(table) | ~labelled).all(1)
     findings.errors(
-        'joints hold something other than pairs of finite numbers',
+        'joints hold something other than pairs of numbers, finite where they are labelled',
         'entry',
         ids[(counts == k) & ~(good & finite)],
     )
@@ -110,6 +115,8 @@ def _check_heads(headbox_file: str, people: int) -> Findings:
         if 'headboxes_src' not in content:
             names = [name for name in content if not name.startswith('__')]
             findings.error(f'it has no headboxes_src, but {", ".join(names) or "nothing"}')
-        elif (heads := content['headboxes_src'].shape[-1]) != people:
-            findings.error(f'{heads} heads, but the annotations have {people} people')
+        elif (shape := np.shape(content['headboxes_src']))[:2] != (2, 2) or len(shape) != 3:
+            findings.error(f'headboxes_src has shape {shape}; expected (2, 2, people)')
+        elif shape[2] != people:
+            findings.error(f'{shape[2]} heads, but the annotations have {people} people')
     return findings

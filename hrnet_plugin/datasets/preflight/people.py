@@ -1,6 +1,5 @@
 """What the readers of annotation files have in common."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...utils.json_files import json_encoding
+from ...utils.json_files import read_json as read
 from .findings import Findings
 
 
@@ -47,12 +48,20 @@ class People:
 def read_json(path: str | Path, findings: Findings) -> Any:
     """The content of a JSON file, or None with a finding."""
     try:
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
+        content, encoding = read(path), json_encoding(path)
     except FileNotFoundError:
         findings.error(missing(path))
-    except (ValueError, OSError) as error:
-        findings.error(f'the file cannot be read as JSON: {error}')
+    except OSError as error:
+        findings.error(f'the file cannot be read: {error.strerror}')
+    except ValueError as error:
+        findings.error(str(error).removeprefix(f'{path} '))
+    else:
+        if encoding != 'UTF-8':
+            findings.error(
+                f'the file is in {encoding}, which MMPose cannot read: save it as UTF-8 without '
+                'a byte order mark'
+            )
+        return content
     return None
 
 
@@ -66,18 +75,26 @@ def numbers(rows: Sequence[Any], length: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of so many numbers as an array, and which rows are that.
 
     Returns:
-        (N, length), NaN where a row is something else; and (N,), boolean.
+        (N, length), NaN for null and where a row is something else; and (N,), boolean.
     """
     good = np.array([isinstance(r, (list, tuple)) and len(r) == length for r in rows], bool)
     table = np.full((len(rows), length), np.nan)
+    some = [r for r, g in zip(rows, good) if g]
     try:
-        table[good] = np.array([r for r, g in zip(rows, good) if g], float).reshape(-1, length)
-    except (ValueError, TypeError):  # one of them is not a number; which?
-        for i in np.flatnonzero(good):
-            try:
+        values = np.array(some)
+        if values.dtype.kind in 'biuf' and values.shape == (len(some), length):
+            table[good] = values
+            return table, good
+    except ValueError:  # they are not of one shape
+        pass
+    for i in np.flatnonzero(good):  # one of them is not a number; which?
+        try:
+            if all(v is None or isinstance(v, (int, float)) for v in rows[i]):
                 table[i] = np.array(rows[i], float)
-            except (ValueError, TypeError):
+            else:
                 good[i] = False
+        except OverflowError:
+            good[i] = False
     return table, good
 
 
@@ -95,13 +112,17 @@ def check_joints(
     """
     if num_keypoints is None:
         return int(np.bincount(counts).argmax()) if len(counts) else 0
-    for k in np.unique(counts[counts != num_keypoints]):
-        findings.errors(
-            f"{k} keypoints, but the dataset's metainfo has {num_keypoints}; use the metainfo "
-            'that belongs to these annotations',
-            'annotation',
-            ids[counts == k],
+    if (counts == num_keypoints).any():
+        metainfo = f"the dataset's metainfo and other annotations have {num_keypoints}"
+        advice = (
+            'MMPose takes all annotations of a file as one kind, of whatever category: put these '
+            'into a file of their own'
         )
+    else:
+        metainfo = f"the dataset's metainfo has {num_keypoints}"
+        advice = 'use the metainfo that belongs to these annotations'
+    for k in np.unique(counts[counts != num_keypoints]):
+        findings.errors(f'{k} keypoints, but {metainfo}; {advice}', 'annotation', ids[counts == k])
     return num_keypoints
 
 
