@@ -164,6 +164,11 @@ class OKSMetric(BaseMetric):
         if self.per_keypoint:
             _check_names('keypoints', _keypoint_names(dataset_meta), self.area_ranges)
         self._dataset_meta = dataset_meta
+        if self.gt is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # they come with the evaluation
+                # What cannot be evaluated is an error now, not after an epoch of training.
+                evaluate_coco_keypoints(self._ground_truth({}), [], sigmas=self._sigmas)
 
     def _load(self, ann_file: str) -> dict[str, Any]:
         """Annotations as ``coco_to_arrays`` has them, and ``crowd_index`` of the images."""

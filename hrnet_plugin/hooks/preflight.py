@@ -6,8 +6,10 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
+from mmpose.datasets.transforms import RandomFlip
 
 from ..codecs import GaussianHeatmap, follows_udp, shift_error
+from ..datasets.mirror_pairs import describe_pairs, find_mirror_pairs
 from ..models import HeatmapHead
 from ..models.backbones.base import ParallelStreamBackbone
 from ..registry import HOOKS
@@ -21,8 +23,9 @@ class PreflightHook(Hook):
 
     Of every pipeline of the run, and of the head, it compares: which of ``TopdownAffine`` and the
     codecs follow UDP, the sizes of the input and of heatmaps, the number of keypoints, channels
-    between backbone and head, and the flip test. Most of these mistakes cost accuracy without any
-    error.
+    between backbone and head, the flip test, and flips of keypoints whose names differ by left
+    and right without being swapped. Most of these mistakes cost accuracy without any error. A
+    warning is logged where images are flipped although no keypoints are swapped at all.
 
     Raises:
         ValueError: with everything that does not fit.
@@ -36,6 +39,8 @@ class PreflightHook(Hook):
             loader = getattr(getattr(runner, f'_{phase}_loop'), 'dataloader', None)
             if loader is not None:
                 problems += [f'{phase}: {p}' for p in disagreements(loader.dataset, model)]
+                if warning := flip_warning(loader.dataset, model):
+                    runner.logger.warning(f'{phase}: {warning}')
         if problems:
             raise ValueError('\n'.join(['pipelines and model do not agree:', *problems]))
 
@@ -62,9 +67,22 @@ def disagreements(dataset: Any, model: Any) -> list[str]:
         channels = getattr(head, 'out_channels', k)
         if k not in (None, channels):
             problems.append(f'{k} keypoints in the dataset, but head.out_channels={channels}')
+    problems.append(_flip_error(dataset, model))
     problems.append(_channel_error(model))
     problems.append(shift_error(decoder, getattr(model, 'test_cfg', None) or {}))
     return list(dict.fromkeys(p for p in problems if p))
+
+
+def flip_warning(dataset: Any, model: Any) -> str | None:
+    """What to say of images that are flipped although no keypoints are swapped."""
+    flip = list((getattr(dataset, 'metainfo', None) or {}).get('flip_indices') or ())
+    mirror = _mirror(dataset, model)
+    if mirror is None or len(flip) < 2 or flip != list(range(len(flip))):
+        return None
+    return (
+        f'{mirror} mirrors images, but the metainfo swaps no keypoints; if they have sides, left '
+        'is learnt as right: set `swap` in keypoint_info, or train and test without flips'
+    )
 
 
 def pipelines(dataset: Any) -> Iterator[list[Any]]:
@@ -127,6 +145,46 @@ def _sigma_error(dataset: Any, name: str, codec: Any) -> str | None:
     if None in (sigmas, k) or sigmas == k:
         return None
     return f'{k} keypoints in the dataset, but {name} has {sigmas} values of sigma'
+
+
+def _mirror(dataset: Any, model: Any) -> str | None:
+    """What mirrors images of a dataset: a transform, or the flip test."""
+    for steps in pipelines(dataset):
+        for step in steps:
+            if isinstance(step, RandomFlip) and _mirrors(step):
+                return _name(step)
+    test_cfg = getattr(model, 'test_cfg', None) or {}
+    if getattr(dataset, 'test_mode', False) and test_cfg.get('flip_test'):
+        return 'model.test_cfg.flip_test'
+    return None
+
+
+def _mirrors(flip: RandomFlip) -> bool:
+    directions = flip.direction if isinstance(flip.direction, list) else [flip.direction]
+    probs = flip.prob if isinstance(flip.prob, list) else [flip.prob] * len(directions)
+    # A diagonal flip is a rotation by 180 degrees.
+    return any(p > 0 and d in ('horizontal', 'vertical') for p, d in zip(probs, directions))
+
+
+def _flip_error(dataset: Any, model: Any) -> str | None:
+    """Keypoints that flips ought to swap, by their names, but do not."""
+    mirror = _mirror(dataset, model)
+    metainfo = getattr(dataset, 'metainfo', None) or {}
+    flip, names = metainfo.get('flip_indices') or (), metainfo.get('keypoint_id2name') or {}
+    if mirror is None or not len(flip) == len(names) == len({*names.values()}):
+        return None
+    number_of = {str(name): number for number, name in names.items()}
+    unswapped = [
+        (name, other)
+        for name, other in find_mirror_pairs(number_of).mirrored.items()
+        if flip[number_of[name]] == number_of[name] < number_of[other]
+    ]
+    if not unswapped:
+        return None
+    return (
+        f'{mirror} mirrors images, but the metainfo has no `swap` for '
+        f'{describe_pairs(unswapped)}: left is learnt as right; set it in keypoint_info'
+    )
 
 
 def _channel_error(model: Any) -> str | None:

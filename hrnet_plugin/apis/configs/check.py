@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from mmpose.datasets import MpiiDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.evaluation.metrics import CocoMetric
 
 from ...datasets.preflight import (
     Finding,
@@ -29,7 +30,7 @@ from ...datasets.preflight import (
     check_metainfo,
     check_mpii,
 )
-from ...hooks.preflight import HEATMAP_CODECS, disagreements
+from ...hooks.preflight import HEATMAP_CODECS, disagreements, flip_warning
 from .contact_sheet import contact_sheet
 from .versions import explain_old_config
 
@@ -117,7 +118,7 @@ class _Phase:
 
     def check(self, read_images: bool, draw: bool, progress: Progress) -> None:
         small = copy.deepcopy(self.dataset)
-        leaves = list(_leaves(small))
+        leaves = self.leaves = list(_leaves(small))
         sound = [self._check_leaf(leaf, n, read_images, progress) for n, leaf in enumerate(leaves)]
         if all(sound):
             self._check_pipeline(_unpacked(small), True, draw)
@@ -146,7 +147,7 @@ class _Phase:
             self.has_boxes = True
             box_findings, boxes = check_boxes(dataset.bbox_file, people)
             found += box_findings
-        found += self._evaluator_findings(dataset)
+        found += self._evaluator_findings(dataset, people)
         if people.images:
             done = progress(folder, len(people.images))
             found += check_images(folder, people.images, read_images, done)
@@ -186,16 +187,39 @@ class _Phase:
         people.image_ids = [row.get('img_id') for row in rows]
         return people, ''
 
-    def _evaluator_findings(self, dataset: Any) -> Findings:
+    def _evaluator_findings(self, dataset: Any, people: People) -> Findings:
         findings = Findings(f'{self.name}_evaluator')
-        evaluators = self.evaluator if isinstance(self.evaluator, list) else [self.evaluator or {}]
-        for ann_file in (e.get('ann_file') for e in evaluators):
+        for evaluator in _metrics(self.evaluator):
+            ann_file = evaluator.get('ann_file')
             if ann_file and _real(ann_file) != _real(dataset.ann_file):
                 findings.error(
                     f'its ann_file is {ann_file}, but the data set of {self.name}_dataloader has '
                     f'{dataset.ann_file}; set both alike'
                 )
+            elif len(self.leaves) == 1 and not any(f.is_error for f in people.findings):
+                self._try_metric(evaluator, dataset, people, findings)
         return findings
+
+    def _try_metric(
+        self, cfg: dict[str, Any], dataset: Any, people: People, findings: Findings
+    ) -> None:
+        """Build a metric as a run does, which reads its annotations."""
+
+        def build() -> Any:
+            with redirect_stdout(io.StringIO()):
+                metric = METRICS.build(copy.deepcopy(cfg))
+                metric.dataset_meta = dataset.metainfo
+            return metric
+
+        metric = _attempt(build, findings, f'{cfg.get("type")} cannot be built')
+        if type(metric) is CocoMetric and isinstance(people.content, dict):
+            rows = people.content['annotations']
+            findings.errors(
+                'stock CocoMetric fails with annotations without keypoints; '
+                'hrnet_plugin.OKSMetric ignores them, as COCO does',
+                'annotation',
+                [row.get('id') for row in rows if not row.get('keypoints')],
+            )
 
     def _make_small(self, leaf: ConfigDict, number: int, people: People, boxes: list[Any]) -> None:
         """Leave a few people in a data set: a pipeline is tried without reading all again."""
@@ -228,6 +252,8 @@ class _Phase:
         if self.model is not None:
             for problem in disagreements(dataset, self.model):
                 self.findings.error(problem)
+        if warning := flip_warning(dataset, self.model):
+            self.findings.warn(warning)
         if not has_data:
             return
         wanted = range(min(SAMPLES if draw else 1, len(dataset)))
@@ -251,6 +277,14 @@ def _inner(cfg: dict[str, Any]) -> list[Any]:
     """Data sets in a wrapper of data sets."""
     inner = [*(cfg.get('datasets') or ()), cfg.get('dataset')]
     return [part for part in inner if isinstance(part, dict)]
+
+
+def _metrics(evaluator: Any) -> list[Any]:
+    """Configs of the metrics of an evaluator, in any of the forms that MMEngine takes."""
+    if isinstance(evaluator, dict) and 'metrics' in evaluator:
+        evaluator = evaluator['metrics']
+    parts = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    return [part for part in parts if isinstance(part, dict)]
 
 
 def _leaves(cfg: dict[str, Any]) -> Iterator[Any]:

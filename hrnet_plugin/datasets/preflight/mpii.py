@@ -57,9 +57,7 @@ def check_mpii(
         findings.error('nobody in it can be used')
     used = dict.fromkeys(names[i] for i in people.usable)
     people.images = [Image(name, name, None) for name in used]
-    people.image_ids = list(
-        dict.fromkeys(int(stems[i]) for i in np.flatnonzero(numbered))
-    )
+    people.image_ids = list(dict.fromkeys(int(stems[i]) for i in np.flatnonzero(numbered)))
     if headbox_file:
         findings += _check_heads(headbox_file, len(rows))
     return people
