@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return INTERRUPTED
+    except MemoryError as error:
+        print(f'hrnet-plugin: error: not enough memory {error}'.rstrip(), file=sys.stderr)
+        return BAD_INPUT
     except (ImportError, ValueError, OSError) as error:
         print(f'hrnet-plugin: error: {error}', file=sys.stderr)
         return BAD_INPUT

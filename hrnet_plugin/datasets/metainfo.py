@@ -1,5 +1,6 @@
 """Metainfo of a data set of one's own, from its annotations in COCO format."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -128,12 +129,14 @@ def _sigmas(
         other = load(source)
         with errors_name(source):
             tables.append(_labelled_rows(other, names))
+    called = [_called(s, f'repeated annotations {n}') for n, s in enumerate(repeated, 1)]
+    called = [_called(annotations, 'the annotations'), *called]
     ids = list(tables[0])
     for number, table in enumerate(tables[1:], 1):
         ids = [i for i in ids if i in table]
         if not ids:
             raise ValueError(
-                f'repeated annotations {number} share no annotation id with those before; '
+                f'{called[number]} share no annotation id with {", ".join(called[:number])}; '
                 'expected the same objects under the same ids'
             )
     keypoints = np.stack([[table[i][0] for i in ids] for table in tables])
@@ -141,20 +144,28 @@ def _sigmas(
     for i, area in zip(ids, areas):
         if not 0 < area < np.inf:
             raise ValueError(
-                f'annotation {i!r} has neither an area nor a box above 0, by which distances are '
-                'measured; leave it out, or give it one'
+                f'annotation {i!r} of {called[0]} has neither an area nor a box above 0, by which '
+                'distances are measured; leave it out, or give it one'
+            )
+    twice = (keypoints[..., 2] > 0).sum(axis=0) > 1
+    for keypoint, is_there in zip(names, twice.any(axis=0)):
+        if not is_there:
+            raise ValueError(
+                f'{keypoint!r} is labelled twice in no object of {", ".join(called)}, which is '
+                'the least that shows how far annotators disagree'
             )
     with np.errstate(over='ignore', invalid='ignore'):
         sigmas = estimate_sigmas(keypoints[..., :2], areas, keypoints[..., 2])
     for keypoint, sigma in zip(names, sigmas):
         if sigma == 0:
             raise ValueError(
-                f'all annotations of {keypoint!r} are the same to the pixel: they are copies, not '
-                'annotated anew'
+                f'all annotations of {keypoint!r} are the same to the pixel: {", ".join(called)} '
+                'are copies, not annotated anew'
             )
         if not np.isfinite(sigma):
             raise ValueError(
-                f'of {keypoint!r}, labelled coordinates are not finite or much too large'
+                f'labelled coordinates of {keypoint!r} are not finite, or much too large, in '
+                f'{", ".join(called)}'
             )
     if len(ids) < 30:
         warnings.warn(
@@ -162,6 +173,10 @@ def _sigmas(
             stacklevel=3,
         )
     return sigmas
+
+
+def _called(source: Any, otherwise: str) -> str:
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else otherwise
 
 
 def _labelled_rows(content: Any, names: list[str]) -> dict[Any, tuple[np.ndarray, float]]:

@@ -486,6 +486,12 @@ def _of_categories(categories: np.ndarray, annotations: Sequence[Mapping[str, An
     """Which are of the listed categories, if any are listed: others may be without keypoints."""
     known = {*categories.tolist(), None}
     of = [as_id(ann.get('category_id')) for ann in annotations]
+    for ann, category in zip(annotations, of):
+        if not isinstance(category, (int, float, str, type(None))):
+            raise ValueError(
+                f"annotation {quote(ann.get('id'))}: 'category_id' is {kind(category)}; expected "
+                'a number or text'
+            )
     return np.array([n for n, c in enumerate(of) if c in known or not len(categories)], np.intp)
 
 

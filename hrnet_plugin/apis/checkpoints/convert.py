@@ -24,6 +24,7 @@ AVERAGED = ('state_dict_ema', 'model_ema', 'ema', 'ema_state_dict')
 PLAIN = ('state_dict', 'model_state_dict', 'model', 'module', 'best_state_dict')
 # What wrappers of models put before all names
 PREFIXES = ('module.', '_orig_mod.', 'model.')
+DEEPEST = 4  # dicts within dicts, round the weights
 COUNTERS = ('steps', 'n_averaged')  # of wrappers that average, beside what they wrap
 
 
@@ -154,7 +155,7 @@ def unwrap(checkpoint: Any) -> tuple[State, list[str]]:
         A state dict without the prefixes of wrappers, and a line if there were several.
     """
     notes: list[str] = []
-    while True:
+    for _ in range(DEEPEST):
         if not isinstance(checkpoint, Mapping):
             raise ValueError(f'a checkpoint is a dict; this is a {type(checkpoint).__name__}')
         # Other entries may have such a name too: official HRNet writes model='pose_hrnet'.
@@ -170,6 +171,7 @@ def unwrap(checkpoint: Any) -> tuple[State, list[str]]:
                 f'{", ".join(map(repr, found[1:]))}'
             )
         checkpoint = checkpoint[found[0]]
+    raise ValueError(f'the checkpoint is nested more than {DEEPEST} deep, or holds itself')
 
 
 def is_mmengines(checkpoint: Mapping[str, Any]) -> bool:
@@ -183,12 +185,13 @@ def is_mmengines(checkpoint: Mapping[str, Any]) -> bool:
     return averaged and isinstance(ema, Mapping) and 'steps' in ema
 
 
-def has_weights(value: object) -> bool:
+def has_weights(value: object, depth: int = DEEPEST) -> bool:
     """Whether there is a state dict in what a checkpoint has under one of the known names."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or depth == 0:
         return False
-    inner = (value.get(key) for key in (*AVERAGED, *PLAIN))
-    return any(isinstance(v, Tensor) for v in value.values()) or any(map(has_weights, inner))
+    if any(isinstance(v, Tensor) for v in value.values()):
+        return True
+    return any(has_weights(value.get(key), depth - 1) for key in (*AVERAGED, *PLAIN))
 
 
 def strip(state: Mapping[str, Any]) -> State:
@@ -223,6 +226,11 @@ def set_keypoints(state: State, num_keypoints: int) -> tuple[State, list[str]]:
     if weight is None:
         raise ValueError(
             f'num_keypoints={num_keypoints}, but the checkpoint has no final layer: leave it out'
+        )
+    if weight.ndim != 4:
+        raise ValueError(
+            f'head.final_layer.weight has shape {tuple(weight.shape)}; expected that of a '
+            'convolution, (keypoints, channels, height, width)'
         )
     if len(weight) == num_keypoints:
         return state, []

@@ -210,6 +210,11 @@ def join_projections(state: State) -> State:
         missing = [part for part in parts if part not in state]
         if missing:
             raise ValueError(f'the checkpoint has {name!r}, but no {some(missing)}')
+        shapes = [tuple(state[part].shape) for part in parts]
+        if len({*shapes}) > 1 or shapes[0] == ():
+            raise ValueError(
+                f'{some(parts)} have shapes {shapes}; expected the same, (C, C) or (C,)'
+            )
         out[f'{before}qkv{after}'] = torch.cat([state[part] for part in parts])
     return out
 

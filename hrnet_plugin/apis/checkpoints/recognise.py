@@ -75,7 +75,7 @@ def recognise(state: Mapping[str, Tensor]) -> Model:
     return Model(
         family=family,
         arch=arch,
-        keypoints=None if final is None else final.shape[0],
+        keypoints=None if final is None or not final.ndim else final.shape[0],
         has_head=any(name.startswith('head.') for name in state),
         has_position_bias=(
             any(POSITION_BIAS.fullmatch(name) for name in state) if family == 'HRFormer' else None

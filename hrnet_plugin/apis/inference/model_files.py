@@ -79,7 +79,7 @@ def load_weights(option: str, model: BaseModel, weights: str | Path) -> dict[str
     where = f'{option}={str(weights)!r}'
     checkpoint = fetch(where, weights)
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else {}
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not state or not all(map(_is_weight, state.items())):
         raise ValueError(f'{where} holds no state dict')
     if all(name.startswith('module.') for name in state):
         state = {name.removeprefix('module.'): value for name, value in state.items()}
@@ -106,7 +106,12 @@ def load_weights(option: str, model: BaseModel, weights: str | Path) -> dict[str
                 'the config that it was trained with; hrnet-plugin convert makes checkpoints of '
                 'the official code fit'
             )
-    return checkpoint.get('meta') or {}
+    meta = checkpoint.get('meta')
+    return dict(meta) if isinstance(meta, Mapping) else {}
+
+
+def _is_weight(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
 def fetch(where: str, weights: str | Path) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ...utils.json_files import read_json
 from .body import KEYPOINTS, SKELETON
 from .scene import Scene, render_scene
 
@@ -145,11 +146,6 @@ def _check_folder(out_dir: Path, wanted: Parameters, overwrite: bool) -> Summary
     if not out_dir.exists() or not any(out_dir.iterdir()):
         return None
     manifest = _read_manifest(out_dir)
-    if manifest is None:
-        raise FileExistsError(
-            f'{out_dir} holds files that are not a synthetic data set (no {MANIFEST}), and they '
-            'are left alone; choose another folder'
-        )
     parameters = json.loads(json.dumps(asdict(wanted)))
     if manifest['parameters'] == parameters:
         if manifest['people'] is None:
@@ -168,13 +164,28 @@ def _check_folder(out_dir: Path, wanted: Parameters, overwrite: bool) -> Summary
     )
 
 
-def _read_manifest(out_dir: Path) -> dict[str, Any] | None:
+def _read_manifest(out_dir: Path) -> dict[str, Any]:
+    """What a folder that is not empty says of itself."""
+    left_alone = 'its files are left alone; choose another folder'
     try:
-        manifest = json.loads((out_dir / MANIFEST).read_text())
-    except (OSError, ValueError):
-        return None
+        manifest = read_json(out_dir / MANIFEST)
+    except FileNotFoundError:
+        raise FileExistsError(
+            f'{out_dir} holds files that are not a synthetic data set (no {MANIFEST}), and '
+            f'{left_alone}'
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise FileExistsError(
+            f'{out_dir} has a damaged {MANIFEST} ({reason}); {left_alone}'
+        ) from error
     ours = isinstance(manifest, dict) and isinstance(manifest.get('parameters'), dict)
-    return manifest if ours and 'people' in manifest else None
+    if not ours or not isinstance(manifest.get('people', ''), int | None):
+        raise FileExistsError(
+            f"{out_dir} has a {MANIFEST} of another kind; expected a dict with 'parameters', a "
+            f"dict, and 'people', a number or null; {left_alone}"
+        )
+    return manifest
 
 
 def _write_manifest(out_dir: Path, parameters: Parameters, people: int | None) -> None:
