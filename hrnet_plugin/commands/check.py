@@ -65,9 +65,10 @@ def read_config(name: str, changes: list[str]) -> Any:
     try:
         config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:  # a config is Python, which can fail in any way
-        if explanation := explain_old_config(path.read_text()):
+        if explanation := explain_old_config(path.read_text(errors='replace')):
             return explanation
-        raise ValueError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'{path} cannot be read: {type(error).__name__}: {reason}') from error
     try:
         import_custom(config, path)
     except ImportError as error:

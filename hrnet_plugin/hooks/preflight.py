@@ -171,7 +171,8 @@ def _flip_error(dataset: Any, model: Any) -> str | None:
     mirror = _mirror(dataset, model)
     metainfo = getattr(dataset, 'metainfo', None) or {}
     flip, names = metainfo.get('flip_indices') or (), metainfo.get('keypoint_id2name') or {}
-    if mirror is None or not len(flip) == len(names) == len({*names.values()}):
+    numbered = sorted(names) == list(range(len(flip)))
+    if mirror is None or not numbered or len({*names.values()}) < len(flip):
         return None
     number_of = {str(name): number for number, name in names.items()}
     unswapped = [

@@ -231,7 +231,8 @@ def check_image_files(folder: Path, rng: np.random.Generator) -> None:
     check_images(folder, [Image(1, name, (16, 16))])
 
 
-def check_configs(folder: Path, rng: np.random.Generator) -> None:
+def pose_config(folder: Path) -> dict[str, Any]:
+    """A config of a small model, with its annotations."""
     path = folder / 'people.json'
     path.write_text(json.dumps(annotations()))
     codec = dict(type='UDPHeatmap', input_size=(64, 64), heatmap_size=(16, 16), sigma=2)
@@ -251,7 +252,8 @@ def check_configs(folder: Path, rng: np.random.Generator) -> None:
         pipeline=pipeline,
     )
     loader = dict(batch_size=1, num_workers=0, dataset=dataset)
-    config = dict(
+    return dict(
+        default_scope='mmpose',
         model=dict(
             type='TopdownPoseEstimator',
             backbone=dict(type='AlexNet'),
@@ -263,12 +265,32 @@ def check_configs(folder: Path, rng: np.random.Generator) -> None:
         ),
         train_dataloader=loader,
         val_dataloader=dict(loader, dataset=dict(dataset, test_mode=True)),
+        test_dataloader=dict(loader, dataset=dict(dataset, test_mode=True, data_mode='topdown')),
         val_evaluator=dict(type='hrnet_plugin.OKSMetric', ann_file=str(path)),
         load_from=None,
     )  # fmt: skip
-    mutated = mutated_value(config, rng)
+
+
+def check_configs(folder: Path, rng: np.random.Generator) -> None:
+    if rng.random() < 0.2:
+        path = folder / 'config.json'
+        path.write_bytes(mutated_json(pose_config(folder), rng))
+        run(path, 'check', path, '--no-images')
+        return
+    mutated = mutated_value(pose_config(folder), rng)
     if isinstance(mutated, dict) and all(isinstance(key, str) for key in mutated):
         check_config(Config(mutated), read_images=False)
+
+
+def read_config(folder: Path, rng: np.random.Generator) -> None:
+    """The weights are missing: a config that can be used ends with that."""
+    path, image, boxes = folder / 'config.json', folder / '1.png', folder / 'boxes.json'
+    cv2.imwrite(str(image), np.zeros((80, 100, 3), np.uint8))
+    boxes.write_text(json.dumps(detections()))
+    path.write_bytes(mutated_json(pose_config(folder), rng))
+    weights = folder / 'config.json.pth'  # which has the name of the file, too
+    options = ['--boxes', boxes, '--weights', weights, '--device', 'cpu']
+    assert run(path, 'predict', image, '--config', path, *options) == 2
 
 
 def read_boxes(folder: Path, rng: np.random.Generator) -> None:
@@ -343,6 +365,7 @@ READERS: dict[str, Callable[[Path, np.random.Generator], None]] = {
     'convert': read_checkpoints,
     'predict --boxes': read_boxes,
     'predict --weights': read_weights,
+    'predict --config': read_config,
     'check, annotations': check_annotations,
     'check, likely annotations': check_likely_annotations,
     'check, bbox_file': check_detections,

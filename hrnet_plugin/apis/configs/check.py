@@ -30,6 +30,7 @@ from ...datasets.preflight import (
     check_metainfo,
     check_mpii,
 )
+from ...functional.coco_schema import quote
 from ...hooks.preflight import HEATMAP_CODECS, disagreements, flip_warning
 from .contact_sheet import contact_sheet
 from .versions import explain_old_config
@@ -80,7 +81,12 @@ def check_config(
     if explanation := explain_old_config(config):
         report.findings.append(Finding(True, 'config', explanation))
         return report
-    init_default_scope(config.get('default_scope') or 'mmpose')
+    scope = config.get('default_scope') or 'mmpose'
+    if not isinstance(scope, str):
+        message = f'default_scope is {quote(scope)}; expected the name of a package'
+        report.findings.append(Finding(True, 'config', message))
+        return report
+    init_default_scope(scope)
     model = _build_model(config, report)
     report.findings += _missing_checkpoints(config)
     if model is not None:
@@ -89,9 +95,19 @@ def check_config(
         seen: list[Any] = []
         for phase in PHASES:
             loader = config.get(f'{phase}_dataloader')
-            if not loader or loader['dataset'] in seen:
+            if not loader:
                 continue
-            seen.append(loader['dataset'])
+            dataset = loader.get('dataset') if isinstance(loader, dict) else None
+            if not isinstance(dataset, dict):
+                where = f'{phase}_dataloader' + ('.dataset' if isinstance(loader, dict) else '')
+                value = dataset if isinstance(loader, dict) else loader
+                message = f'{where} is {quote(value)}; expected a dict that describes it'
+                report.findings.append(Finding(True, 'config', message))
+                seen.append(None)
+                continue
+            if dataset in seen:
+                continue
+            seen.append(dataset)
             _Phase(phase, config, model, report, Path(folder)).check(read_images, draw, progress)
     if not seen:
         report.findings.append(
@@ -137,7 +153,17 @@ class _Phase:
         if dataset is None:
             return False
         self.has_metainfo = True
-        found += check_metainfo(f'{self.name}_dataloader', dataset.metainfo)
+        for name in ('ann_file', 'bbox_file', 'headbox_file'):
+            path = getattr(dataset, name, None)
+            if not isinstance(path, str | None):
+                self.findings.error(f'its {name} is {quote(path)}; expected a path')
+                return False
+        where = f'{self.name}_dataloader'
+        metainfo = dataset.metainfo
+        checked = _attempt(
+            lambda: check_metainfo(where, metainfo), self.findings, 'its metainfo cannot be used'
+        )
+        found += checked or []
         people, folder = _read(dataset)
         if people is None:
             people, folder = self._read_other(leaf)
@@ -191,7 +217,9 @@ class _Phase:
         findings = Findings(f'{self.name}_evaluator')
         for evaluator in _metrics(self.evaluator):
             ann_file = evaluator.get('ann_file')
-            if ann_file and _real(ann_file) != _real(dataset.ann_file):
+            if ann_file and not isinstance(ann_file, str):
+                findings.error(f'its ann_file is {quote(ann_file)}; expected a path')
+            elif ann_file and _real(ann_file) != _real(dataset.ann_file):
                 findings.error(
                     f'its ann_file is {ann_file}, but the data set of {self.name}_dataloader has '
                     f'{dataset.ann_file}; set both alike'
@@ -250,7 +278,12 @@ class _Phase:
         if dataset is None:
             return
         if self.model is not None:
-            for problem in disagreements(dataset, self.model):
+            problems = _attempt(
+                lambda: disagreements(dataset, self.model),
+                self.findings,
+                'pipelines and model cannot be compared',
+            )
+            for problem in problems or ():
                 self.findings.error(problem)
         if warning := flip_warning(dataset, self.model):
             self.findings.warn(warning)
@@ -311,13 +344,14 @@ def _unpacked(cfg: Any) -> Any:
 def _read(dataset: Any) -> tuple[People | None, str]:
     """Check the annotations of a data set whose format is known; and its folder of images."""
     k, folder = dataset.metainfo.get('num_keypoints'), dataset.data_prefix.get('img', '')
+    ann_file = dataset.ann_file or ''
     if isinstance(dataset, MpiiDataset):
-        return check_mpii(dataset.ann_file, k, dataset.headbox_file), folder
+        return check_mpii(ann_file, k, dataset.headbox_file), folder
     if isinstance(dataset, BaseCocoStyleDataset) and all(
         getattr(type(dataset), name) is getattr(BaseCocoStyleDataset, name)
         for name in ('_load_annotations', 'parse_data_info')
     ):
-        return check_coco(dataset.ann_file, k), folder
+        return check_coco(ann_file, k), folder
     return None, folder
 
 

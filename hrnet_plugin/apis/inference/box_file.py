@@ -1,6 +1,6 @@
 """Boxes of people in a file of COCO's format."""
 
-import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import count
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...utils.json_files import read_json
 from .boxes import as_boxes
 from .inputs import Images, Source
 
@@ -32,19 +33,20 @@ class BoxFile:
         self.path = path
         self.boxes: defaultdict[tuple[str, int], list[list[float]]] = defaultdict(list)
         try:
-            content = json.loads(Path(path).read_text())
+            content = read_json(path)
             names = {}
             if isinstance(content, dict):
                 names = {image['id']: image['file_name'] for image in content['images']}
                 content = content['annotations']
             for entry in content:
                 name = entry.get('file_name') or names.get(entry.get('image_id'))
-                x, y, w, h = entry['bbox']
-                score = entry.get('score', 1.0)
+                x, y, w, h, score = map(float, [*entry['bbox'], entry.get('score', 1.0)])
+                if not all(map(math.isfinite, (x, y, w, h, score))):
+                    raise ValueError(f'a bbox or score is not finite: {entry["bbox"]}')
                 if score > threshold and not entry.get('iscrowd'):
                     place = name_of(name or entry['image_id']), entry.get('frame', 0)
                     self.boxes[place].append([x, y, x + w, y + h, score])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f'{path} is no file of boxes ({type(error).__name__}: {error}); expected a JSON '
                 'list of dicts with bbox (x, y, w, h) and file_name or image_id, or COCO '

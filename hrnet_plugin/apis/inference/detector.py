@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpose.evaluation.functional import nms
 
 from .inputs import Frame
-from .model_files import ModelConfig, load_weights, read_model_config
+from .model_files import ModelConfig, config_errors, load_weights, read_model_config
 
 LOADERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'InferencerLoader')
 
@@ -50,7 +50,8 @@ class Detector:
         if weights is None:
             raise ValueError('det_weights is missing: give the checkpoint of det_model')
         with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope', 'mmdet')):
-            self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+            with config_errors('det_model', model):
+                self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
             meta = load_weights('det_weights', self.model, weights)
             self.classes = class_names(self.cfg, meta)
             self.cat_ids = check_cat_ids(cat_ids, self.classes)

@@ -1,6 +1,7 @@
 """Configs and checkpoints for inference, checked before anything runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
@@ -46,7 +47,8 @@ def read_model_config(
             'that it was trained with'
         )
     if path.is_file():
-        return Config.fromfile(path), None
+        with config_errors(option, model):
+            return Config.fromfile(path), None
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f'{option}={str(model)!r}: there is no such config file')
     models = {name: found for scope in scopes for name, found in named_models(scope).items()}
@@ -59,6 +61,20 @@ def read_model_config(
         )
     config, weights = models[str(model).lower()]
     return Config.fromfile(config), weights
+
+
+@contextmanager
+def config_errors(option: str, model: ModelConfig) -> Iterator[None]:
+    """Turn any error of a config, which is code, into a ValueError that names it on one line."""
+    try:
+        yield
+    except (ImportError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        name = repr(str(model)) if isinstance(model, str | Path) else 'the given config'
+        reason = ' '.join(str(error.args[0] if error.args else error).split())
+        kind = '' if isinstance(error, ValueError) else f'{type(error).__name__}: '
+        raise ValueError(f'{option}={name} cannot be used: {kind}{reason}') from error
 
 
 def load_weights(option: str, model: BaseModel, weights: str | Path) -> dict[str, Any]:

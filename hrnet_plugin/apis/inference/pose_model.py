@@ -13,7 +13,7 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 
 from .fuse import fuse_norms
 from .inputs import Frame
-from .model_files import ModelConfig, load_weights, read_model_config
+from .model_files import ModelConfig, config_errors, load_weights, read_model_config
 
 
 class PoseModel:
@@ -33,16 +33,21 @@ class PoseModel:
     def __init__(self, model: ModelConfig, weights: str | None, device: str, scope: str) -> None:
         scopes = list(dict.fromkeys([scope, 'hrnet_plugin']))
         self.cfg, named = read_model_config('pose2d', model, scopes)
-        check_topdown(self.cfg)
+        with config_errors('pose2d', model):
+            check_topdown(self.cfg)
+            if not isinstance(self.cfg.get('default_scope', ''), str | None):
+                raise ValueError('its default_scope is no name of a package')
         weights = weights or named
         if weights is None:
             raise ValueError('pose2d_weights is missing: give the checkpoint of pose2d')
         self.scope = self.cfg.get('default_scope') or scope
         with DefaultScope.overwrite_default_scope(self.scope):
-            self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+            with config_errors('pose2d', model):
+                self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
             meta = load_weights('pose2d_weights', self.model, weights)
-            self.dataset_meta = dataset_meta(self.cfg, meta)
-            self.pipeline = Compose(self.cfg.test_dataloader.dataset.pipeline)
+            with config_errors('pose2d', model):
+                self.dataset_meta = dataset_meta(self.cfg, meta)
+                self.pipeline = Compose(self.cfg.test_dataloader.dataset.pipeline)
         self.check_keypoints()
         width, height = self.model.head.decoder.input_size
         self.model = fuse_norms(self.model.eval(), torch.rand(1, 3, height, width)).to(device)

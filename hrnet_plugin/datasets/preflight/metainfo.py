@@ -40,7 +40,7 @@ def _check_flip(
     if len(flip) != k:
         findings.error(f'{k} keypoints, but {len(flip)} flip_indices')
         return
-    wrong = [i for i in range(k) if not 0 <= flip[i] < k]
+    wrong = [i for i in range(k) if flip[i] not in range(k)]
     for i in wrong:
         findings.error(f'keypoint {i} is swapped with {flip[i]}, but there are only {k}')
     if wrong:
