@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,126 @@ def test_bad_categories_are_errors(change: Any, message: str) -> None:
     change(gt['categories'][0])
     with pytest.raises(ValueError, match=message):
         metainfo_from_coco(gt)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            lambda d: d.update(categories=d['categories'][0]),
+            "'categories' is a dict; expected a l",
+        ),
+        (lambda d: d.update(categories=['fox']), "'categories', entry 0, is 'fox'; expected"),
+        (lambda d: d.pop('categories'), "no 'categories'; expected COCO format"),
+        (lambda d: d['categories'][0].update(keypoints='nose'), "'keypoints' is 'nose'; expected"),
+        (
+            lambda d: d['categories'][0].update(keypoints=[1, 2]),
+            'keypoint 0 is 1; expected its na',
+        ),
+        (lambda d: d['categories'][0].update(keypoints=['a', '']), "keypoint 1 is ''; expected"),
+        (
+            lambda d: d['categories'][0].update(keypoints=['\ud800']),
+            'keypoint 0 is .*expected its',
+        ),
+        (
+            lambda d: d['categories'][0].update(skeleton={'a': 1}),
+            "'skeleton' is a dict; expected a",
+        ),
+        (
+            lambda d: d['categories'][0].update(skeleton=[1, 2]),
+            'the skeleton has 1; expected pairs',
+        ),
+        (
+            lambda d: d['categories'][0].update(skeleton=[['nose', 'x']]),
+            r"has \['nose', 'x'\]; exp",
+        ),
+        (
+            lambda d: d['categories'][0].update(skeleton=[[1.5, 2]]),
+            r'has \[1.5, 2\]; expected pairs',
+        ),
+    ],
+)
+def test_other_shapes_are_errors_that_name_the_file(
+    tmp_path: Path, change: Any, message: str
+) -> None:
+    content = annotations(2)
+    change(content)
+    path = tmp_path / 'fox.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message) as caught:
+        metainfo_from_coco(path)
+    assert str(caught.value).startswith(f'{path}: ')
+    assert '\n' not in str(caught.value)
+    for other in ([1], 'null', 3):
+        path.write_text(json.dumps(other))
+        with pytest.raises(ValueError, match='expected') as caught:
+            metainfo_from_coco(str(path))
+        assert str(path) in str(caught.value)
+
+
+def test_a_skeleton_may_name_keypoints() -> None:
+    gt = annotations(2)
+    by_number = metainfo_from_coco(gt)['skeleton_info']
+    links = [[NAMES[a - 1], NAMES[b - 1]] for a, b in gt['categories'][0]['skeleton']]
+    gt['categories'][0]['skeleton'] = links
+    assert metainfo_from_coco(gt)['skeleton_info'] == by_number
+    assert by_number[2]['link'] == ('Left_Ear', 'l-foot')
+
+
+def test_encodings_are_read(tmp_path: Path) -> None:
+    path = tmp_path / 'fox.json'
+    for encoding in ('utf-8', 'utf-8-sig', 'utf-16'):
+        path.write_text(json.dumps(annotations(2)), encoding=encoding)
+        assert metainfo_from_coco(path) == metainfo_from_coco(annotations(2))
+
+
+def of_names(*names: str) -> dict[str, Any]:
+    category = dict(id=1, name='fox', keypoints=list(names))
+    return dict(images=[], annotations=[], categories=[category])
+
+
+def test_pairs_and_colours_in_camel_case() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        points = metainfo_from_coco(of_names('nose', 'eyeL', 'eyeR', 'Lear', 'Rear'))
+    info = points['keypoint_info']
+    assert [p['swap'] for p in info.values()] == ['', 'eyeR', 'eyeL', 'Rear', 'Lear']
+    assert info[1]['color'] == info[3]['color'] != info[2]['color'] == info[4]['color']
+    assert info[0]['color'] not in (info[1]['color'], info[2]['color'])
+
+
+def test_says_what_is_not_paired(tmp_path: Path, capsys: Any) -> None:
+    with pytest.warns(UserWarning, match="no keypoints are swapped .*: 'eye_l', 'ear_r' found"):
+        metainfo_from_coco(of_names('eye_l', 'ear_r'))
+    with pytest.warns(UserWarning, match="not all of them are swapped .*: 'left_toe' found"):
+        metainfo_from_coco(of_names('left_eye', 'right_eye', 'left_toe'))
+    path = tmp_path / 'fox.json'
+    for names, note in (
+        (('eye_l', 'ear_r'), 'note: names say left or right, but no keypoints are swapped'),
+        (('a', 'b'), 'note: mirrored images swap no keypoints'),
+    ):
+        path.write_text(json.dumps(of_names(*names)))
+        assert main(['metainfo', str(path), str(tmp_path / 'fox.py'), '--overwrite']) == 0
+        assert note in capsys.readouterr().out
+
+
+def test_repetitions_leave_out_who_has_no_keypoints(tmp_path: Path) -> None:
+    first, second = (annotations(50, spread=SPREAD, seed=seed) for seed in range(2))
+    expected = metainfo_from_coco(first, [second])['sigmas']
+    for gt in (first, second):
+        gt['annotations'].append(
+            dict(id=1, image_id=1, category_id=3, keypoints=[], bbox=[0] * 4, num_keypoints=0)
+        )
+    first['annotations'][3]['keypoints'][:3] = [float('nan'), None, 0]  # unlabelled
+    sigmas = metainfo_from_coco(first, [second])['sigmas']
+    assert sigmas[1:] == expected[1:]
+    assert np.isfinite(sigmas[0])
+    first['annotations'][3]['keypoints'][2] = 2
+    with pytest.raises(ValueError, match="labelled coordinates of 'nose' are not finite"):
+        metainfo_from_coco(first, [second])
+    (tmp_path / 'second.json').write_text(json.dumps(dict(second, annotations=[])))
+    with pytest.raises(ValueError, match=r'second\.json share no annotation id with the annotati'):
+        metainfo_from_coco(first, [tmp_path / 'second.json'])
 
 
 def test_categories_must_agree() -> None:

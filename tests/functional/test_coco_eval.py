@@ -535,3 +535,179 @@ def test_refuses_incomplete_annotations(field):
             evaluate_coco_keypoints(gt, dt)
     with pytest.raises(ValueError, match="no 'images'"):
         evaluate_coco_keypoints(dict(annotations=[]), dt)
+
+
+ABSENT = [dict(keypoints=[]), dict(keypoints=None), {}]
+
+
+@pytest.mark.parametrize('absent', ABSENT, ids=['empty', 'null', 'missing'])
+def test_instances_without_keypoints_are_ignored_as_pycocotools_does(absent):
+    """Its own reader takes an empty list only; a missing one means the same."""
+    told = 0
+    for scene in with_detections(map(make_scene, range(20, 30))):
+        rng = np.random.default_rng(1)
+        for ann in scene.gt['annotations']:
+            if rng.random() < 0.3:
+                ann.update(keypoints=[], num_keypoints=0)
+        scene.gt['annotations'].append(
+            dict(scene.gt['annotations'][0], keypoints=[], num_keypoints=0, bbox=[0] * 4, area=0)
+        )
+        expected = scene.theirs()
+        for ann in scene.gt['annotations']:
+            if ann['keypoints'] == []:
+                del ann['keypoints'], ann['num_keypoints']
+                ann.update(absent)
+        assert_same(scene.ours(), expected)
+        told += 0 < expected['AP'] < 1
+    assert told > 5
+
+
+def test_instances_of_categories_without_keypoints_change_nothing():
+    gt, dt = perfect_pair([1, 2], [1, 2])
+    dt[1]['keypoints'] = [v + 3 for v in dt[1]['keypoints']]
+    expected = evaluate_coco_keypoints(gt, dt)
+    gt['categories'] = [dict(id=1, name='mouse'), dict(id=2, name='cage')]
+    gt['annotations'].insert(0, dict(id=9, image_id=1, category_id=2, bbox=[0, 0, 9, 9], area=81))
+    ours = evaluate_coco_keypoints(gt, dt)
+    assert [ours[name] for name in NAMES] == [expected[name] for name in NAMES]
+    assert 0 < ours['AP'] < 1
+
+
+def test_nobody_has_keypoints():
+    gt, dt = perfect_pair([1, 2], [1, 2])
+    for ann in gt['annotations']:
+        del ann['keypoints'], ann['area']  # of which nobody is told: they do not count
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        ours = evaluate_coco_keypoints(gt, dt)
+    assert [ours[name] for name in NAMES] == [-1] * 10
+
+
+@pytest.mark.parametrize('value', [None, np.nan])
+def test_coordinates_of_what_is_not_labelled_may_be_anything(value):
+    scene = make_scene(4)
+    changed = 0
+    for ann in scene.gt['annotations']:
+        for k in range(17):
+            if ann['keypoints'][3 * k + 2] == 0:
+                ann['keypoints'][3 * k : 3 * k + 2] = [0, 0]
+    expected = scene.theirs()
+    for ann in scene.gt['annotations']:
+        for k in range(17):
+            if ann['keypoints'][3 * k + 2] == 0:
+                ann['keypoints'][3 * k : 3 * k + 2] = [value, value]
+                changed += 1
+    assert changed > 10
+    assert 0 < expected['AP'] < 1
+    assert_same(scene.ours(), expected)
+
+
+FLAT = 'expected 3 numbers for each keypoint in one flat list'
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda a: np.reshape(a, (-1, 3)).tolist(), f'the keypoints are a list of lists; {FLAT}'),
+        (lambda a: dict(nose=a[:3]), f'the keypoints are a dict; {FLAT}'),
+        (lambda a: 'x' * 51, f'the keypoints are text; {FLAT}'),
+        (lambda a: 7, f'the keypoints are 7; {FLAT}'),
+        (lambda a: a[:-1], f'the keypoints are not triples of x, y and visibility; {FLAT}'),
+        (lambda a: [*a[:-1], 'x'], r"'keypoints' is \[.*; expected numbers"),
+        (lambda a: [*a[:-1], 10**400], r"'keypoints' is \[.*; expected numbers"),
+    ],
+)
+def test_says_what_is_wrong_with_keypoints(change, message):
+    """In every annotation, so that none can be compared with another; and in predictions."""
+    gt, dt = perfect_pair([1, 2], [1, 22])
+    wrong = [dict(ann, keypoints=change(ann['keypoints'])) for ann in gt['annotations']]
+    with pytest.raises(ValueError, match=f'annotation 1: {message}'):
+        evaluate_coco_keypoints(dict(gt, annotations=wrong), dt)
+    with pytest.raises(ValueError, match=f'annotation 22: {message}'):
+        evaluate_coco_keypoints(dict(gt, annotations=[gt['annotations'][0], wrong[1]]), dt)
+    wrong = [dt[0], dict(dt[1], keypoints=change(dt[1]['keypoints']))]
+    with pytest.raises(ValueError, match=f'a prediction in image 2: {message}'):
+        evaluate_coco_keypoints(gt, wrong)
+
+
+def test_the_odd_one_out_is_blamed():
+    gt, dt = perfect_pair([1, 2, 3], [1, 2, 3])
+    gt['annotations'][0].update(keypoints=[1.0] * 48, category_id=2)
+    gt['categories'] = [dict(id=1), dict(id=2)]
+    message = r'annotation 1 has 16 keypoints, and annotation 2 has 17 .*of categories 2 and 1'
+    with pytest.raises(ValueError, match=message):
+        evaluate_coco_keypoints(gt, dt)
+
+
+@pytest.mark.parametrize(
+    ('part', 'change', 'message'),
+    [
+        (
+            'annotations',
+            dict(bbox=[1, 2, 3]),
+            r"annotation 22: 'bbox' is \[1, 2, 3\]; expected 4 n",
+        ),
+        ('annotations', dict(bbox='x'), "annotation 22: 'bbox' is 'x'; expected 4 numbers"),
+        ('annotations', dict(area='big'), "annotation 22: 'area' is 'big'; expected a number"),
+        (
+            'annotations',
+            dict(num_keypoints=[3]),
+            r"'num_keypoints' is \[3\]; expected a whole num",
+        ),
+        (
+            'annotations',
+            dict(num_keypoints=np.nan),
+            "'num_keypoints' is nan; expected a whole num",
+        ),
+        (
+            'annotations',
+            dict(image_id=[2]),
+            "annotation 22: 'image_id' is a list; expected a numb",
+        ),
+        (
+            'annotations',
+            dict(category_id={}),
+            "annotation 22: 'category_id' is a dict; expected a",
+        ),
+        ('images', dict(id=None), "'images', entry 1: its id is null; expected a number or text"),
+        ('images', None, "'images', entry 1, is null; expected"),
+        ('annotations', 3, "'annotations', entry 1, is 3; expected"),
+        ('categories', {}, "'categories' is a dict; expected a list of"),
+        (
+            'annotations',
+            {'1': {}, '22': {}},
+            r"'annotations' is a dict of \['1', '22'\]; expected",
+        ),
+    ],
+)
+def test_other_shapes_are_errors_that_name_the_file(part, change, message, tmp_path):
+    gt, dt = perfect_pair([1, 2], [1, 22])
+    path = tmp_path / 'people.json'
+    path.write_text(json.dumps(gt))
+    assert evaluate_coco_keypoints(path, dt)['AP'] == pytest.approx(1)
+    if isinstance(change, dict) and isinstance(gt[part], list) and len(gt[part]) > 1:
+        is_row = bool(
+            change.keys() & {'bbox', 'area', 'num_keypoints', 'image_id', 'category_id', 'id'}
+        )
+        gt[part] = [gt[part][0], gt[part][1] | change] if is_row else change
+    else:
+        gt[part] = change if part == 'categories' else [gt[part][0], change]
+    path.write_text(json.dumps(gt))
+    with pytest.raises(ValueError, match=message) as caught:
+        evaluate_coco_keypoints(path, dt)
+    assert str(caught.value).startswith(f'{path}: ')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, 'the predictions are null; expected a list of COCO results'),
+        (3, 'the predictions are 3; expected a list of COCO results'),
+        (['x'], "prediction 0 is 'x'; expected a dict"),
+        ({}, "the predictions have no 'category_id'"),
+    ],
+)
+def test_predictions_of_another_shape(content, message):
+    gt, _ = perfect_pair([1], [1])
+    with pytest.raises(ValueError, match=message):
+        evaluate_coco_keypoints(gt, content)

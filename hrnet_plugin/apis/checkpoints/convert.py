@@ -273,9 +273,11 @@ def find_dataset_meta(checkpoint: Mapping[str, Any], keypoints: int | None) -> A
     """
     meta = checkpoint.get('meta')
     dataset_meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
-    if isinstance(dataset_meta, Mapping) and dataset_meta.get('num_keypoints') == keypoints:
-        return plain(dataset_meta)
-    return None
+    if not isinstance(dataset_meta, Mapping):
+        return None
+    named = dataset_meta.get('num_keypoints')
+    is_number = isinstance(named, (int, np.integer, type(None)))
+    return plain(dataset_meta) if is_number and named == keypoints else None
 
 
 def plain(value: Any) -> Any:

@@ -406,20 +406,23 @@ def _output_findings(model: Any) -> Findings:
     decoder = getattr(getattr(model, 'head', None), 'decoder', None)
     if not isinstance(decoder, HEATMAP_CODECS):
         return findings
-    width, height = decoder.input_size
 
     def infer() -> Any:
+        width, height = decoder.input_size
         with torch.no_grad():
             return model.head(model.extract_feat(torch.zeros(1, 3, height, width)))
 
-    heatmaps = _attempt(infer, findings, f'it fails with an input of (w, h) = {(width, height)}')
+    heatmaps = _attempt(
+        infer, findings, f'it fails with an input of (w, h) = {decoder.input_size}'
+    )
     if heatmaps is None:
         return findings
+    width, height = decoder.input_size
     size = tuple(heatmaps.shape[:1:-1]) if isinstance(heatmaps, torch.Tensor) else None
-    if size not in (None, tuple(decoder.heatmap_size)):
+    if size is not None and not np.array_equal(size, decoder.heatmap_size):
         findings.error(
             f'its heatmaps are (w, h) = {size} of an input of {(width, height)}, but '
-            f'head.decoder has heatmap_size={tuple(decoder.heatmap_size)}; make it {size}, or let '
+            f'head.decoder has heatmap_size={decoder.heatmap_size}; make it {size}, or let '
             'deconv_out_channels double the size'
         )
     return findings
