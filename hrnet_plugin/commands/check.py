@@ -7,6 +7,8 @@ from typing import Any
 
 from . import FOUND_ERRORS, OK, Run
 
+LONGEST_CONFIG = 1 << 20  # characters; what is longer is something else
+
 
 def add(parser: argparse.ArgumentParser) -> Run:
     parser.description = (
@@ -65,7 +67,9 @@ def read_config(name: str, changes: list[str]) -> Any:
     try:
         config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:  # a config is Python, which can fail in any way
-        if explanation := explain_old_config(path.read_text(errors='replace')):
+        with path.open(encoding='utf-8', errors='replace') as file:
+            beginning = file.read(LONGEST_CONFIG)
+        if explanation := explain_old_config(beginning):
             return explanation
         reason = ' '.join(str(error).split())
         raise ValueError(f'{path} cannot be read: {type(error).__name__}: {reason}') from error

@@ -183,7 +183,7 @@ def _as_numbers(
         if table.dtype.kind in 'biuf' and table.shape == (len(values), *shape):
             if dtype is np.float64:
                 return table.astype(np.float64)
-            if table.dtype.kind in 'biu':
+            if table.dtype.kind in 'bi':
                 return table.astype(np.int64)
     except (TypeError, ValueError, OverflowError):
         pass  # which of them?

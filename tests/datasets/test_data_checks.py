@@ -102,7 +102,53 @@ def text_ids(content: dict[str, Any]) -> None:
         row['image_id'] = str(row['image_id'])
 
 
+FLAT = 'expected 3 numbers for each keypoint in one flat list: x, y, visibility'
 ERRORS: dict[str, tuple[Edit, str]] = {
+    'lists of lists': (
+        everybody(keypoints=[[20, 30, 2]] * K),
+        f'the keypoints are a list of lists; {FLAT}: 4x',
+    ),
+    'pairs': (
+        everybody(keypoints=[20, 30] * K),
+        f'the keypoints are pairs of x and y, without visibility; {FLAT}: 4x',
+    ),
+    'null keypoints': (
+        lambda c: c['annotations'][1].update(keypoints=None),
+        'the keypoints are null, with which MMPose fails: leave them out: 1x (annotation 11)',
+    ),
+    'empty but counted': (
+        person(keypoints=[]),
+        'are an empty list, but num_keypoints is not 0: MMPose fails; make it 0: 1x (annotation',
+    ),
+    'null box': (
+        lambda c: c['annotations'][1].update(bbox=None),
+        'the bbox is null, with which MMPose fails',
+    ),
+    'text in a box': (person(bbox=['10', '10', '40', '50']), 'the bbox is not four numbers'),
+    'text keypoints': (
+        person(keypoints=['20', '30', '2'] * K),
+        'keypoints hold something other than numbers: 1x',
+    ),
+    'null visibility': (
+        person(keypoints=[20, 30, None] * K),
+        'a labelled keypoint or a visibility is not finite: 1x (annotation 11)',
+    ),
+    'area as text': (person(area='900'), 'the area is no number: 1x (annotation 11)'),
+    'counted as text': (person(num_keypoints='2'), 'num_keypoints is no number: 1x'),
+    'id is a list': (
+        lambda c: c['annotations'][1].update(id=[11]),
+        'the id is neither number nor text: 1x (annotation [11])',
+    ),
+    'image id is a list': (image(id=[2]), 'the id is neither number nor text: 1x (image [2])'),
+    'infinite width': (image(width=math.inf), 'width and height are not numbers above 0: 1x'),
+    'category without id': (
+        lambda c: c['categories'].append(dict(name='cage')),
+        'no id that is a number or text: 1x (category 1)',
+    ),
+    'categories no dicts': (
+        lambda c: c['categories'].append('cage'),
+        "'categories', entry 1, is 'cage'; expected",
+    ),
     'no images': (lambda c: c.update(images=[], annotations=[]), 'it lists no images'),
     'no list': (lambda c: c.pop('annotations'), "no list of 'annotations'"),
     'same image id': (image(id=1), 'two images have the same id: 1x (image 1)'),
@@ -137,6 +183,10 @@ WARNINGS: dict[str, tuple[Edit, str]] = {
     'box outside': (person(bbox=[200, 10, 40, 50]), 'the bbox is outside of the picture'),
     'no box': (person(bbox=None), 'no bbox: left out: 1x (annotation 11)'),
     'no keypoints': (person(keypoints=None), 'no keypoints: nothing is learnt of them'),
+    'empty keypoints': (
+        person(keypoints=[], num_keypoints=0, bbox=[10, 10, 40, 50]),
+        'no keypoints: nothing is learnt of them: 1x (annotation 11)',
+    ),
     'point outside': (
         person(keypoints=[120, 30, 2, 40, 50, 1, 0, 0, 0]),
         'a labelled keypoint is outside of the picture: 1x (annotation 11)',
@@ -182,6 +232,51 @@ def test_what_is_no_annotation_file(tmp_path: Path, content: str, message: str) 
     )
 
 
+@pytest.mark.parametrize('value', [None, math.nan])
+def test_coordinates_of_what_is_not_labelled_may_be_anything(tmp_path: Path, value: Any) -> None:
+    content = edited(person(keypoints=[20, 30, 2, 40, 50, 1, value, value, 0]))
+    people = check_coco(written(tmp_path, content), K)
+    assert people.findings == []
+    assert people.usable.tolist() == [0, 1, 2, 3]
+    people = check_mpii(written(tmp_path, mpii_with(joints=[[20, 30], [40, 50], [value] * 2])), K)
+    assert people.findings == []
+    assert people.usable.tolist() == [0, 1, 2]
+    people = check_mpii(written(tmp_path, mpii_with(joints=[[20, 30], [value] * 2, [-1, -1]])), K)
+    (finding,) = people.findings
+    assert 'pairs of numbers, finite where they are labelled: 1x (entry 1)' in str(finding)
+    people = check_mpii(written(tmp_path, mpii_with(joints_vis=[1, 1, value])), K)
+    (finding,) = people.findings
+    assert 'joints_vis has not one number for each joint: 1x (entry 1)' in str(finding)
+
+
+def test_the_metainfo_is_blamed_only_if_nothing_fits_it(tmp_path: Path) -> None:
+    path = written(tmp_path, good())
+    (finding,) = (f for f in check_coco(path, 4).findings if '3 keypoints' in f.message)
+    assert finding.message.endswith('has 4; use the metainfo that belongs to these annotations')
+    assert finding.count == 4
+    # Nothing is said of a number of keypoints where there are none.
+    path = written(tmp_path, edited(everybody(keypoints=[], num_keypoints=0)))
+    messages = [finding.message for finding in check_coco(path, K).findings]
+    assert 'no keypoints: nothing is learnt of them' in messages
+    assert not any('metainfo' in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'name'),
+    [('utf-8-sig', 'UTF-8 with a byte order mark'), ('utf-16', 'UTF-16')],
+)
+def test_encodings_that_mmpose_does_not_read(tmp_path: Path, encoding: str, name: str) -> None:
+    path = tmp_path / 'people.json'
+    path.write_text(json.dumps(good()), encoding=encoding)
+    people = check_coco(path, K)
+    (finding,) = people.findings
+    assert f'the file is in {name}, which MMPose cannot read: save it as UTF-8' in finding.message
+    assert finding.is_error
+    assert len(people.usable) == 4  # what else is wrong can be said all the same
+    with pytest.raises(ValueError, match=r'utf-8|BOM|codec'):
+        CocoDataset(ann_file=str(path))
+
+
 def test_what_is_right_passes(tmp_path: Path) -> None:
     people = check_coco(written(tmp_path, good()), K)
     assert people.findings == []
@@ -207,7 +302,8 @@ def test_examples_are_few(tmp_path: Path) -> None:
 
 # The people that MMPose itself makes samples of
 @pytest.mark.parametrize(
-    'name', ['flat box', 'box outside', 'no box', 'no keypoints', 'zero area', 'count']
+    'name',
+    ['flat box', 'box outside', 'no box', 'no keypoints', 'empty keypoints', 'zero area', 'count'],
 )
 def test_usable_people_are_mmposes(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, edited(WARNINGS[name][0]))
@@ -275,6 +371,12 @@ def mpii() -> list[dict[str, Any]]:
     ]
 
 
+def mpii_with(**changes: Any) -> list[dict[str, Any]]:
+    content = mpii()
+    content[1].update(changes)
+    return content
+
+
 @pytest.mark.parametrize(
     ('edit', 'message'),
     [
@@ -300,6 +402,8 @@ def test_mpii_heads(tmp_path: Path) -> None:
     assert 'does not exist' in str(check_mpii(path, K, heads).findings)
     savemat(heads, dict(headboxes_src=np.zeros((2, 2, 4))))
     assert '4 heads, but the annotations have 3 people' in str(check_mpii(path, K, heads).findings)
+    savemat(heads, dict(headboxes_src=np.zeros((4, 3))))
+    assert 'headboxes_src has shape (4, 3); exp' in str(check_mpii(path, K, heads).findings)
     savemat(heads, dict(headboxes_src=np.zeros((2, 2, 3))))
     assert check_mpii(path, K, heads).findings == []
 
@@ -377,6 +481,47 @@ def test_metainfo(info: dict[str, Any], message: str) -> None:
 
 def test_good_metainfo() -> None:
     assert check_metainfo('train_dataloader', metainfo()) == []
+
+
+def named(*names: str, **swaps: str) -> dict[str, Any]:
+    points = {i: dict(name=n, swap=swaps.get(n, '')) for i, n in enumerate(names)}
+    return parse_pose_metainfo(
+        dict(
+            dataset_name='faces',
+            keypoint_info=points,
+            skeleton_info={},
+            joint_weights=[1.0] * len(names),
+            sigmas=[0.1] * len(names),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ('info', 'message'),
+    [
+        (named('nose', 'eyeL', 'eyeR'), "'eyeL' and 'eyeR' have no `swap`, although their names"),
+        (named('lEye', 'rEye', 'Lear', 'Rear'), "'lEye' and 'rEye', 'Lear' and 'Rear' have no"),
+        (named('eye_l', 'ear_r'), "by name: mirrored images keep its side: 2x (keypoint 'eye_l'"),
+        (
+            named(
+                'eyeL', 'eyeR', 'earL', 'earR', eyeL='earR', earR='eyeL', eyeR='earL', earL='eyeR'
+            ),
+            "'eyeL' is swapped with 'earR'; by its name, it should be 'eyeR'",
+        ),
+    ],
+)
+def test_sides_that_names_say(info: dict[str, Any], message: str) -> None:
+    found = check_metainfo('train_dataloader', info)
+    assert message in '\n'.join(map(str, found))
+    assert not any(finding.is_error for finding in found)
+
+
+@pytest.mark.parametrize(
+    'info',
+    [named('lip', 'rib', 'ear'), named('L1', 'L2'), named('tailL', 'x', tailL='x', x='tailL')],
+)
+def test_names_without_sides_pass(info: dict[str, Any]) -> None:
+    assert check_metainfo('train_dataloader', info) == []
 
 
 # Images

@@ -558,7 +558,7 @@ def test_crowd_index_of_samples(crowded, gt):
 
 
 def test_refuses_crowds_without_crowd_index(ann_file):
-    with pytest.raises(ValueError, match="without a 'crowdIndex'"):
+    with pytest.raises(ValueError, match="without a 'crowdIndex', a number"):
         OKSMetric(ann_file, iou_type='keypoints_crowd')
 
 
@@ -684,6 +684,43 @@ def test_keeps_results_small(ann_file, gt):
 def test_refuses_to_be_built(options, message):
     with pytest.raises(ValueError, match=message):
         OKSMetric(**options)
+
+
+def test_instances_without_keypoints_come_with_samples_too(gt):
+    """As in bottom-up samples, which have all annotations of an image."""
+    samples = ground_truth_samples(gt)
+    expected = evaluate(OKSMetric(), copy.deepcopy(samples))
+    cage = dict(category_id=1, bbox=[0, 0, 1, 1], area=1)
+    first = samples[0]
+    first['raw_ann_info'] = [
+        first['raw_ann_info'],
+        dict(cage, id=999, image_id=first['img_id'], keypoints=[]),
+    ]
+    # In an image of its own, and in a batch of its own, in which nobody is found
+    nothing = dict(first['pred_instances'], keypoint_scores=np.zeros((1, 17), np.float32))
+    alone = dict(first, id=998, img_id=12, raw_ann_info=[dict(cage, id=1000, image_id=12)])
+    samples.append(dict(alone, pred_instances=nothing))
+    values = evaluate(OKSMetric(), samples, batch=1)
+    assert values == pytest.approx(expected, abs=1e-12)
+    assert 0 < values['coco/AP'] < 1
+
+
+def test_annotations_that_cannot_be_evaluated_are_told_before_the_run(gt, ann_file, tmp_path):
+    labelled = next(a for a in gt['annotations'] if a['num_keypoints'] and not a['iscrowd'])
+    labelled['keypoints'] = [float('nan'), 1, 2] * 17
+    path = tmp_path / 'nan.json'
+    path.write_text(json.dumps(gt))
+    OKSMetric(ann_file).dataset_meta = META
+    with pytest.raises(ValueError, match=f'the first is annotation {labelled["id"]}'):
+        OKSMetric(str(path)).dataset_meta = META
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_reads_other_encodings(gt, ann_file, tmp_path, encoding):
+    (tmp_path / 'other.json').write_text(json.dumps(gt), encoding=encoding)
+    samples = ground_truth_samples(gt)
+    expected = evaluate(OKSMetric(ann_file), samples)
+    assert evaluate(OKSMetric(str(tmp_path / 'other.json')), samples) == expected
 
 
 def test_refuses_a_file_without_annotations(tmp_path):

@@ -183,6 +183,66 @@ def test_sizes(coco: Path, tmp_path: Path) -> None:
     refuses(cfg, r'GenerateTarget has heatmap_size .*\(32, 32\), but head.decoder has \(16, 16\)')
 
 
+def metainfo(*names: str) -> dict[str, Any]:
+    """Keypoints of which none are swapped."""
+    points = {i: dict(name=name, id=i, swap='') for i, name in enumerate(names)}
+    many = len(names)
+    return dict(
+        dataset_name='faces',
+        keypoint_info=points,
+        skeleton_info={},
+        joint_weights=[1.0] * many,
+        sigmas=[0.1] * many,
+    )
+
+
+def unswapped(coco: Path, tmp_path: Path, *names: str) -> Config:
+    cfg = config(coco, tmp_path)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[loader].dataset.metainfo = metainfo(*names)
+    cfg.model.test_cfg.flip_test = False
+    cfg.train_dataloader.dataset.pipeline.insert(2, dict(type='RandomFlip'))
+    return cfg
+
+
+SIDES = [f'{side}_{i}' for i in range(8) for side in 'lr'] + ['nose']
+NO_SIDES = [f'kpt-{i}' for i in range(17)]
+
+
+def test_flips_that_swap_no_sides(coco: Path, tmp_path: Path) -> None:
+    cfg = unswapped(coco, tmp_path, *SIDES)
+    refuses(cfg, "train: RandomFlip mirrors images, but the metainfo has no `swap` for 'l_0' and")
+    flip = step(cfg, 'train_dataloader', 'RandomFlip')
+    flip.update(direction=['diagonal', 'vertical'], prob=[0.5, 0.25])
+    refuses(cfg, 'train: RandomFlip mirrors images')
+    flip.update(prob=[1.0, 0.0])  # a rotation: left stays left
+    cfg.model.test_cfg.flip_test = True
+    refuses(cfg, 'val: model.test_cfg.flip_test mirrors images')
+    cfg.model.test_cfg.flip_test = False
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 1
+
+
+def test_flips_without_pairs_are_said(
+    coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    for names, warnings in ((NO_SIDES, 1), (SIDES, 0)):
+        cfg = unswapped(coco, tmp_path, *names)
+        if not warnings:
+            cfg.train_dataloader.dataset.pipeline.pop(2)  # no flip
+        runner = Runner.from_cfg(cfg)
+        monkeypatch.setattr(runner.logger, 'warning', said.append)
+        runner.train()
+        assert runner.iter == 1
+        found = [
+            text for text in said if 'train: RandomFlip mirrors images, but the metainfo' in text
+        ]
+        assert len(found) == warnings
+        said.clear()
+
+
 def test_number_of_keypoints(coco: Path, tmp_path: Path) -> None:
     cfg = config(coco, tmp_path)
     cfg.model.head.out_channels = 16

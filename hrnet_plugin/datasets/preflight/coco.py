@@ -318,7 +318,8 @@ def _check_points(
     visible = labelled.sum(1)
     given = _column(rows, 'num_keypoints')
     counts = np.array([_as_float(c) for c in given], float)
-    no_number = np.array([c is not None for c in given], bool) & ~np.isfinite(counts)
+    with np.errstate(invalid='ignore'):
+        no_number = np.array([c is not None for c in given], bool) & ~(np.abs(counts) < 2**53)
     findings.errors('num_keypoints is no number', 'annotation', _pick(ids, no_number))
     different = np.isfinite(counts) & (counts != visible)
     findings.warnings(

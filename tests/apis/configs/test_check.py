@@ -1,11 +1,13 @@
 """`hrnet-plugin check`: configs and data with mistakes, and without."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
+import mmpose
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -178,6 +180,91 @@ def test_other_keypoints_than_the_metainfo(broken: Path) -> None:
     assert 'head' not in messages(report)
     step(cfg := config(broken), 'train_dataloader', 'TopdownAffine').input_size = (96, 96)
     assert 'TopdownAffine has input_size' in messages(check_config(cfg, read_images=False))
+
+
+def test_instances_without_keypoints(broken: Path) -> None:
+    """Stock's metric fails with them after the first epoch, ours ignores them."""
+
+    def cage(content: Any) -> None:
+        content['categories'].append(dict(id=2, name='cage'))
+        first = content['annotations'][0]
+        row = dict(id=77, image_id=first['image_id'], category_id=2, iscrowd=0, area=99)
+        content['annotations'].append(dict(row, bbox=[1, 1, 9, 11]))
+
+    edit(broken / VAL, cage)
+    report = check_config(config(broken), read_images=False)
+    assert not report.has_errors
+    assert 'no keypoints: nothing is learnt of them: 1x (annotation 77)' in messages(report)
+    report = check_config(
+        config(broken, **{'val_evaluator.type': 'CocoMetric'}), read_images=False
+    )
+    assert report.has_errors
+    assert 'CocoMetric fails with annotations without keypoints' in messages(report)
+
+
+def test_evaluators_are_built(broken: Path) -> None:
+    cfg = config(broken, **{'val_evaluator.score_mode': 'bbox_keypoints'})
+    text = messages(check_config(cfg, read_images=False))
+    assert 'val_evaluator: hrnet_plugin.OKSMetric cannot be built: ' in text
+    assert "did you mean 'bbox_keypoint'" in text
+
+    def no_box(content: Any) -> None:
+        del content['annotations'][1]['bbox']
+
+    edit(broken / VAL, no_box)
+    text = messages(check_config(config(broken), read_images=False))
+    assert 'no bbox: left out: 1x' in text
+    assert "has no 'bbox'; evaluation needs" in text
+
+
+def test_flips_without_swaps(coco: Path) -> None:
+    cfg = config(coco)
+    path = 'configs/_base_/datasets/coco.py'
+    info = Config.fromfile(Path(mmpose.__file__).parent / '.mim' / path).dataset_info
+    for keypoint in info.keypoint_info.values():
+        keypoint.swap = ''
+    for phase in ('train', 'val', 'test'):
+        cfg[f'{phase}_dataloader'].dataset.metainfo = info
+    report = check_config(cfg, read_images=False)
+    assert report.has_errors
+    text = messages(report)
+    assert "RandomFlip mirrors images, but the metainfo has no `swap` for 'left_eye' and" in text
+    assert 'train_dataloader: RandomFlip mirrors images, but the metainfo swaps no keyp' in text
+    for keypoint in info.keypoint_info.values():
+        keypoint.name = f'kpt-{keypoint.id}'
+    info.skeleton_info = {}
+    report = check_config(cfg, read_images=False)
+    assert not report.has_errors
+    assert 'train_dataloader: RandomFlip mirrors images, but the metainfo swaps' in messages(
+        report
+    )
+    assert 'val_dataloader: model.test_cfg.flip_test mirrors images' in messages(report)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'train_dataloader': [1]}, r'train_dataloader is \[1\]; expected a dict'),
+        ({'train_dataloader.dataset': 'x'}, "train_dataloader.dataset is 'x'; expected a dict"),
+        (
+            {'train_dataloader.dataset.ann_file': [1]},
+            r'its ann_file is \[1\]; expected a path|built',
+        ),
+        ({'val_evaluator.ann_file': [1]}, r'its ann_file is \[1\]; expected a path'),
+        ({'default_scope': ['mmpose']}, r"default_scope is \['mmpose'\]; expected the name"),
+    ],
+)
+def test_a_config_of_another_shape(coco: Path, changes: dict[str, Any], message: str) -> None:
+    cfg = config(coco)
+    for name, value in changes.items():
+        *parents, last = name.split('.')
+        part = cfg
+        for parent in parents:
+            part = part[parent]
+        part[last] = value
+    report = check_config(cfg, read_images=False)
+    assert report.has_errors
+    assert re.search(message, messages(report))
 
 
 def test_mpii(mpii: Path) -> None:
