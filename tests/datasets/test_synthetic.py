@@ -197,6 +197,24 @@ def test_files_of_others_are_never_touched(tmp_path, overwrite):
 
 
 @pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{"parameters": {', 'damaged synthetic.json .*it ends too early'),
+        ('[]', "synthetic.json of another kind; expected a dict with 'parameters'"),
+        ('{"parameters": {}, "people": "all"}', "and 'people', a number or null"),
+        ('{"parameters": {}}', "and 'people', a number or null"),
+    ],
+)
+def test_a_damaged_manifest_is_said(tmp_path, content, message):
+    synthesize(tmp_path, 2, image_size=(96, 96), num_workers=1)
+    (tmp_path / 'synthetic.json').write_text(content)
+    before = files(tmp_path)
+    with pytest.raises(FileExistsError, match=f'{message}.*its files are left alone'):
+        synthesize(tmp_path, 2, image_size=(96, 96), overwrite=True)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
     ('options', 'message'),
     [
         ({'num_images': -1}, 'num_images is -1'),

@@ -15,6 +15,8 @@ from mmpose.registry import MODELS
 from mmpose.utils import register_all_modules
 from torch import Tensor, nn
 
+from hrnet_plugin.apis.configs.check import check_config
+
 METAINFO = str(Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets/coco.py')
 SIZES = dict(input_size=(64, 64), heatmap_size=(16, 16), sigma=2)
 OURS = dict(type='hrnet_plugin.GaussianHeatmap', **SIZES)
@@ -241,6 +243,38 @@ def test_flips_without_pairs_are_said(
         ]
         assert len(found) == warnings
         said.clear()
+
+
+@pytest.mark.parametrize(
+    'codec', [UDP, OURS | dict(targets='keypoints')], ids=['udp', 'keypoints']
+)
+def test_instances_without_keypoints_are_left_out(
+    coco: Path, tmp_path: Path, codec: dict[str, Any]
+) -> None:
+    """Trained with and evaluated: other categories, nobody in view, coordinates that are null."""
+    content = json.loads((coco / 'people.json').read_text())
+    person = content['annotations'][0]
+    content['categories'].append(dict(id=2, name='cage'))
+    content['annotations'] += [
+        dict(id=2, image_id=1, category_id=2, bbox=[1, 1, 9, 9], area=81, iscrowd=0),
+        dict(person, id=3, keypoints=[], num_keypoints=0, bbox=[0, 0, 0, 0], area=0),
+    ]
+    person['keypoints'] = [None, float('nan'), 0, *person['keypoints'][3:]]
+    path = tmp_path / 'people.json'
+    path.write_text(json.dumps(content))
+    udp = codec is UDP
+    cfg = config(coco, tmp_path, codec, udp)
+    for phase in ('train', 'val', 'test'):
+        cfg[f'{phase}_dataloader'].dataset.ann_file = str(path)
+    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(path)
+    assert not check_config(cfg).has_errors
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 1
+    assert len(runner.train_dataloader.dataset) == 1
+    assert all(p.isfinite().all() for p in runner.model.parameters())
+    assert runner.message_hub.get_scalar('train/loss').current() > 0
+    assert runner.message_hub.get_scalar('val/coco/AP').current() >= 0
 
 
 def test_number_of_keypoints(coco: Path, tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ def _with_keypoints(crop: np.ndarray, sample: dict[str, Any], scale: float) -> n
     points, seen = _keypoints(sample)
     if points is None:
         return image
-    at = [tuple(int(v) for v in np.clip(np.round(p * scale), -9999, 9999)) for p in points]
+    # Coordinates of what is not labelled may be NaN.
+    places = np.clip(np.nan_to_num(np.round(points * scale)), -9999, 9999)
+    at = [(int(x), int(y)) for x, y in places]
     for start, end in sample.get('skeleton_links') or ():
         if seen[start] > 0 and seen[end] > 0:
             cv2.line(image, at[start], at[end], LINE, 1, cv2.LINE_AA)

@@ -598,6 +598,48 @@ class TestKeypoints:
             convert_checkpoint(hrnet, num_keypoints=0)
 
 
+def test_a_checkpoint_that_holds_itself() -> None:
+    checkpoint: dict[str, Any] = {}
+    checkpoint.update(state_dict=checkpoint, model=checkpoint)
+    with pytest.raises(ValueError, match='not a known checkpoint'):
+        convert_checkpoint(checkpoint)
+    checkpoint['weight'] = torch.ones(1)
+    with pytest.raises(ValueError, match='nested more than 4 deep, or holds itself'):
+        convert_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ('name', 'tensor', 'message'),
+    [
+        ('final_layer.weight', torch.ones(()), 'has shape .*; expected that of a convolution'),
+        (
+            'stage2.0.branches.0.0.attn.attn.q_proj.weight',
+            torch.ones(2),
+            'have shapes .* the same',
+        ),
+        (
+            'stage2.0.branches.0.0.attn.attn.q_proj.weight',
+            torch.ones(()),
+            'have shapes .* the sam',
+        ),
+    ],
+)
+def test_tensors_of_another_shape(name: str, tensor: Tensor, message: str) -> None:
+    attention = 'stage2.0.branches.0.0.attn.attn'
+    state = {f'{attention}.{part}_proj.weight': torch.ones(2, 2) for part in 'qkv'}
+    state |= {'final_layer.weight': torch.ones(17, 2, 1, 1)}
+    state[name] = tensor
+    with pytest.raises(ValueError, match=message):
+        convert_checkpoint(state, num_keypoints=5)
+
+
+def test_a_dataset_meta_of_another_kind(hrnet: State, tmp_path: Path) -> None:
+    meta = dict(dataset_meta=dict(num_keypoints=torch.ones(2)))
+    torch.save(dict(state_dict=hrnet, meta=meta), tmp_path / 'in.pth')
+    convert_file(tmp_path / 'in.pth', tmp_path / 'out.pth')
+    assert 'dataset_meta' not in torch.load(tmp_path / 'out.pth')['meta']
+
+
 def test_state_dict_alone_warns(official_hrnet: State, hrnet: State) -> None:
     with pytest.warns(UserWarning, match='starts afresh: 5 keypoints instead of 17'):
         assert convert_state_dict(official_hrnet, num_keypoints=5).keys() == hrnet.keys()

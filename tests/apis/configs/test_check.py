@@ -349,6 +349,18 @@ def test_contact_sheets(coco: Path, targets: str, boxes: bool) -> None:
     assert red.any()  # peaks
 
 
+def test_contact_sheets_of_coordinates_that_are_not_there(broken: Path) -> None:
+    def unlabel(content: Any) -> None:
+        for row in content['annotations']:
+            row['keypoints'][:3] = [None, float('nan'), 0]
+            row['num_keypoints'] = sum(v > 0 for v in row['keypoints'][2::3])
+
+    edit(broken / TRAIN, unlabel)
+    report = check_config(config(broken), read_images=False, draw=True)
+    assert report.findings == []
+    assert report.sheets['train'].any()
+
+
 class TestCommand:
     def run(self, coco: Path, *arguments: str) -> int:
         with pytest.MonkeyPatch.context() as patch:

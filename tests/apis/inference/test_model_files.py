@@ -51,6 +51,40 @@ class TestPose:
             ValueError, 'no config of a top-down pose estimator: its model is RTMDet', DETECTOR
         )
 
+    @pytest.mark.parametrize(
+        ('name', 'content', 'message'),
+        [
+            ('a.json', '{"model": ', r'a\.json.* cannot be used: .*delimiter|Expecting'),
+            ('a.py', 'model = dict(', r"a\.py' cannot be used: SyntaxError: "),
+            ('a.json', '[1]', r"a\.json' cannot be used: "),
+            ('a.json', '{"test_dataloader": 3}', r"a\.json' cannot be used: AttributeError: "),
+            (
+                'a.json',
+                '{"data_mode": "topdown", "test_dataloader": {"dataset": {"pipeline": []}}, '
+                '"model": {"type": "Nothing"}, "default_scope": "mmpose"}',
+                r"a\.json' cannot be used: KeyError: Nothing is not in the ",
+            ),
+            (
+                'a.json',
+                '{"data_mode": "topdown", "test_dataloader": {"dataset": {"pipeline": []}}, '
+                '"default_scope": [1]}',
+                r"a\.json' cannot be used: its default_scope is no name",
+            ),
+        ],
+    )
+    def test_a_config_that_cannot_be_used(self, tmp_path, name, content, message):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match=message) as caught:
+            PoseInferencer(str(tmp_path / name), 'no.pth', device='cpu')
+        assert len(str(caught.value).splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        'checkpoint', [dict(state_dict=3), dict(state_dict=dict(a=1)), {1: torch.ones(1)}, [1]]
+    )
+    def test_a_checkpoint_of_another_shape(self, tmp_path, checkpoint):
+        torch.save(checkpoint, tmp_path / 'a.pth')
+        refused(ValueError, 'a.pth.* holds no state dict', POSE, str(tmp_path / 'a.pth'))
+
     def test_random_weights_are_not_used(self):
         refused(ValueError, 'pose2d_weights is missing')
 
