@@ -134,7 +134,7 @@ WARNINGS: dict[str, tuple[Edit, str]] = {
     'no area': (person(area=None), 'no area above 0, by which OKS measures'),
     'zero area': (person(area=0), 'no area above 0, by which OKS measures'),
     'flat box': (person(bbox=[10, 10, 0, 50]), 'has no width or no height: left out: 1x'),
-    'box outside': (person(bbox=[200, 10, 40, 50]), 'the bbox is outside of the picture'),
+    'box outside': (person(bbox=[200, 10, 40, 50]), 'the bbox is outside of the image'),
     'no box': (person(bbox=None), 'no bbox: left out: 1x (annotation 11)'),
     'no keypoints': (person(keypoints=None), 'no keypoints: nothing is learnt of them'),
     'point outside': (

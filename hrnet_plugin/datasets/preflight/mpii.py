@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from ...functional.coordinate_units import keypoint_problems
 from .findings import Findings
 from .people import Image, People, check_joints, missing, numbers, read_json
+from .units import add_unit_findings
 
 FIELDS = ('image', 'center', 'scale', 'joints', 'joints_vis')
 
@@ -82,7 +84,7 @@ def _check_joints(
         for j in joints
     ]
     table, good = numbers(flat, 2 * k)
-    _, visible = numbers([row.get('joints_vis') for row in rows], k)
+    labels, visible = numbers([row.get('joints_vis') for row in rows], k)
     findings.errors(
         'joints_vis has not one number for each joint', 'entry', ids[(counts == k) & ~visible]
     )
@@ -92,6 +94,8 @@ def _check_joints(
         'entry',
         ids[(counts == k) & ~(good & finite)],
     )
+    points = np.concatenate([table.reshape(len(rows), k, 2), labels[..., None]], axis=2)
+    add_unit_findings(findings, keypoint_problems(points), 'entry', ids.tolist())
     return good & finite & visible
 
 
