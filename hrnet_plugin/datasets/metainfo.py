@@ -1,5 +1,6 @@
 """Metainfo of a data set of one's own, from its annotations in COCO format."""
 
+import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..functional import coco_to_arrays, estimate_sigmas
 from ..functional.coco_arrays import load
+from .preflight import check_units
 
 # Where nothing tells how far annotators differ: within COCO's 0.025 (eyes) to 0.107 (hips)
 USUAL_SIGMA = 0.05
@@ -22,7 +24,8 @@ def metainfo_from_coco(
     """The ``dataset_info`` that MMPose wants to know of a data set.
 
     Names and skeleton are those of the annotated category. Two keypoints change places when a
-    picture is mirrored if their names differ by left and right (or l and r) alone.
+    picture is mirrored if their names differ by left and right (or l and r) alone. Warns of boxes
+    and keypoints that are not in pixels of their images.
 
     Args:
         annotations: COCO format: dict, path of a JSON file or ``pycocotools`` COCO.
@@ -38,8 +41,12 @@ def metainfo_from_coco(
         ValueError: no category names its keypoints, several do differently, the skeleton joins
             keypoints that are not there, or ``repeated`` has no object of ``annotations``.
     """
-    annotations = load(annotations)
+    sources = [annotations, *repeated]
+    annotations, *repeated = map(load, sources)
     names, links = _keypoints(annotations)
+    for number, content in enumerate((annotations, *repeated)):
+        for finding in check_units(_described(sources[number], number), content):
+            warnings.warn(str(finding), stacklevel=2)
     sigmas = (
         _sigmas(annotations, repeated, names) if repeated else np.full(len(names), USUAL_SIGMA)
     )
@@ -64,6 +71,12 @@ def metainfo_from_coco(
         joint_weights=[1.0] * len(names),
         sigmas=[float(f'{sigma:.3g}') for sigma in sigmas],
     )
+
+
+def _described(source: Any, number: int) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return str(source)
+    return f'repeated annotations {number}' if number else 'the annotations'
 
 
 def _keypoints(annotations: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:

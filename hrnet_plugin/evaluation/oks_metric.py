@@ -11,8 +11,9 @@ from mmengine.fileio import dump, load
 from mmengine.logging import MessageHub
 
 from ..errors import unknown_name
-from ..functional.coco_arrays import Ids, check_finite, coco_to_arrays, spans
+from ..functional.coco_arrays import Ids, as_id, check_finite, coco_to_arrays, spans
 from ..functional.coco_eval import AREA_RANGES, evaluate_coco_keypoints, evaluate_each_keypoint
+from ..functional.coordinate_units import box_problems, keypoint_problems
 from ..functional.oks_nms import oks_nms, soft_oks_nms
 from ..registry import METRICS
 from .columns import Columns, gather, join, once, ranks, take
@@ -173,6 +174,8 @@ class OKSMetric(BaseMetric):
                     '(or say format_only=True to only write the predictions)'
                 )
         arrays = coco_to_arrays(gt)
+        arrays['person'] = _person_category(gt.get('categories') or ())
+        _warn_about_units(ann_file, arrays['annotations'], gt['images'])
         if self.iou_type == 'keypoints_crowd':
             if any('crowdIndex' not in image for image in gt['images']):
                 raise ValueError(
@@ -298,7 +301,10 @@ class OKSMetric(BaseMetric):
 
     def _ground_truth(self, samples: Columns) -> dict[str, Any]:
         """Annotations as arrays, in which an area of 0 or less is as good as none."""
-        gt = _annotations(samples) if self.gt is None else self.gt
+        gt = self.gt
+        if gt is None:
+            gt = _annotations(samples)
+            _warn_about_units('the annotations that come with the samples', gt['annotations'])
         area = gt['annotations']['area']
         annotations = dict(gt['annotations'], area=np.where(area <= 0, np.nan, area))
         if self.iou_type == 'keypoints':
@@ -333,6 +339,7 @@ class OKSMetric(BaseMetric):
         )
         if len(samples['bbox']) == len(samples['keypoints']):  # every sample has boxes
             columns['bbox'] = samples['bbox'][rows[kept]].astype(np.float64)
+        _warn_about_units('the predictions', columns)
         return columns
 
 
@@ -403,7 +410,39 @@ def _by_crowding(
 def _only_category(gt: Mapping[str, Any]) -> Any:
     """The category of people found in detected boxes, which come without one."""
     ids = {*gt['categories'].tolist()}
-    return ids.pop() if len(ids) == 1 else 1
+    return ids.pop() if len(ids) == 1 else gt.get('person', 1)
+
+
+def _person_category(categories: Sequence[Any]) -> Any:
+    """The category that is called person, or else 1, as MMPose takes it."""
+    named = [c for c in categories if isinstance(c, Mapping) and 'id' in c]
+    persons = [as_id(c['id']) for c in named if str(c.get('name')).lower() == 'person']
+    return persons[0] if len(persons) == 1 else 1
+
+
+def _warn_about_units(
+    what: str, table: Mapping[str, np.ndarray], images: Sequence[Any] = ()
+) -> None:
+    """Warn of boxes and keypoints that are not in pixels: they match nothing, or anything."""
+    keypoints, boxes = table['keypoints'], table.get('bbox')
+    sizes = np.full((len(keypoints), 2), np.nan)
+    if len(images):
+        known = {as_id(i['id']): _size(i) for i in images if isinstance(i, Mapping)}
+        unknown = (np.nan, np.nan)
+        ids = table['image_id'].tolist()
+        sizes = np.array([known.get(i, unknown) for i in ids], np.float64).reshape(-1, 2)
+    problems = [] if boxes is None else box_problems(boxes, sizes)
+    for problem in [*problems, *keypoint_problems(keypoints, sizes)]:
+        warnings.warn(
+            f'{what}: {problem.message}: {len(problem.rows)} of {len(keypoints)}', stacklevel=4
+        )
+
+
+def _size(image: Mapping[str, Any]) -> tuple[float, float]:
+    width, height = image.get('width'), image.get('height')
+    if isinstance(width, (int, float)) and isinstance(height, (int, float)):
+        return (width, height) if width > 0 and height > 0 else (np.nan, np.nan)
+    return np.nan, np.nan
 
 
 def _filled(categories: np.ndarray, default: Any) -> np.ndarray:
