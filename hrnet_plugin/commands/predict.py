@@ -1,6 +1,7 @@
 """`hrnet-plugin predict`: poses in pictures and videos, drawn and as one COCO results file."""
 
 import argparse
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def add(parser: argparse.ArgumentParser) -> Run:
         'its picture by file_name or image_id, and in a video its frame, from 0',
     )
     parser.add_argument(
+        '--box-categories',
+        metavar='NAME|ID',
+        nargs='+',
+        help="categories of --boxes that are people, or all; default: 'person', or the only one, "
+        'or 1 if they have no names',
+    )
+    parser.add_argument(
         '--out', metavar='FOLDER', default='predictions', help='default: %(default)s'
     )
     parser.add_argument('--device', help='cpu, cuda:0, …; default: the best there is')
@@ -77,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from ..allocator import keep_freed_memory
     from ..apis import PoseInferencer
     from ..apis.inference.box_file import BoxFile
+    from ..apis.inference.boxes import GivenBoxes
     from ..apis.inference.coco_results import coco_results, places
     from ..apis.inference.inputs import is_video, open_inputs
     from ..apis.inference.outputs import JsonList
@@ -87,11 +96,16 @@ def run(args: argparse.Namespace) -> int:
             'nothing tells where people are: give a detector with --det and --det-weights, or '
             '--boxes, or --det whole_image if each picture shows one person and little else'
         )
+    if args.box_categories and not args.boxes:
+        raise ValueError('--box-categories chooses among the boxes of a file: give --boxes, too')
     videos = [open_inputs(text) for text in args.inputs if is_video(text)]
     images = [text for text in args.inputs if not is_video(text)]
     sources = [open_inputs(images), *videos] if images else videos
-    boxes = BoxFile(args.boxes, args.bbox_thr) if args.boxes else None
-    bboxes = [boxes and boxes.of(source) for source in sources]
+    bboxes: list[GivenBoxes | None] = [None] * len(sources)
+    if args.boxes:
+        boxes = BoxFile(args.boxes, args.bbox_thr, args.box_categories)
+        bboxes[:] = boxes.of(sources)
+        print_notes(boxes.notes)
     device = args.device or get_device()
     if device == 'cpu':
         keep_freed_memory()
@@ -127,5 +141,12 @@ def run(args: argparse.Namespace) -> int:
                         pictures += 1
     finally:  # what was done stays, also when interrupted
         if pictures:
+            for known in bboxes:
+                print_notes(known.notes() if known else ())
             print(f'{people} people in {pictures} pictures, drawn in {args.out}; all in {file}')
     return OK
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f'note: {note}')

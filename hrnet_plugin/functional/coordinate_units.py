@@ -92,26 +92,24 @@ def box_problems(boxes: np.ndarray, sizes: np.ndarray | None = None) -> list[Uni
     boxes, sizes = boxes[rows], np.asarray(sizes, np.float64).reshape(-1, 2)[rows]
     if not len(rows):
         return []
-    problems = []
+    problems: list[UnitProblem] = []
     fractions = _in_fractions(boxes)
     rest = np.ones(len(rows), bool)
     if fractions.mean() >= MAJORITY:
         message = FRACTIONS.format('the boxes are')
         problems.append(UnitProblem(message, rows[fractions], True, True))
         rest = ~fractions
-    elif message := _other_format(boxes, sizes):
-        problems.append(UnitProblem(message, rows, False, True))
+    elif other := _other_format(boxes, sizes):
+        problems.append(UnitProblem(other, rows, False, True))
     outside = rest & outside_image(boxes, sizes)
     tiny = rest & ~outside & smaller_than_pixel(boxes, sizes)
-    for message, mask in ((OUTSIDE, outside), (TINY, tiny)):
+    for what, mask in ((OUTSIDE, outside), (TINY, tiny)):
         if mask.any():
-            problems.append(UnitProblem(message, rows[mask], False, False))
+            problems.append(UnitProblem(what, rows[mask], False, False))
     return problems
 
 
-def keypoint_problems(
-    keypoints: np.ndarray, sizes: np.ndarray | None = None
-) -> list[UnitProblem]:
+def keypoint_problems(keypoints: np.ndarray, sizes: np.ndarray | None = None) -> list[UnitProblem]:
     """What tells that keypoints are not in pixels.
 
     Args:
@@ -146,7 +144,7 @@ def keypoint_problems(
 
 def _in_fractions(values: np.ndarray) -> np.ndarray:
     """Which rows (N, 4) have no number outside of 0..1."""
-    return ((values >= -ROUNDING) & (values <= 1 + ROUNDING)).all(axis=1)
+    return np.all((values >= -ROUNDING) & (values <= 1 + ROUNDING), axis=1)
 
 
 def _in_per_cent(values: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> bool:

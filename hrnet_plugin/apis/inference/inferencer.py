@@ -1,11 +1,13 @@
 """Poses of people in pictures and videos, batched."""
 
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from tqdm import tqdm
 
 from ...registry import INFERENCERS
 from .background import read_ahead
-from .boxes import as_boxes, given_boxes
+from .box_categories import Categories
+from .box_file import BoxFile
+from .boxes import GivenBoxes, as_boxes, given_boxes
 from .detector import Detector
 from .inputs import Frame, Source, open_inputs
 from .model_files import ModelConfig
@@ -46,6 +50,9 @@ class PoseInferencer:
         det_weights: checkpoint of the detector.
         det_cat_ids: numbers of the detector's classes that are people. If not given, that of the
             class ``person``, or of its only one.
+        box_categories: where ``bboxes=`` of a call is a file, names or ids of the categories that
+            are people, or ``'all'``. If not given, the category ``person``, or the only one, or
+            that of id 1.
         show_progress: whether calls show a bar.
 
     Raises:
@@ -63,7 +70,9 @@ class PoseInferencer:
         det_weights: str | None = None,
         det_cat_ids: int | Sequence[int] | None = None,
         show_progress: bool = False,
+        box_categories: Categories = None,
     ) -> None:
+        self.box_categories = box_categories
         device = device or get_device()
         self.show_progress = show_progress
         self.pose = PoseModel(pose2d, pose2d_weights, device, scope)
@@ -116,14 +125,26 @@ class PoseInferencer:
         if source.is_live:
             options.update(show=True)
             settings = Options(return_datasamples, 1, **options)
-        boxes = None if settings.bboxes is None else given_boxes(settings.bboxes, source)
+        boxes = None if settings.bboxes is None else self._given_boxes(settings, source)
         outputs = Outputs(source, self.pose, settings)
         return self._run(source, boxes, outputs, settings)
+
+    def _given_boxes(self, options: Options, source: Source) -> GivenBoxes:
+        if isinstance(options.bboxes, GivenBoxes):
+            return options.bboxes
+        if isinstance(options.bboxes, str | Path):
+            file = BoxFile(str(options.bboxes), options.bbox_thr, self.box_categories)
+            (boxes,) = file.of([source])
+            for note in file.notes:
+                warnings.warn(note, stacklevel=3)
+            return boxes
+        assert options.bboxes is not None
+        return given_boxes(options.bboxes, source)
 
     def _run(
         self,
         source: Source,
-        boxes: Iterator[np.ndarray] | None,
+        boxes: GivenBoxes | None,
         outputs: Outputs,
         options: Options,
     ) -> Generator[Result, None, None]:
@@ -146,14 +167,17 @@ class PoseInferencer:
                     yield finish(writing.popleft(), outputs, options, bar)
             while writing:
                 yield finish(writing.popleft(), outputs, options, bar)
+        if boxes is not None and boxes is not options.bboxes:  # else whoever made them says it
+            for note in boxes.notes():
+                warnings.warn(note, stacklevel=2)
 
     def _find_boxes(
-        self, frames: Iterator[Frame], boxes: Iterator[np.ndarray] | None, options: Options
+        self, frames: Iterator[Frame], boxes: GivenBoxes | None, options: Options
     ) -> Iterator[Boxed]:
         """Add to each picture its boxes, (N, 5)."""
         if boxes is not None:
             for frame in frames:
-                yield frame, next(boxes)
+                yield frame, boxes.of(frame)
         elif self.detector is None:
             for frame in frames:
                 height, width = frame.image.shape[:2]

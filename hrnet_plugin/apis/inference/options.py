@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from ...errors import unknown_name
+from .boxes import GivenBoxes
 
 STYLES = ('mmpose', 'openpose')
 
@@ -16,8 +18,10 @@ class Options:
     Attributes:
         return_datasamples: results are data samples instead of dicts.
         batch_size: people in one forward, and pictures in one of the detector.
-        bboxes: for each picture its boxes, (N, 4) or (N, 5): x1, y1, x2, y2 and a score. They are
-            used as they are, and no detector is needed.
+        bboxes: for each picture its boxes, (N, 4) or (N, 5): x1, y1, x2, y2 and a score; or the
+            path of a file of them in COCO's format, of which ``bbox_thr`` counts, too. No detector
+            is needed. Boxes outside of their image or smaller than a pixel are left out, with a
+            warning.
         bbox_thr: detected boxes with a score of at most this are dropped,
         nms_thr: and those that overlap a better one more than this.
         pose_based_nms: drop people who have a third of their joints near to those of a better one.
@@ -42,7 +46,7 @@ class Options:
 
     return_datasamples: bool = False
     batch_size: int = 16
-    bboxes: Iterable[Any] | None = None
+    bboxes: Iterable[Any] | GivenBoxes | str | Path | None = None
     bbox_thr: float = 0.3
     nms_thr: float = 0.3
     pose_based_nms: bool = False

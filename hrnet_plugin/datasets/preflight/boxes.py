@@ -57,7 +57,7 @@ def check_boxes(path: str | Path, people: People) -> tuple[Findings, list[Any]]:
     problems = box_problems(
         np.where(person[:, None], boxes, np.nan), sizes_of(image_ids, image_sizes(images))
     )
-    add_unit_findings(findings, problems, 'detection', rows)
+    add_unit_findings(findings, problems, 'detection', rows.tolist())
     scores, given = numbers([[box.get('score')] for box in content], 1)
     given &= np.isfinite(scores[:, 0])
     findings.errors(

@@ -58,7 +58,7 @@ def check_units(where: object, content: Any) -> Findings:
     """
     findings = Findings(where)
     listed = content.get('annotations') if isinstance(content, Mapping) else None
-    rows = [r for r in listed if isinstance(r, Mapping)] if _is_list(listed) else []
+    rows = [r for r in listed or () if isinstance(r, Mapping)] if _is_list(listed) else []
     if not rows:
         return findings
     sizes = sizes_of([row.get('image_id') for row in rows], image_sizes(content.get('images')))
