@@ -415,7 +415,7 @@ def _ids_column(name: str, values: Any, count: int) -> np.ndarray:
 def _result_columns(results: Sequence[Mapping[str, Any]], num_keypoints: int) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name in ('image_id', 'category_id', 'keypoints', 'score'):
-        missing = [n for n, result in enumerate(results) if name not in result]
+        missing = [n for n, result in enumerate(results) if result.get(name) is None]
         if missing:
             raise ValueError(f'prediction {missing[0]} has no {name!r}')
         columns[name] = [result[name] for result in results]

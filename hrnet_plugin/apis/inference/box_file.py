@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from ...functional.coco_arrays import as_id
 from ...functional.coordinate_units import box_problems
 from .box_categories import Categories, select_categories
 from .boxes import GivenBoxes
@@ -45,7 +46,7 @@ class _Entry:
 
     image: Key
     frame: int | None
-    box: list[float]
+    box: list[float] | None
     score: float | None
     category_id: Any
     category_name: str | None
@@ -137,10 +138,13 @@ class BoxFile:
         has_images = isinstance(content, dict)
         if has_images:
             for image in content['images']:
-                self.images['image', image['id']] = _Image(image['file_name'], _size(image))
+                if not isinstance(image, Mapping):
+                    raise ValueError(f"'images' lists a {type(image).__name__}")
+                name = str(image['file_name'])
+                self.images['image', as_id(image['id'])] = _Image(name, _size(image))
             for category in content.get('categories') or ():
-                if isinstance(category.get('name'), str):
-                    names[category['id']] = category['name']
+                if isinstance(category, Mapping) and isinstance(category.get('name'), str):
+                    names[as_id(category['id'])] = category['name']
             content = content['annotations']
         if not isinstance(content, list):
             raise ValueError(f'its boxes are a {type(content).__name__}')
@@ -169,10 +173,12 @@ class BoxFile:
             self._note(f'{scoreless} of {len(entries)} boxes have no score: it is taken as 1')
         left_out: defaultdict[str, int] = defaultdict(int)
         for entry in entries:
-            x, y, w, h = entry.box
             score = 1.0 if entry.score is None else entry.score
+            x, y, w, h = entry.box or (0, 0, 0, 0)
             if entry.is_crowd:
                 left_out['it is a crowd'] += 1
+            elif entry.box is None:
+                left_out['it has no bbox'] += 1
             elif score <= threshold:
                 left_out[f'its score is at most {threshold} (--bbox-thr, or bbox_thr=)'] += 1
             elif w <= 0 or h <= 0:
@@ -273,8 +279,10 @@ def _parse(row: Any, where: str, has_images: bool) -> _Entry:
     if not isinstance(row, Mapping):
         raise ValueError(f'{where} is a {type(row).__name__}')
     box = row.get('bbox')
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        raise ValueError(f'{where} has bbox={box!r}' if 'bbox' in row else f'{where} has no bbox')
+    if box not in (None, []) and not (
+        isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+    ):
+        raise ValueError(f'{where} has bbox={box!r}')
     score = row.get('score')
     if score is not None and not _is_number(score):
         raise ValueError(f'{where} has score={score!r}; expected a number, or none')
@@ -289,14 +297,14 @@ def _parse(row: Any, where: str, has_images: bool) -> _Entry:
         raise ValueError(f'{where} has neither file_name nor image_id')
     if name is not None and (not isinstance(name, str) or not split_path(name)):
         raise ValueError(f'{where} has file_name={name!r}')
-    image = ('image' if has_images else 'id', image_id)
+    image = ('image' if has_images else 'id', as_id(image_id))
     title = row.get('category_name')
     return _Entry(
         image=image if name is None else ('path', split_path(name)),
         frame=frame,
-        box=box,
+        box=box or None,
         score=score,
-        category_id=category,
+        category_id=as_id(category),
         category_name=title if isinstance(title, str) else None,
         is_crowd=bool(row.get('iscrowd')),
     )

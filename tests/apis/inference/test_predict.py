@@ -97,7 +97,7 @@ def test_boxes_of_annotations(folder, options, boxes, tmp_path):
     ('content', 'message'),
     [
         ([dict(image_id=99, bbox=[1, 2, 3, 4])], 'has no boxes for'),
-        ([dict(image_id=0)], 'entry 0 has no bbox'),
+        ([dict(image_id=0)], 'it has no bbox'),
         (dict(pictures=[]), "no 'images'"),
         ([dict(image_id=0, bbox=[1, 2, 0, 4])], 'has no area'),
     ],
