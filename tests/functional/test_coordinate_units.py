@@ -34,9 +34,7 @@ def xywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def centered(boxes: np.ndarray) -> np.ndarray:
-    return np.concatenate(
-        [(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1
-    )
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def sizes(rows: np.ndarray) -> np.ndarray:

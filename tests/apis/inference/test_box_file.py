@@ -76,7 +76,9 @@ def test_folders_tell_images_apart(here: Path) -> None:
     several, notes = boxes(content, ['a/x.png', 'b/x.png'])
     assert [b[0][2] for b in several] == [9, 40]
     assert notes == []
-    with pytest.raises(ValueError, match=r"boxes.json: file_name 'x.png' may be any of a/x.png, b"):
+    with pytest.raises(
+        ValueError, match=r"boxes.json: file_name 'x.png' may be any of a/x.png, b"
+    ):
         boxes([result(file_name='x.png')], ['a/x.png', 'b/x.png'])
     with pytest.raises(ValueError, match=r'image_id 1 may be any of a/1.png, b/1.png'):
         boxes([result()], ['a/1.png', 'b/1.png'])
@@ -212,7 +214,10 @@ def test_a_name_of_two_sources(clip: Path, here: Path) -> None:
         ([], 'has no boxes that can be used: it lists none'),
         ([result(score=0.3)], '1 of 1 boxes left out: its score is at most 0.3'),
         ([result(iscrowd=1)], '1 of 1 boxes left out: it is a crowd'),
-        ([result(category_id=3), result(category_id=4)], 'boxes.json: it is not clear which boxes'),
+        (
+            [result(category_id=3), result(category_id=4)],
+            'boxes.json: it is not clear which boxes',
+        ),
     ],
 )
 def test_no_file_of_boxes(here: Path, content: Any, message: str) -> None:

@@ -88,6 +88,35 @@ class TestResults:
         (again,) = people(inferencer(images[0], bboxes=np.array(boxes[0])))
         assert again == found
 
+    def test_boxes_of_a_file(self, weights, images, tmp_path):
+        path = tmp_path / 'boxes.json'
+        names = [dict(id=3, name='dog'), dict(id=4, name='person'), dict(id=5, name='car')]
+        box = dict(image_id=0, category_id=4, bbox=[20, 30, 100, 190])
+        others = [dict(box, category_id=3), dict(box, category_id=5), dict(box, score=0.1)]
+        listed = [dict(id=i, file_name=f'{i:06}.jpg') for i in range(4)]
+        outside = dict(box, image_id=1, bbox=[-50, 0, 40, 90])
+        path.write_text(
+            json.dumps(dict(images=listed, categories=names, annotations=[box, *others, outside]))
+        )
+        model = dict(pose2d_weights=str(weights / 'pose.pth'), device='cpu')
+        inferencer = PoseInferencer(POSE, **model)
+        with pytest.warns(UserWarning, match='boxes left out') as warned:
+            found = people(inferencer(images, bboxes=str(path)))
+        said = '\n'.join(str(w.message) for w in warned)
+        assert [len(p) for p in found] == [1, 0, 0, 0]
+        assert "(3 'dog': 1x, 5 'car': 1x)" in said
+        assert '1 of 2 boxes left out, as the bbox is outside of the image (000001.jpg' in said
+        dogs = PoseInferencer(POSE, **model, box_categories=['dog', 5])
+        found = people(dogs(images, bboxes=path))
+        assert [len(p) for p in found] == [2, 0, 0, 0]
+
+    def test_given_boxes_that_are_not_in_the_image(self, inferencer, images):
+        boxes = [[400, 0, 500, 90], [20, 30, 120, 220], [5, 5, 5.5, 90]]
+        with pytest.warns(UserWarning, match='bboxes: 1 of 3 boxes left out') as warned:
+            (found,) = people(inferencer(images[0], bboxes=[boxes]))
+        assert [p['bbox'][0] for p in found] == [boxes[1]]
+        assert len([w for w in warned if '1 of 3 boxes left out' in str(w.message)]) == 2
+
     def test_the_detector_sees_several_pictures_at_once(self, inferencer, images, monkeypatch):
         sizes = []
         detect = inferencer.detector.model.predict

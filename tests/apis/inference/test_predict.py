@@ -107,9 +107,63 @@ def test_files_that_are_no_boxes(folder, options, boxes, capsys, content, messag
     assert message in capsys.readouterr().err
 
 
+PERSON = dict(image_id=0, bbox=[20, 30, 100, 190])
+
+
+def test_only_people_are_people(folder, options, boxes, tmp_path, capsys):
+    known = boxes(
+        [
+            dict(PERSON, category_id=1, score=None),
+            dict(PERSON, category_id=3, bbox=[60, 20, 100, 200]),
+            dict(PERSON, category_id=62, bbox=[10, 20, 50, 60]),
+            dict(PERSON, category_id=1, bbox=[900, 20, 50, 60]),
+            dict(PERSON, category_id=1, bbox=[0.2, 0.2, 0.5, 0.6]),
+        ]
+    )
+    assert main(['predict', str(folder), *options, *known]) == 0
+    assert [p['bbox'] for p in results(tmp_path)] == [[20, 30, 100, 190]]
+    said = capsys.readouterr().out
+    assert '2 of 5 boxes are left out, as they are of other categories (3: 1x, 62: 1x)' in said
+    assert '1 of 3 boxes left out, as the bbox is outside of the image' in said
+    assert '1 of 3 boxes left out, as the bbox is smaller than a pixel' in said
+    chosen = ['--box-categories', '62', '3']
+    assert main(['predict', str(folder), *options, *known, *chosen]) == 0
+    assert [p['bbox'] for p in results(tmp_path)] == [[60, 20, 100, 200], [10, 20, 50, 60]]
+
+
+@pytest.mark.parametrize(
+    ('entries', 'more', 'message'),
+    [
+        ([dict(category_id=3), dict(category_id=4)], [], 'there are 3: 1x, 4: 1x'),
+        ([dict(category_id=3)], ['--box-categories', '4'], "unknown category of boxes '4'"),
+        ([dict(bbox=[0.1, 0.2, 0.5, 0.6])], [], 'the boxes are in fractions of the image'),
+    ],
+)
+def test_nobody_is_left(folder, options, boxes, tmp_path, capsys, entries, more, message):
+    known = boxes([PERSON | entry for entry in entries])
+    assert main(['predict', str(folder), *options, *known, *more]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_boxes_of_images_in_folders(images, options, boxes, tmp_path, capsys):
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / '1.png'), images[0])
+    inputs = [str(tmp_path / 'b/1.png')]
+    known = boxes([PERSON | dict(file_name='a/1.png'), PERSON | dict(file_name='b/1.png')] * 2)
+    assert main(['predict', *inputs, *options, *known]) == 0
+    assert len(results(tmp_path)) == 2
+    inputs.append(str(tmp_path / 'a/1.png'))
+    known = boxes([PERSON | dict(image_id=1)])
+    assert main(['predict', *inputs, *options, *known]) == 2
+    assert f'image_id 1 may be any of {inputs[0]}, {inputs[1]}' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
+        (lambda a: [*a, '--box-categories', 'person'], '--box-categories chooses among the boxes'),
         (lambda a: a[:-2], 'nothing tells where people are: give a detector with --det'),
         (lambda a: [a[0], 'none.jpg', *a[2:]], 'none.jpg'),
         (lambda a: [*a, '--config', 'no.py'], "pose2d='no.py': there is no such config file"),
