@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,9 @@ def test_says_that_coordinates_are_no_pixels(where: str, tmp_path: Path, capsys:
         paths.append(tmp_path / f'{name}.json')
         paths[-1].write_text(json.dumps(content))
     out = str(tmp_path / 'out.py')
-    assert main(['metainfo', str(paths[0]), out, '--repeated', str(paths[1])]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # notes are no warnings
+        assert main(['metainfo', str(paths[0]), out, '--repeated', str(paths[1])]) == 0
     notes = [n for n in capsys.readouterr().out.splitlines() if 'fractions of the image' in n]
     path = tmp_path / f'{where}.json'
     assert [note.split(' in fractions')[0] for note in notes] == [

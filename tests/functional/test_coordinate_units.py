@@ -75,8 +75,9 @@ def test_without_sizes_only_fractions_are_known() -> None:
         np.tile([10.0, 20.0, 60.0, 70.0], (100, 1)),  # one small box through a video
         np.array([[0.0, 0.0, 640.0, 480.0]]),  # the whole image
         np.array([[20.0, 30.0, 60.0, 65.0]]),  # a single box in a corner
+        np.mgrid[0:40:8, 0:10:3, 9:60:9, 5:40:9].reshape(4, -1).T * 1.0,  # many at the top
     ],
-    ids=['truncated', 'still', 'whole image', 'corner'],
+    ids=['truncated', 'still', 'whole image', 'corner', 'top'],
 )
 def test_boxes_in_pixels_are_not_suspected(boxes: np.ndarray) -> None:
     assert box_problems(boxes, sizes(boxes)) == []

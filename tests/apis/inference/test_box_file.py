@@ -8,9 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from hrnet_plugin.apis.inference.box_file import BoxFile
-from hrnet_plugin.apis.inference.boxes import GivenBoxes
+from hrnet_plugin.apis.inference.boxes import GivenBoxes, given_boxes
+from hrnet_plugin.apis.inference.image_sizes import image_size
 from hrnet_plugin.apis.inference.inputs import Source, open_inputs
 
 BOX = [10, 20, 30, 40]
@@ -234,3 +236,31 @@ def test_names_of_categories_in_results(here: Path) -> None:
     several, (note,) = boxes(content, 'a/1.png')
     assert [b[:4] for b in several[0]] == [CORNERS]
     assert re.search("1 'bicycle': 1x", note)
+
+
+def test_a_byte_order_mark_is_skipped(here: Path) -> None:
+    assert len(read('\ufeff' + json.dumps([result()])).images) == 1
+
+
+def test_images_that_are_left_out_take_their_boxes_with_them(here: Path) -> None:
+    source = open_inputs(['a/1.png', 'a/02.png', 'a/x.png'])
+    given = given_boxes([[[0, 0, n, 9]] for n in (7, 8, 9)], source)
+    first, _, last = source
+    assert [given.of(frame)[0, 2] for frame in (first, last)] == [7, 9]
+
+
+@pytest.mark.parametrize('orientation', [1, 6])
+def test_sizes_are_those_of_turned_images(here: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new('RGB', (100, 80)).save('turned.jpg', exif=exif)
+    source = open_inputs('turned.jpg')
+    (frame,) = source
+    assert image_size(source, 0) == frame.image.shape[1::-1]
+    assert image_size(source, 0) == ((100, 80) if orientation == 1 else (80, 100))
+
+
+def test_sizes_of_other_inputs(clip: Path, here: Path) -> None:
+    assert image_size(open_inputs(str(clip)), 0) == (320, 240)
+    assert image_size(open_inputs(np.zeros((8, 9, 3), np.uint8)), 0) == (9, 8)
+    assert image_size(open_inputs('https://host/1.jpg'), 0) is None
