@@ -61,12 +61,33 @@ def test_carries_configs_tools_and_index(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     expected = {
         f'hrnet_plugin/.mim/{path.relative_to(ROOT)}'
-        for pattern in ('configs/**/*.py', 'configs/**/*.yml', 'tools/*.py', 'model-index.yml')
+        for pattern in (
+            'configs/**/*.py',
+            'configs/**/*.yml',
+            'tools/*.py',
+            'model-index.yml',
+            'packages/*/pyproject.toml',
+            'packages/*/README.md',
+            'packages/*/src/*/*.py',
+            'packages/*/src/*/py.typed',
+        )
         for path in ROOT.glob(pattern)
     }
     assert len(expected) > 10
     assert {name for name in names if '/.mim/' in name} == expected
     assert not [name for name in names if name.startswith('tests')]
+
+
+def test_is_typed(wheel: Path) -> None:
+    """For type checkers: the marker, and the stubs of packages whose names are lazy."""
+    names = set(ZipFile(wheel).namelist())
+    stubs = {str(path.relative_to(ROOT)) for path in ROOT.glob('hrnet_plugin/**/*.pyi')}
+    assert len(stubs) > 5
+    assert names >= {'hrnet_plugin/py.typed', *stubs}
+
+
+def test_is_pure_python(wheel: Path) -> None:
+    assert wheel.name.endswith('-py3-none-any.whl')
 
 
 def test_installing_it_changes_no_version_of_the_environment(wheel: Path) -> None:
