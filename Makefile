@@ -74,7 +74,7 @@ $(INSTALLED): $(SOURCES)
 	@# `mim` looks for a package beside its metadata, where an editable install has only a pointer:
 	@# hence the link. It goes before installing, lest an installer write or delete through it.
 	@test ! -L "$(PURELIB)/hrnet_plugin" || rm "$(PURELIB)/hrnet_plugin"
-	@rm -f .venv/installed-*
+	@rm -rf .venv/installed-* packages/*/build
 	@$(COMPILE) $(SYNC) $(GROUPS) --reinstall-package hrnet-plugin
 	@ln -s "$(CURDIR)/hrnet_plugin" "$(PURELIB)/hrnet_plugin"
 	@$(BIN)/python -W ignore -c 'import hrnet_plugin; print("hrnet_plugin", hrnet_plugin.__version__, "is installed")'

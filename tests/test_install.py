@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from hrnet_plugin.doctor import INSTALL_OPERATIONS, INSTALL_XTCOCOTOOLS, PACKAGES, command
+
 ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT, *sorted((ROOT / 'packages').iterdir()))
 # A GPU that torch sees, without a CUDA toolkit: there, mmcv's own sources do not build.
@@ -137,6 +139,24 @@ def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path
         [python, '-W', 'ignore', '-c', where], cwd=tmp_path, capture_output=True, text=True
     )
     assert str(tmp_path / 'venv') in ran.stdout.split()[-1], ran.stderr
+
+
+@pytest.mark.parametrize(
+    ('mend', 'module'),
+    [(INSTALL_OPERATIONS, 'mmcv_torchvision'), (INSTALL_XTCOCOTOOLS, 'xtcocotools')],
+)
+def test_commands_of_the_doctor_run(tmp_path: Path, mend: str, module: str) -> None:
+    python = new_environment(tmp_path / 'venv', beside_the_set=True)
+    copy = copy_sources(tmp_path / 'source')
+    line = command(mend).replace(sys.executable, python).replace(str(PACKAGES), f'{copy}/packages')
+    env = without_compilers(tmp_path / 'bin') | {
+        'PIP_NO_INDEX': '1',
+        'PIP_NO_BUILD_ISOLATION': '0',
+    }
+    ran = subprocess.run(['sh', '-c', line], env=env, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    (installed,) = (tmp_path / 'venv').rglob(f'site-packages/{module}')
+    assert installed.is_dir()
 
 
 @pytest.mark.slow
