@@ -11,10 +11,10 @@ import venv
 from pathlib import Path
 
 import pytest
+from shell import ROOT, copy_repository
 
 from hrnet_plugin.doctor import INSTALL_OPERATIONS, INSTALL_XTCOCOTOOLS, PACKAGES, command
 
-ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT, *sorted((ROOT / 'packages').iterdir()))
 # A GPU that torch sees, without a CUDA toolkit: there, mmcv's own sources do not build.
 FAKE_GPU = """
@@ -57,22 +57,12 @@ def readme_lines(heading: str) -> list[str]:
     return re.findall(r'```sh\n(.*?)```', section, re.DOTALL)[0].strip().splitlines()
 
 
-def copy_sources(folder: Path) -> Path:
-    """The repository elsewhere, as building leaves files beside the sources."""
-    ignore = shutil.ignore_patterns(
-        '.*', 'build', '*.egg-info', '__pycache__', 'work_dirs', 'data'
-    )
-    shutil.copytree(ROOT, folder, symlinks=True, ignore=ignore)
-    shutil.copytree(ROOT / 'hrnet_plugin/.mim', folder / 'hrnet_plugin/.mim', symlinks=True)
-    return folder
-
-
 def test_builds_without_a_compiler_beside_a_gpu(tmp_path: Path) -> None:
     env = without_compilers(tmp_path / 'bin')
     (tmp_path / 'fake').mkdir()
     (tmp_path / 'fake' / 'sitecustomize.py').write_text(FAKE_GPU)
     env['PYTHONPATH'] = str(tmp_path / 'fake')
-    copy = copy_sources(tmp_path / 'source')
+    copy = copy_repository(tmp_path / 'source')
     sources = [str(copy / path.relative_to(ROOT)) for path in SOURCES]
     assert len(sources) == 3
     options = ('--quiet', '--no-deps', '--no-index', '--no-build-isolation')
@@ -129,7 +119,7 @@ def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path
     assert before['mmpose'] == '1.3.2'
     line = readme_lines('Install into an environment of yours')[-1]
     assert line.startswith('pip install ./packages/mmcv-torchvision')
-    copy = copy_sources(tmp_path / 'source')
+    copy = copy_repository(tmp_path / 'source')
     env = without_compilers(tmp_path / 'bin')
     words = [str(copy / word) if word.startswith('.') else word for word in line.split()[2:]]
     pip('install', '--no-index', '--no-build-isolation', *words, env=env, python=python)
@@ -147,7 +137,7 @@ def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path
 )
 def test_commands_of_the_doctor_run(tmp_path: Path, mend: str, module: str) -> None:
     python = new_environment(tmp_path / 'venv', beside_the_set=True)
-    copy = copy_sources(tmp_path / 'source')
+    copy = copy_repository(tmp_path / 'source')
     line = command(mend).replace(sys.executable, python).replace(str(PACKAGES), f'{copy}/packages')
     env = without_compilers(tmp_path / 'bin') | {
         'PIP_NO_INDEX': '1',
@@ -169,7 +159,7 @@ def test_the_readme_lines_for_a_new_environment(tmp_path: Path) -> None:
     lines = readme_lines('Install into an environment of yours')
     assert len(lines) == 3
     script = '\n'.join(['set -e', *lines])
-    copy = copy_sources(tmp_path / 'source')
+    copy = copy_repository(tmp_path / 'source')
     installed = subprocess.run(['sh', '-c', script], cwd=copy, env=env, capture_output=True)
     assert installed.returncode == 0, installed.stderr.decode()[-3000:]
     doctor = subprocess.run(
