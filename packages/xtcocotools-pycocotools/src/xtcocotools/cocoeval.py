@@ -138,9 +138,10 @@ class COCOeval(_COCOeval):
         They are numbered anew from 1, as it takes an id of 0 for 'no match'.
         """
         p = self.params
-        ids = dict(imgIds=p.imgIds, catIds=p.catIds if p.useCats else [])
-        gts = self.cocoGt.loadAnns(self.cocoGt.getAnnIds(**ids))
-        dts = self.cocoDt.loadAnns(self.cocoDt.getAnnIds(**ids))
+        gts, dts = (
+            coco.loadAnns(coco.getAnnIds(imgIds=p.imgIds, catIds=p.catIds))
+            for coco in (self.cocoGt, self.cocoDt)
+        )
         self._gt_ids, self._dt_ids = _matchable_ids(gts), _matchable_ids(dts)
         self._gts, self._dts = defaultdict(list), defaultdict(list)
         self._without_area: set[int] = set()
