@@ -191,6 +191,9 @@ def test_notes_are_no_clashes() -> None:
     assert notes(env()) == []
     (note,) = notes(env(facts=dict(operations='compiled')))
     assert 'preferred to those of mmcv-torchvision' in note
+    (note,) = notes(env(xtcocotools='1.14.3'))
+    assert 'with numpy 2.3.5 it cannot read masks' in note
+    assert notes(env(xtcocotools='1.14.3', numpy='1.26.4')) == []
     of_onedl = notes(env(onedl_mmcv='2.3.6', onedl_mmengine='0.10.12'))
     assert ['2.3.6' in of_onedl[0], '0.10.12' in of_onedl[1]] == [True, True]
     assert 'unsafe' in of_onedl[1]
