@@ -1,6 +1,7 @@
 """Whether pictures can be read, completely, and are as large as their annotations say."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...functional.bit_depth import value_bits
 from .findings import Findings
 from .people import Image
 
@@ -15,9 +17,23 @@ MISSING = 'the image does not exist'
 UNREADABLE = 'the image cannot be decoded'
 CUT_SHORT = 'the image file is cut short'
 OTHER_SIZE = 'the image has another size (w, h) than the annotations say'
+DARK = (
+    'the file has 16 bits but its values use fewer (cameras of 10, 12 or 14 bits): MMPose keeps '
+    'the upper 8 and reads it almost black; scale it to 8 bits'
+)
 
-# Of a JPEG, the markers before the last scan and at the end; within a scan, neither can occur.
-SCAN, END = b'\xff\xda', b'\xff\xd9'
+# JPEG: markers but for those within a scan (restarts, and 0 after a byte 0xff of the data).
+MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+START, END, TEMPORARY = 0xD8, 0xD9, 0x01  # the markers without a length
+DEEP = (
+    b'\x89PNG',
+    b'II*\0',
+    b'MM\0*',
+    b'P2',
+    b'P3',
+    b'P5',
+    b'P6',
+)  # formats that may have 16 bits
 
 
 def check_images(
@@ -47,7 +63,7 @@ def check_images(
             if problem is not None:
                 found.setdefault(problem[0], []).append(problem[1])
     findings = Findings(folder)
-    for message in (MISSING, UNREADABLE, CUT_SHORT, OTHER_SIZE):
+    for message in (MISSING, UNREADABLE, CUT_SHORT, OTHER_SIZE, DARK):
         findings.errors(message, 'image', found.get(message, ()))
     return findings
 
@@ -69,11 +85,36 @@ def image_problem(path: Path, size: tuple[int, int] | None) -> tuple[str, str] |
     if size is not None and size != (width, height):
         turned = '; it is turned by its EXIF orientation' if size == (height, width) else ''
         return OTHER_SIZE, f' {(width, height)}, not {size}{turned}'
-    return None
+    bits = stored_bits(data)
+    return (DARK, f' ({bits} of 16 bits)') if bits < 16 and bits != 8 else None
+
+
+def stored_bits(data: bytes) -> int:
+    """Return how many bits the values of a 16-bit image file use; 8 for other image files."""
+    if not data.startswith(DEEP):
+        return 8
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    return value_bits(image) if image is not None and image.dtype == np.uint16 else 8
 
 
 def is_cut_short(data: bytes) -> bool:
-    """Whether the end of a JPEG or PNG file is missing; OpenCV may decode it all the same."""
+    """Return whether the end of a JPEG or PNG file is missing; OpenCV may decode it nevertheless.
+
+    Other data may follow the image, as the film does in photographs that move.
+    """
     if data.startswith(b'\xff\xd8'):
-        return data.rfind(END) < data.rfind(SCAN)
+        return _jpeg_is_cut_short(data)
     return data.startswith(b'\x89PNG') and b'IEND' not in data
+
+
+def _jpeg_is_cut_short(data: bytes) -> bool:
+    """Go from marker to marker, ITU-T T.81, B.1.1, to the end of the image or of the file."""
+    place = 0
+    while found := MARKER.search(data, place):
+        place = found.end()
+        code = data[place - 1]
+        if code == END:
+            return False
+        if code not in (START, TEMPORARY):
+            place += int.from_bytes(data[place : place + 2], 'big')
+    return True
