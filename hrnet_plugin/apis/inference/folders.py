@@ -72,17 +72,16 @@ def list_pattern(
     if not matches:
         raise FileNotFoundError(f'no file is called like {pattern}')
     left_out = _LeftOut(os.path.dirname(pattern) or '.', videos)
+    ending = Path(pattern).suffix
+    named = bool(ending) and not glob.has_magic(ending)
     found: list[str] = []
     for match in matches:
         if not os.path.isdir(match):
-            if left_out.keeps(match, named='*' not in Path(pattern).suffix):
+            if left_out.keeps(match, named):
                 found.append(match)
         elif recursive:
             found += [
-                path
-                for _, _, files in _walk(match)
-                for path in files
-                if left_out.keeps(path, named=False)
+                path for _, _, files in _walk(match) for path in files if left_out.keeps(path)
             ]
         elif '**' not in pattern:  # which looks into them by itself
             left_out.subfolders.append(match)

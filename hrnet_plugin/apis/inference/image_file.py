@@ -7,8 +7,8 @@ import mmcv
 import numpy as np
 from mmengine import fileio
 
-from ...datasets.preflight.images import is_cut_short
-from ...functional.bit_depth import to_8_bits
+from ...datasets.preflight.images import DEEP, is_cut_short
+from ...functional.bit_depth import to_8_bits, value_bits
 from .report import InputReport
 
 # Endings of what OpenCV decodes; of those in OPTIONAL only if it was built with their libraries.
@@ -18,8 +18,6 @@ IMAGES = (
 )
 OPTIONAL = ('.avif', '.gif', '.jp2', '.webp')
 SEVERAL_FRAMES = ('.avif', '.gif', '.png', '.tif', '.tiff', '.webp')
-# First bytes of formats whose integers OpenCV converts to 8 bits without looking at their range.
-DEEP = (b'\x89PNG', b'II*\0', b'MM\0*', b'P2', b'P3', b'P5', b'P6')
 
 
 def read_image(path: str, report: InputReport | None = None) -> np.ndarray:
@@ -30,28 +28,26 @@ def read_image(path: str, report: InputReport | None = None) -> np.ndarray:
 
     Args:
         path: Path or address.
-        report: Takes notes of several frames, and of files that are cut short but readable.
+        report: Takes a note of several frames.
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no image, damaged, or has values that are not integers.
+        ValueError: It is no image, damaged, cut short, or has values that are not integers.
     """
     content = fileio.get(path)
+    if not content:
+        raise ValueError(f'{path} is empty')
+    # Some versions of OpenCV would decode a part of it.
+    if is_cut_short(content):
+        raise ValueError(f'{path} cannot be read as an image: the file is cut short')
     try:
-        image = decode_image(content) if content else None
+        image = decode_image(content)
     except ValueError as error:
         raise ValueError(f'{path} {error}') from error
     if image is None:
-        what = 'is empty' if not content else 'cannot be read as an image: damaged or none at all'
-        if content and is_cut_short(content):
-            what = 'cannot be read as an image: the file is cut short'
-        raise ValueError(f'{path} {what}')
-    if report is not None:
-        if is_cut_short(content):
-            report.note('the file is cut short, and so is the image', path)
-        frames = frame_count(path)
-        if frames > 1:
-            report.note(f'has {frames} frames, of which only the first is read', path)
+        raise ValueError(f'{path} cannot be read as an image: damaged or none at all')
+    if report is not None and (frames := frame_count(path)) > 1:
+        report.note(f'has {frames} frames, of which only the first is read', path)
     return image
 
 
@@ -62,7 +58,7 @@ def decode_image(content: bytes) -> np.ndarray | None:
         ValueError: It has values that are not integers, or negative, or it is too large.
     """
     try:
-        if not content.startswith(DEEP):
+        if not content.startswith(DEEP):  # others say how many bits they have
             return mmcv.imfrombytes(content, flag='color')
         data = np.frombuffer(content, np.uint8)
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
@@ -80,7 +76,9 @@ def decode_image(content: bytes) -> np.ndarray | None:
             f'has values of type {image.dtype} from {image.min()} to {image.max()}; expected '
             'integers of 8 or 16 bits, from 0'
         )
-    return to_8_bits(image)
+    if value_bits(image) == 16:
+        return mmcv.imfrombytes(content, flag='color')
+    return to_8_bits(image.astype(np.uint16))
 
 
 def frame_count(path: str) -> int:

@@ -25,15 +25,9 @@ DARK = (
 # JPEG: markers but for those within a scan (restarts, and 0 after a byte 0xff of the data).
 MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
 START, END, TEMPORARY = 0xD8, 0xD9, 0x01  # the markers without a length
-DEEP = (
-    b'\x89PNG',
-    b'II*\0',
-    b'MM\0*',
-    b'P2',
-    b'P3',
-    b'P5',
-    b'P6',
-)  # formats that may have 16 bits
+PNG = b'\x89PNG'
+# Formats that may have 16 bits
+DEEP = (PNG, b'II*\0', b'MM\0*', b'P2', b'P3', b'P5', b'P6')
 
 
 def check_images(
@@ -63,8 +57,9 @@ def check_images(
             if problem is not None:
                 found.setdefault(problem[0], []).append(problem[1])
     findings = Findings(folder)
-    for message in (MISSING, UNREADABLE, CUT_SHORT, OTHER_SIZE, DARK):
+    for message in (MISSING, UNREADABLE, CUT_SHORT, OTHER_SIZE):
         findings.errors(message, 'image', found.get(message, ()))
+    findings.warnings(DARK, 'image', found.get(DARK, ()))
     return findings
 
 
@@ -85,16 +80,19 @@ def image_problem(path: Path, size: tuple[int, int] | None) -> tuple[str, str] |
     if size is not None and size != (width, height):
         turned = '; it is turned by its EXIF orientation' if size == (height, width) else ''
         return OTHER_SIZE, f' {(width, height)}, not {size}{turned}'
-    bits = stored_bits(data)
-    return (DARK, f' ({bits} of 16 bits)') if bits < 16 and bits != 8 else None
+    bits = unused_depth(data)
+    return None if bits is None else (DARK, f' ({bits} of 16 bits)')
 
 
-def stored_bits(data: bytes) -> int:
-    """Return how many bits the values of a 16-bit image file use; 8 for other image files."""
-    if not data.startswith(DEEP):
-        return 8
+def unused_depth(data: bytes) -> int | None:
+    """Return how many bits the values of a 16-bit file use; None if all, or of another file."""
+    if not data.startswith(DEEP) or (data.startswith(PNG) and data[24:25] != b'\x10'):
+        return None
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    return value_bits(image) if image is not None and image.dtype == np.uint16 else 8
+    if image is None or image.dtype.kind not in 'iu' or image.dtype.itemsize != 2:
+        return None
+    bits = value_bits(image)
+    return bits if bits < 16 else None
 
 
 def is_cut_short(data: bytes) -> bool:
@@ -104,7 +102,7 @@ def is_cut_short(data: bytes) -> bool:
     """
     if data.startswith(b'\xff\xd8'):
         return _jpeg_is_cut_short(data)
-    return data.startswith(b'\x89PNG') and b'IEND' not in data
+    return data.startswith(PNG) and b'IEND' not in data
 
 
 def _jpeg_is_cut_short(data: bytes) -> bool:

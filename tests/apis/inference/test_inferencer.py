@@ -262,5 +262,11 @@ class TestErrors:
         (tmp_path / 'more').mkdir()
         cv2.imwrite(str(tmp_path / 'more/000000000001.jpg'), images[0])
         both = [str(folder), str(tmp_path / 'more')]
-        with pytest.raises(ValueError, match=r'share their name with another \(000000000001'):
-            inferencer(both, pred_out_dir=str(tmp_path))
+        assert len(list(inferencer(both, bboxes=[[]] * 5, out_dir=str(tmp_path / 'out')))) == 5
+        assert sorted(p.name for p in (tmp_path / 'out/predictions').iterdir()) == [
+            *(f'{i:012}.json' for i in (0, 2, 3)),
+            '000000000001.jpg.json',
+            '000000000001.png.json',
+        ]
+        with pytest.raises(ValueError, match=r'000000000001.png is given twice'):
+            inferencer([str(folder / '000000000001.png')] * 2, pred_out_dir=str(tmp_path))

@@ -104,5 +104,7 @@ def test_a_picture_that_breaks_off_is_named(shots):
     path.write_bytes(path.read_bytes()[:20])
     source = open_inputs(shots)
     assert isinstance(source, Images)
-    with pytest.raises(ValueError, match=r'b.png cannot be read as an image: the file is cut short'):
+    with pytest.raises(
+        ValueError, match=r'b.png cannot be read as an image: the file is cut short'
+    ):
         list(source)
