@@ -8,12 +8,13 @@ from pathlib import Path
 import cv2
 
 from .image_file import IMAGES, OPTIONAL, frame_count
-from .report import InputReport
+from .report import InputReport, counted
 
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 # Images that need another program; a note says so.
 FOREIGN = ('.arw', '.cr2', '.cr3', '.dng', '.exr', '.heic', '.heif', '.jxl', '.nef', '.psd')
 EXAMPLES = 3
+VIDEO = 'video'
 
 
 def is_video(path: str) -> bool:
@@ -106,7 +107,7 @@ class _LeftOut:
             return False
         if video:
             if not self.videos:
-                self._add('video', path)
+                self._add(VIDEO, path)
             return self.videos
         if image:
             return True
@@ -117,18 +118,17 @@ class _LeftOut:
 
     def __str__(self) -> str:
         parts = [
-            f'{len(paths)} {kind}{"s" * (kind == "video" and len(paths) > 1)} '
-            f'({self._examples(paths)})'
+            (counted(len(paths), kind) if kind == VIDEO else f'{len(paths)} {kind}')
+            + f' ({self._examples(paths)})'
             for kind, paths in sorted(self.files.items())
         ]
         hints = []
         if self.subfolders:
             parts.append(
-                f'{len(self.subfolders)} subfolder{"s" * (len(self.subfolders) > 1)} '
-                f'({self._examples(self.subfolders)})'
+                f'{counted(len(self.subfolders), "subfolder")} ({self._examples(self.subfolders)})'
             )
             hints.append('--recursive, or a pattern such as folder/**/*.jpg, reads subfolders')
-        if 'video' in self.files:
+        if VIDEO in self.files:
             hints.append('a video has to be given by itself')
         foreign = [ending for ending in sorted(self.files) if ending in FOREIGN]
         if foreign:

@@ -18,7 +18,7 @@ from .containers import is_truncated
 from .folders import FOREIGN, is_video, list_folder, list_pattern
 from .image_file import IMAGES, read_image
 from .names import distinct_names
-from .report import InputReport
+from .report import InputReport, counted
 
 FPS = 30.0  # of pictures that follow each other, and of cameras that do not say
 HIGH_FPS = 120.0  # Above it, a container may state the unit of its time stamps instead.
@@ -198,9 +198,12 @@ class Video:
         """Word which frames cannot be read."""
         problems = []
         if damaged:
-            problems.append(f'frame {spans(damaged)} cannot be decoded')
+            frames = 'frame' if len(damaged) == 1 else 'frames'
+            problems.append(f'{frames} {spans(damaged)} cannot be decoded')
         if missing:
-            problems.append(f'it ends {missing} frames early: the file is cut short or damaged')
+            problems.append(
+                f'it ends {counted(missing, "frame")} early: the file is cut short or damaged'
+            )
         total = max(self.length, read + len(damaged))
         return f'{self.path}: {read} of {total} frames were read; {"; ".join(problems)}'
 
@@ -291,7 +294,8 @@ def open_sources(
     listed = [path for text in inputs for path in _listed(text, report, recursive, videos=True)]
     paths = list({os.path.abspath(path): path for path in listed}.values())
     if len(paths) < len(listed):
-        report.note(f'{len(listed) - len(paths)} files are given twice, and read once', 'inputs')
+        twice = counted(len(listed) - len(paths), 'file')
+        report.note(f'{twice} given more than once, and read once', 'inputs')
     images: list[str | np.ndarray] = [path for path in paths if not is_video(path)]
     for image in images:
         _check(image, report)

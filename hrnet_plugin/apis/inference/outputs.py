@@ -17,6 +17,7 @@ from .inputs import Frame, Images, Source
 from .names import check_out_folder, check_targets, distinct_files
 from .options import Options
 from .pose_model import PoseModel
+from .report import counted
 
 CODEC = 'mp4v'  # comes with OpenCV's wheels, and plays everywhere
 # Formats that drawn images are written in; those of other images are written as PNG.
@@ -176,8 +177,8 @@ class VideoFile:
             )
         if self.resized:
             self.note(
-                f'{self.resized} frames have another size than the first: the drawn video shows '
-                f'them resized to {self.size[0]}x{self.size[1]}; results are in their own pixels'
+                f'{counted(self.resized, "frame")} of another size than the first: in the drawn '
+                f'video resized to {self.size[0]}x{self.size[1]}; results are in their own pixels'
             )
         # Containers round times to milliseconds.
         if self.steps and self.steps[1] - self.steps[0] > max(0.25 / self.fps, 0.002):

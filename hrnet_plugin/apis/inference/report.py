@@ -40,10 +40,19 @@ class InputReport:
             more = f' and {len(names) - 1} more' if len(names) > 1 else ''
             lines.append(f'note: {names[0]}{more}: {message}')
         if self.unreadable:
-            lines.append(f'{len(self.unreadable)} of the inputs could not be read completely:')
+            lines.append(f'{counted(len(self.unreadable), "input")} could not be read completely:')
             lines += [f'  {text}' for text in self.unreadable]
         return lines
 
     def _warn(self, text: str) -> None:
         if not self.quiet:
             warnings.warn(text, stacklevel=3)
+
+
+def counted(number: int, noun: str) -> str:
+    """Word a number of things.
+
+    >>> counted(2, 'frame')
+    '2 frames'
+    """
+    return f'{number} {noun}{"" if number == 1 else "s"}'
