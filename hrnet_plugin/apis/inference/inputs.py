@@ -406,6 +406,8 @@ def _check(item: str | np.ndarray, report: InputReport) -> None:
 def _missing(item: str) -> str:
     path = Path(item)
     folder = path.parent
+    if '://' in item:
+        return f'{item} is the address of a video, which is not fetched; download it first'
     if path.exists():
         return f'{item} is {"a folder" if path.is_dir() else "no file"}; expected a file'
     if folder.exists() and not folder.is_dir():

@@ -84,7 +84,7 @@ class Outputs:
 
     def close(self) -> None:
         """Finish files that hold all pictures."""
-        for file in (self.video, self.predictions):
+        for file in (self.predictions, self.video):  # the video may turn out to be incomplete
             if file is not None:
                 file.close()
 

@@ -77,6 +77,9 @@ def test_patterns(shots, report):
     report.notes.clear()
     assert len(list_pattern(f'{shots}/*', report, videos=True)) == 5
     assert '.heic' in next(iter(report.notes))
+    report.notes.clear()
+    assert 'x.jpg/e.png' in names(list_pattern(f'{shots}/**/*', report), shots)
+    assert 'subfolder' not in next(iter(report.notes))
     found = list_pattern(f'{shots}/**/*.*', report, recursive=True)
     assert {'sub/f.jpg', 'x.jpg/e.png'} < set(names(found, shots))
     assert len(found) == len(set(found)) == 6

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mmpose.apis import MMPoseInferencer
 from random_models import DETECTOR, POSE
-from video_files import damage, save_video
+from video_files import damage, save_gif, save_video
 
 from hrnet_plugin.apis import PoseInferencer
 from hrnet_plugin.registry import INFERENCERS
@@ -212,6 +212,16 @@ class TestTracking:
             [2, 1] if i % 3 == 2 else [1] for i in range(11)
         ]
 
+    def test_smoothing_goes_by_timestamps(self, inferencer, tmp_path, monkeypatch):
+        times = []
+        monkeypatch.setattr(
+            'hrnet_plugin.apis.inference.inferencer.Tracks.update',
+            lambda self, sample, timestamp: times.append(timestamp),
+        )
+        path = str(save_gif(tmp_path / 'a.gif', [100, 300, 200]))
+        list(inferencer(path, bboxes=[[]] * 3, track=True, smooth=True))
+        assert times == pytest.approx([0, 0.1, 0.4])
+
     def test_smoothing_calms_keypoints(self, inferencer, clip):
         def steps(**options):
             found = people(inferencer(str(clip), bboxes=self.boxes(), track=True, **options))
@@ -244,6 +254,13 @@ class TestUnreadable:
             next(found)
         for folder in ('visualizations', 'predictions'):
             assert [p.stem for p in sorted((out / folder).iterdir())] == ['0', '1', '2']
+
+    def test_results_before_an_error_amid_a_batch_of_the_detector(self, inferencer, files):
+        found = inferencer(files)
+        whole = [people([next(found)])[0] for _ in range(3)]
+        assert_same(whole, people(inferencer(files[:3])))
+        with pytest.raises(ValueError, match=r'3.png cannot be read as an image'):
+            next(found)
 
     def test_boxes_are_those_of_the_images_left(self, inferencer, files, tmp_path):
         options = dict(bboxes=FIVE_BOXES, skip_unreadable=True, pred_out_dir=str(tmp_path / 'out'))

@@ -261,6 +261,10 @@ class TestSources:
         with pytest.raises((ValueError, OSError), match=message):
             open_sources([str(shots / given)], report)
 
+    def test_addresses_of_videos(self, report):
+        with pytest.raises(FileNotFoundError, match='is the address of a video, which is not f'):
+            open_sources(['https://a.b/c.mp4'], report)
+
     def test_an_empty_name(self, report):
         with pytest.raises(ValueError, match="an input is ''"):
             open_sources([''], report)

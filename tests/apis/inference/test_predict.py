@@ -160,6 +160,14 @@ class TestNothingIsLost:
         assert lengths == [2, 3]
         assert (tmp_path / 'out/c.png').is_file()
 
+    def test_videos_of_one_stem(self, options, tmp_path):
+        paths = [str(save_video(tmp_path / name, n)) for name, n in (('c.avi', 1), ('c.mkv', 2))]
+        assert main(['predict', *paths, *options, *WHOLE]) == 0
+        for name, length in (('c.avi.mp4', 1), ('c.mkv.mp4', 2)):
+            drawn = cv2.VideoCapture(str(tmp_path / 'out' / name))
+            assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == length
+        assert [p['file_name'] for p in results(tmp_path)] == ['c.avi', 'c.mkv', 'c.mkv']
+
     def test_unreadable_ones_are_left_out_and_listed(self, folder, options, tmp_path, capsys):
         bad = folder / f'{1:012}.png'
         bad.write_bytes(bad.read_bytes()[:500])
