@@ -25,6 +25,7 @@ from hrnet_plugin.datasets.preflight import (
     check_mpii,
     check_units,
 )
+from hrnet_plugin.datasets.preflight.images import is_cut_short
 from hrnet_plugin.datasets.preflight.units import sample_problems
 
 Edit = Callable[[Any], object]
@@ -448,6 +449,41 @@ def test_images(pictures: Path) -> None:
     )
     assert messages['the image cannot be decoded'] == ('image empty.jpg', 'image text.jpg')
     assert messages['the image file is cut short'] == ('image short.jpg', 'image short.png')
+
+
+@pytest.mark.parametrize('ending', ['png', 'tif'])
+def test_images_of_fewer_bits_than_their_file(tmp_path: Path, ending: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3)).astype(np.uint16)
+    noise[0] = 255
+    for bits in (8, 10, 12, 14, 16):
+        cv2.imwrite(str(tmp_path / f'{bits:02}.{ending}'), noise << (bits - 8))
+    cv2.imwrite(str(tmp_path / f'usual.{ending}'), noise.astype(np.uint8))
+    images = [Image(p.name, p.name, (32, 24)) for p in sorted(tmp_path.iterdir())]
+    (finding,) = check_images(tmp_path, images)
+    assert 'MMPose keeps the upper 8 and reads it almost black' in finding.message
+    assert not finding.is_error
+    assert finding.count == 4
+    assert finding.examples == tuple(
+        f'image {bits:02}.{ending} ({bits} of 16 bits)' for bits in (8, 10, 12)
+    )
+
+
+def test_a_photograph_followed_by_a_film_is_not_cut_short(pictures: Path) -> None:
+    """Such a file may end in what looks like the beginning of a scan."""
+    path = pictures / 'good.jpg'
+    path.write_bytes(path.read_bytes() + b'\0\0\0\x18ftypmp42\xff\xda\0\x0c')
+    assert check_images(pictures, [Image(1, 'good.jpg', (96, 64))]) == []
+
+
+@pytest.mark.parametrize('flag', [cv2.IMWRITE_JPEG_PROGRESSIVE, cv2.IMWRITE_JPEG_RST_INTERVAL])
+def test_jpegs_of_several_scans_and_with_restarts(tmp_path: Path, flag: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / 'x.jpg'), noise, [flag, 1])
+    data = (tmp_path / 'x.jpg').read_bytes()
+    assert not is_cut_short(data)
+    cuts = range(4, len(data) - 2, 97)
+    assert len(cuts) > 50
+    assert all(is_cut_short(data[:cut]) for cut in cuts)
 
 
 def test_images_are_not_read_unless_asked_for(pictures: Path) -> None:

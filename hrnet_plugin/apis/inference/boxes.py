@@ -72,8 +72,8 @@ class GivenBoxes:
         late = [frame for frame in self.frames or () if frame >= self.seen]
         if late:
             notes.append(
-                f'boxes of {len(late)} frames are not used, the first in frame {min(late)}: the '
-                f'video has {self.seen} frames, counted from 0'
+                f'boxes of {len(late)} frames are not used, the first in frame {min(late)}: '
+                f'{self.seen} frames were read, counted from 0'
             )
         return [f'{self.where}: {note}' for note in notes]
 

@@ -1,13 +1,12 @@
 """Sizes of images, without decoding them."""
 
-from contextlib import closing
-from typing import Any
-
+import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
 from .inputs import Images, Source
 
+SIDES = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
 TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
@@ -20,10 +19,10 @@ def image_size(source: Source, index: int) -> tuple[int, int] | None:
     if source.is_live:
         return None
     if not isinstance(source, Images):
-        frames: Any = iter(source)
-        with closing(frames):
-            first = next(frames, None)
-        return None if first is None else first.image.shape[1::-1]
+        capture = cv2.VideoCapture(source.path)
+        width, height = (int(capture.get(p)) for p in SIDES)
+        capture.release()
+        return (width, height) if width > 0 < height else None
     item = source.items[index]
     if isinstance(item, np.ndarray):
         return item.shape[1], item.shape[0]

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.device import get_device
@@ -27,10 +27,12 @@ from .model_files import ModelConfig
 from .options import Options, check_names
 from .outputs import Outputs, Result
 from .pose_model import PoseModel
+from .report import InputReport
 from .tracks import Tracks
 
 WHOLE_IMAGE = ('whole_image', 'whole-image')
 Boxed = tuple[Frame, np.ndarray]
+T = TypeVar('T')
 
 
 @INFERENCERS.register_module()
@@ -103,7 +105,11 @@ class PoseInferencer:
 
         Returns:
             A generator of one result for each picture, in their order: ``predictions``, a list of
-            one list of people, and ``visualization``. Closing it finishes what was begun.
+            one list of people, and ``visualization``. Closing it finishes what was begun. An
+            input that cannot be read raises its error there, after the results of those before
+            it; with ``skip_unreadable`` there is a warning and no result (data samples have the
+            ``img_path`` and ``frame_id`` of theirs). Warnings also name what is left out of
+            folders.
 
         Raises:
             OSError: an input is missing or cannot be read.
@@ -121,7 +127,7 @@ class PoseInferencer:
                 "det_model= and det_weights=, or with det_model='whole_image' if each picture "
                 'shows one person and little else'
             )
-        source = open_inputs(inputs)
+        source = open_inputs(inputs, InputReport(strict=not settings.skip_unreadable))
         if source.is_live:
             options.update(show=True)
             settings = Options(return_datasamples, 1, **options)
@@ -148,7 +154,11 @@ class PoseInferencer:
         outputs: Outputs,
         options: Options,
     ) -> Generator[Result, None, None]:
-        """Read ahead in one thread, draw and write in another, and find poses in this one."""
+        """Read ahead in one thread, draw and write in another, and find poses in this one.
+
+        An error of reading is raised after the results of all that was read before.
+        """
+        errors: list[Exception] = []
         ahead = 0 if source.is_live else options.batch_size
         bar = tqdm(
             total=len(source) or None, disable=not self.show_progress, unit='image', leave=False
@@ -159,7 +169,8 @@ class PoseInferencer:
             closing(read_ahead(source, max(1, ahead))) as frames,
             bar,
         ):
-            found = self._estimate(self._find_boxes(frames, boxes, options), ahead, options)
+            boxed = self._find_boxes(until_error(frames, errors), boxes, options)
+            found = self._estimate(until_error(boxed, errors), ahead, options)
             writing: deque[Future] = deque()
             for frame, sample in track(found, self.pose, source, options):
                 writing.append(writer.submit(outputs.write, frame, sample))
@@ -170,6 +181,8 @@ class PoseInferencer:
         if boxes is not None and boxes is not options.bboxes:  # else whoever made them says it
             for note in boxes.notes():
                 warnings.warn(note, stacklevel=2)
+        if errors:
+            raise errors[0]
 
     def _find_boxes(
         self, frames: Iterator[Frame], boxes: GivenBoxes | None, options: Options
@@ -233,6 +246,8 @@ class PoseInferencer:
             ]
             kept = nearby_joints_nms(several, num_nearby_joints_thr=people.keypoints.shape[1] // 3)
             sample.pred_instances = people[kept]
+        frame = picture.frame
+        sample.set_metainfo(dict(frame_id=frame.index, timestamp=frame.timestamp))
         return sample
 
 
@@ -255,7 +270,7 @@ def track(
     tracks = Tracks(pose.sigmas, source.fps, options.smooth) if options.track else None
     for frame, sample in found:
         if tracks is not None:
-            tracks.update(sample)
+            tracks.update(sample, frame.timestamp)
         yield frame, sample
 
 
@@ -266,3 +281,11 @@ def finish(writing: Future, outputs: Outputs, options: Options, bar: tqdm) -> Re
         outputs.show(drawn)
     bar.update()
     return result
+
+
+def until_error(items: Iterable[T], errors: list[Exception]) -> Iterator[T]:
+    """Yield the items up to an error, which is appended to ``errors`` instead of raised."""
+    try:
+        yield from items
+    except Exception as error:
+        errors.append(error)

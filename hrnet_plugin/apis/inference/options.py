@@ -13,7 +13,7 @@ STYLES = ('mmpose', 'openpose')
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a call; all but the last two are MMPose's.
+    """Options of a call; all but the last three are MMPose's.
 
     Attributes:
         return_datasamples: results are data samples instead of dicts.
@@ -39,6 +39,8 @@ class Options:
         pred_out_dir: folder for predictions: a JSON file for each picture, or one for a video.
         track: the pictures follow each other: people keep a number, ``track_id``.
         smooth: smooth each one's keypoints over time, which needs ``track``.
+        skip_unreadable: leave out images and frames of videos that cannot be read, with a
+            warning; otherwise the first raises an error, after the results of those before it.
 
     Raises:
         ValueError: an impossible value.
@@ -64,6 +66,7 @@ class Options:
     pred_out_dir: str = ''
     track: bool = False
     smooth: bool = False
+    skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

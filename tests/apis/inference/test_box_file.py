@@ -177,8 +177,8 @@ def test_videos(clip: Path, here: Path) -> None:
     video, images = file.of([source, open_inputs('a/x.png')])
     assert [len(b) for b in found(video, source)] == [0, 0, 2, 0, 0, 1, 0, 0, 0, 0, 0]
     assert video.notes() == [
-        'boxes.json: boxes of 2 frames are not used, the first in frame 11: the video has 11 '
-        'frames, counted from 0'
+        'boxes.json: boxes of 2 frames are not used, the first in frame 11: 11 frames '
+        'were read, counted from 0'
     ]
     assert found(images, open_inputs('a/x.png')) == [[]]
     assert file.notes == ['boxes.json: boxes of 1 frames are left out: the input is an image']
