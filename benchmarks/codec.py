@@ -1,39 +1,45 @@
-"""Drawing and reading heatmaps: 64 people x 17 keypoints, 48x64 heatmaps, NumPy in and out."""
-
-import sys
+"""Encoding and decoding heatmaps: 17 keypoints an instance, 48x64 heatmaps."""
 
 import numpy as np
 import torch
+from inference import FRAMES_PER_TURN, PEOPLE, make_runs
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
-from timing import Ratio, best, compare, ratio_table, table, use_threads
+from timing import THREADS, Ratio, best, cell, compare, ratio_table, table, use_threads
+from training import MODELS, measure
 
+from hrnet_plugin.allocator import keep_freed_memory
 from hrnet_plugin.codecs import GaussianHeatmap
-from hrnet_plugin.functional import heatmap_cpu
 
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
-PEOPLE = 64
-VARIANTS = {
+INSTANCES = 64
+STOCK = {
     'msra': MSRAHeatmap(**SIZES),
     'dark': MSRAHeatmap(**SIZES, unbiased=True),
     'udp': UDPHeatmap(**SIZES),
 }
-WANTED = {
-    'encode, msra': 30.0,
-    'encode, dark': 30.0,
-    'encode, udp': 30.0,
-    'decode, msra': 12.0,
-    'decode, dark': 50.0,
-    'decode, udp': 40.0,
-}
+MODEL = 'Lite-HRNet-18'
+SHARE_TURNS = 3
+# Per cent of the time of the model's inference, and of its training step
+INFERENCE_GOAL, TRAINING_GOAL = 1, 3
 
 
-def compare_variant(variant: str, rng: np.random.Generator) -> dict[str, Ratio]:
-    ours, stock = GaussianHeatmap(**SIZES, variant=variant), VARIANTS[variant]
-    keypoints = rng.uniform([0, 0], SIZES['input_size'], (PEOPLE, 17, 2)).astype(np.float32)
-    visible = np.ones((PEOPLE, 17), np.float32)
-    heatmaps, _ = ours.render(keypoints, visible)
-    # As of a network: not quite Gaussians, and never quite 0
-    heatmaps = heatmaps + rng.uniform(0, 0.02, heatmaps.shape).astype(np.float32)
+def make_instances(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (count, 17, 2) inside the input, and visibility (count, 17)."""
+    keypoints = np.random.default_rng(0).uniform(0, SIZES['input_size'], (count, 17, 2))
+    return keypoints.astype(np.float32), np.ones((count, 17), np.float32)
+
+
+def make_heatmaps(codec: GaussianHeatmap, keypoints: np.ndarray) -> np.ndarray:
+    """Like a network's: not quite Gaussians, and never quite 0."""
+    heatmaps, _ = codec.render(keypoints)
+    return heatmaps + np.random.default_rng(1).uniform(0, 0.02, heatmaps.shape).astype(np.float32)
+
+
+def compare_with_stock(variant: str) -> dict[str, Ratio]:
+    """Of all instances, ours at once and stock's one by one: it has no other way."""
+    ours, stock = GaussianHeatmap(**SIZES, variant=variant), STOCK[variant]
+    keypoints, visible = make_instances(INSTANCES)
+    heatmaps = make_heatmaps(ours, keypoints)
 
     def stock_encode() -> None:
         for k, v in zip(keypoints, visible):
@@ -51,9 +57,9 @@ def compare_variant(variant: str, rng: np.random.Generator) -> dict[str, Ratio]:
 
 def floors() -> str:
     """What no encoder or decoder of these heatmaps can go below on this machine."""
-    heatmaps = torch.rand(PEOPLE, 17, 64, 48)
+    heatmaps = torch.rand(INSTANCES, 17, 64, 48)
     flat = heatmaps.flatten(-2)
-    x, y = torch.rand(PEOPLE, 17, 1, 48), torch.rand(PEOPLE, 17, 64, 1)
+    x, y = torch.rand(INSTANCES, 17, 1, 48), torch.rand(INSTANCES, 17, 64, 1)
     parts = {
         'encode: write heatmaps that are products of two profiles': lambda: x * y,
         'encode: copy heatmaps': heatmaps.clone,
@@ -61,28 +67,73 @@ def floors() -> str:
         'decode: find where the maxima are (NumPy)': lambda: flat.numpy().argmax(-1),
     }
     rows = [[name, 1e3 * best(part)] for name, part in parts.items()]
-    return table(['the least it can be', 'at best (ms)'], rows)
+    return table(['lower bound', 'at best (ms)'], rows)
 
 
-def compare_all() -> dict[str, Ratio]:
-    rng = np.random.default_rng(0)
-    results: dict[str, Ratio] = {}
-    for variant in VARIANTS:
-        results |= compare_variant(variant, rng)
-    return dict(sorted(results.items(), reverse=True))
+def codec_seconds(variant: str, count: int) -> tuple[float, float, float]:
+    """Seconds per instance: encode one by one, encode ``count`` at once, decode them at once."""
+    codec = GaussianHeatmap(**SIZES, variant=variant)
+    keypoints, visible = make_instances(count)
+    heatmaps = torch.from_numpy(make_heatmaps(codec, keypoints))
+    points, seen = torch.from_numpy(keypoints), torch.from_numpy(visible)
+    together = best(lambda: codec.render(points, seen)) / count
+    decode = best(lambda: codec.batch_decode(heatmaps)) / count
+    torch.set_num_threads(1)  # as in a worker of a data loader
+    alone = best(lambda: codec.encode(keypoints[:1], visible[:1]))
+    torch.set_num_threads(THREADS)
+    return alone, together, decode
+
+
+def shares() -> str:
+    """How much of the time of inference, and of training, the codec takes.
+
+    All times are those of the fastest turn: other work of the machine would not lengthen short
+    and long runs by the same factor.
+    """
+    batch = MODELS[MODEL][1]
+    infer, _ = make_runs()
+    inference = best(infer, SHARE_TURNS) / (FRAMES_PER_TURN * PEOPLE)
+    training = min(measure('ours', MODEL)['seconds'] for _ in range(SHARE_TURNS)) / batch
+    rows = []
+    for variant in STOCK:
+        alone, together, decode = codec_seconds(variant, batch)
+        rows.append(
+            [
+                variant,
+                *(1e3 * t for t in (alone, together, decode)),
+                100 * (together + decode) / inference,
+                100 * alone / training,
+            ]
+        )
+    columns = [
+        'ms per instance',
+        'encode one by one',
+        f'encode {batch} at once',
+        f'decode {batch} at once',
+        f'both at once, % of inference (goal: {INFERENCE_GOAL})',
+        f'encode one by one, % of training (goal: {TRAINING_GOAL})',
+    ]
+    return (
+        f'Of what {MODEL}, 256x192, takes per instance: {cell(1e3 * inference)} ms of inference '
+        '(PoseInferencer on a clip, from image to keypoints, boxes given, no flip test) and '
+        f'{cell(1e3 * training)} ms of training (forward, backward and optimizer of {batch} '
+        'instances). Inference decodes a batch at once; in training, each worker of the data '
+        f'loader encodes one by one, with one thread.\n\n{table(columns, rows)}'
+    )
 
 
 def main() -> None:
     use_threads()
-    if heatmap_cpu.LIBRARY is None:
-        sys.exit('heatmap_cpu.c has not been compiled: `make install` does that')
+    keep_freed_memory()  # for both sides, as `mim train hrnet_plugin` and `hrnet-plugin predict`
+    ratios: dict[str, Ratio] = {}
+    for variant in STOCK:
+        ratios |= compare_with_stock(variant)
     print('## Codec\n')
-    print(__doc__.splitlines()[0], '\n')
-    print(ratio_table(compare_all(), WANTED))
+    print(__doc__, '\n')
+    print(f'{INSTANCES} instances, NumPy in and out:\n')
+    print(ratio_table(dict(sorted(ratios.items(), reverse=True))))
     print(floors())
-    heatmap_cpu.LIBRARY = None
-    print('The same where no C compiler was at hand, so that torch does it:\n')
-    print(ratio_table(compare_all()))
+    print(shares())
 
 
 if __name__ == '__main__':

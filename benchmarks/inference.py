@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from itertools import cycle, islice
 from pathlib import Path
@@ -67,8 +67,8 @@ def scenes() -> Iterator[Any]:
         index += 1
 
 
-def main() -> None:
-    use_threads()
+def make_runs() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Functions that find the poses of the next frames of the clip: ours, and stock's."""
     cfg = Config.fromfile(CONFIG)
     cfg.model.test_cfg.flip_test = False
     clip = draw_clip()
@@ -94,7 +94,12 @@ def main() -> None:
         stock.inferencer.detector = KnownBoxes(iter(boxes))
         check(stock(list(images), nms_thr=1.0))
 
-    ratio = compare(run_ours, run_stock, repeats=TURNS, warm_up=1)
+    return run_ours, run_stock
+
+
+def main() -> None:
+    use_threads()
+    ratio = compare(*make_runs(), repeats=TURNS, warm_up=1)
     print('## Inference\n')
     print(__doc__.splitlines()[0], '\n')
     print(

@@ -12,11 +12,20 @@ THREADS = 2
 
 
 class Ratio(NamedTuple):
-    """Seconds of one run each, and how many times as long stock takes."""
+    """Seconds of one run each, how many times as long stock takes, and the range of that."""
 
     ours_s: float
     stock_s: float
     ratio: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[float, float]]) -> 'Ratio':
+        """Medians of pairs of times, ours and stock's, and of their ratios."""
+        ours, stock = map(statistics.median, zip(*pairs))
+        ratios = [b / a for a, b in pairs]
+        return cls(ours, stock, statistics.median(ratios), min(ratios), max(ratios))
 
 
 def compare(
@@ -33,17 +42,12 @@ def compare(
         warm_up: runs of each before them, which do not.
 
     Returns:
-        Median times, and the median of the pairs' ratios.
+        Median times, and the median and the range of the pairs' ratios.
     """
     for _ in range(warm_up):
         ours()
         stock()
-    pairs = [(seconds(ours), seconds(stock)) for _ in range(repeats)]
-    return Ratio(
-        ours_s=statistics.median(a for a, _ in pairs),
-        stock_s=statistics.median(b for _, b in pairs),
-        ratio=statistics.median(b / a for a, b in pairs),
-    )
+    return Ratio.of([(seconds(ours), seconds(stock)) for _ in range(repeats)])
 
 
 def seconds(function: Callable[[], Any], at_least: float = 0.03) -> float:
@@ -86,11 +90,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def ratio_table(ratios: dict[str, Ratio], targets: dict[str, float] | None = None) -> str:
-    """A Markdown table of comparisons in milliseconds, and what ratio each should reach."""
-    columns = ['', 'ours (ms)', 'stock (ms)', 'times as fast']
-    rows = [[name, 1e3 * r.ours_s, 1e3 * r.stock_s, r.ratio] for name, r in ratios.items()]
+    """A Markdown table of comparisons in milliseconds, and the goal of each ratio."""
+    columns = ['', 'ours (ms)', 'stock (ms)', 'times as fast', 'lowest to highest']
+    rows = [
+        [name, 1e3 * r.ours_s, 1e3 * r.stock_s, r.ratio, f'{cell(r.lowest)} to {cell(r.highest)}']
+        for name, r in ratios.items()
+    ]
     if targets:
-        columns.append('wanted')
+        columns.append('goal')
         rows = [[*row, targets.get(str(row[0]), '')] for row in rows]
     return table(columns, rows)
 

@@ -63,14 +63,11 @@ def main() -> None:
     ratios, memory = {}, []
     for name, (_, batch) in MODELS.items():
         turns = [(measure('ours', name), measure('stock', name)) for _ in range(TURNS)]
-        ours, stock = (
-            {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-            for runs in zip(*turns)
-        )
-        ratio = statistics.median(b['seconds'] / a['seconds'] for a, b in turns)
         step = f'{name}, a step of {batch} people'
-        ratios[step] = Ratio(ours['seconds'], stock['seconds'], ratio)
-        memory.append([name, ours['memory'], stock['memory']])
+        ratios[step] = Ratio.of([(a['seconds'], b['seconds']) for a, b in turns])
+        memory.append(
+            [name, *(statistics.median(run['memory'] for run in s) for s in zip(*turns))]
+        )
     print('## Training\n')
     print(__doc__.splitlines()[0], '\n')
     print(ratio_table(ratios))

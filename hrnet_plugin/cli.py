@@ -67,7 +67,8 @@ def _build_parser() -> _Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if it went well, 2 on bad input, 130 when interrupted."""
+    """Run a command; 0 if it went well, 2 on bad input, 3 if some inputs were unreadable, 130 when
+    interrupted."""
     args = _build_parser().parse_args(argv)
     for message in NOISE:
         warnings.filterwarnings('ignore', message)

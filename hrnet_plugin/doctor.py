@@ -378,6 +378,16 @@ NOTES = (
         'the unsafe one: load none that you do not trust.',
     ),
     (
+        lambda env: (
+            env.within('xtcocotools')
+            and '+pycocotools' not in env.versions['xtcocotools']
+            and env.within('numpy', '2')
+        ),
+        'xtcocotools {xtcocotools}, compiled, evaluates keypoints, but with numpy {numpy} it '
+        'cannot read masks, which boxes, segmentation and bottom-up training need; '
+        'packages/xtcocotools-pycocotools can.',
+    ),
+    (
         lambda env: env.facts.get('operations') == 'compiled' and 'mmcv-torchvision' in env,
         'mmcv has compiled operations, which are preferred to those of mmcv-torchvision.',
     ),

@@ -1,5 +1,4 @@
 import pytest
-from ways import WAYS, choose
 
 # What takes longest, so that no process ends long after the others; and what forks, which torch
 # bears only before the first backward pass of a process.
@@ -13,8 +12,3 @@ FIRST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in FIRST)
-
-
-@pytest.fixture(params=WAYS)
-def every_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(request.param, monkeypatch)

@@ -1,9 +1,20 @@
 """Command lines, as users type them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def copy_repository(folder: Path) -> Path:
+    """Copy the sources elsewhere: setuptools packs what an earlier build has left in build/."""
+    names = ('.*', 'build', '*.egg-info', '__pycache__', 'work_dirs', 'data')
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=shutil.ignore_patterns(*names))
+    shutil.copytree(ROOT / 'hrnet_plugin/.mim', folder / 'hrnet_plugin/.mim', symlinks=True)
+    return folder
 
 
 def run(command: list[str] | str, cwd: Path, **env: str) -> str:

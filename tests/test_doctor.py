@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_plugin.doctor import RULES, Environment, diagnose, probe, release
+from hrnet_plugin.doctor import RULES, Environment, command, diagnose, notes, probe, release
 from hrnet_plugin.requirements import WORKING_SET
 
 ROOT = Path(__file__).parent.parent
 GOOD = {
-    'mmcv': '2.1.0',
+    'mmcv-lite': '2.1.0',
+    'mmcv-torchvision': '2.1.0',
     'mmdet': '3.3.0',
     'mmengine': '0.10.7',
     'mmpose': '1.3.2',
@@ -25,7 +26,7 @@ GOOD = {
     'six': '1.17.0',
     'torch': '2.13.0',
     'torchvision': '0.28.0',
-    'xtcocotools': '1.14.3',
+    'xtcocotools': '1.14.3+pycocotools',
 }
 NUMPY_1 = 'ValueError: numpy.dtype size changed, may indicate binary incompatibility'
 NO_OPS = "ModuleNotFoundError: No module named 'mmcv._ext'"
@@ -36,6 +37,8 @@ GONE = None
 def env(failures=(), facts=(), python=(3, 11), **versions):
     """A good environment with other versions; without those that are None."""
     changed = GOOD | {name.replace('_', '-'): version for name, version in versions.items()}
+    if versions.get('mmcv'):  # a compiled one, in the place of the two
+        changed |= {'mmcv-lite': None, 'mmcv-torchvision': None}
     kept = {name: version for name, version in changed.items() if version is not None}
     return Environment(kept, dict(failures), dict(facts), python)
 
@@ -46,9 +49,9 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
     [
         (env(numpy='2.4.0'), 'numpy 2.4.0: mmpose cannot draw', "pip install 'numpy>=2.2,<2.4'"),
         (
-            env({'xtcocotools.mask': NUMPY_1}),
+            env({'xtcocotools.mask': NUMPY_1}, xtcocotools='1.14.3'),
             'xtcocotools 1.14.3 was built for numpy 1',
-            '--no-binary xtcocotools xtcocotools==1.14.3',
+            'packages/xtcocotools-pycocotools',
         ),
         (
             env({'pycocotools.mask': NUMPY_1}),
@@ -56,13 +59,33 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
             '--force-reinstall pycocotools==2.0.11',
         ),
         (
-            env({'mmcv._ext': NO_OPS, 'mmdet': NO_OPS, 'mmpose.apis': NO_OPS}),
+            env({'mmcv._ext': NO_OPS, 'mmdet': NO_OPS, 'mmpose.apis': NO_OPS}, mmcv='2.1.0'),
             'mmcv 2.1.0 was built without its operations',
-            '--no-build-isolation mmcv==2.1.0',
+            'mmcv-lite==2.1.0',
         ),
-        (env(mmcv=GONE, mmcv_lite='2.1.0'), 'mmcv is missing', 'mmcv==2.1.0'),
-        (env(mmcv='2.2.0'), 'mmdet 3.3.0 refuses mmcv 2.2.0', 'mmcv==2.1.0'),
-        (env(mmcv='1.7.2', mmdet='3.0.0'), 'mmcv 1.7.2 is of MMPose 0.x', 'mmcv==2.1.0'),
+        (
+            env({'mmcv._ext': NO_OPS, 'mmpose.apis': NO_OPS}, mmcv_torchvision=GONE),
+            'mmcv-lite 2.1.0 has no operations',
+            'packages/mmcv-torchvision',
+        ),
+        (env(mmcv_lite=GONE, mmcv_torchvision=GONE), 'mmcv is missing', 'mmcv-lite==2.1.0'),
+        (
+            env(mmcv_lite=GONE),
+            'only mmcv/_ext.py is left',
+            '--force-reinstall --no-deps mmcv-lite',
+        ),
+        (
+            env(facts=dict(mmcv_files='only mmcv/_ext.py')),
+            'only mmcv/_ext.py is left',
+            '--force-reinstall --no-deps mmcv-lite',
+        ),
+        (env(mmcv='2.2.0'), 'mmdet 3.3.0 refuses mmcv 2.2.0', 'mmcv-lite==2.1.0'),
+        (env(mmcv='1.7.2', mmdet='3.0.0'), 'mmcv 1.7.2 is of MMPose 0.x', 'mmcv-lite==2.1.0'),
+        (
+            env(onedl_mmcv='2.3.6'),
+            'distributions of onedl and OpenMMLab are installed into the same folders',
+            'pip uninstall -y onedl-mmcv',
+        ),
         (env(torchvision='0.27.0'), 'was not built for torch 2.13.0', 'torchvision==0.28.0'),
         (
             env(torch='2.13.0+cpu', torchvision='0.28.0+cu130'),
@@ -79,7 +102,7 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
         (env(mmengine=GONE), 'mmengine is missing', 'mmengine==0.10.7'),
         (env(torch=GONE), 'torch is missing', 'torch==2.13.0'),
         (env(torchvision=GONE), 'torchvision is missing', 'torchvision==0.28.0'),
-        (env(xtcocotools=GONE), 'xtcocotools is missing', 'xtcocotools==1.14.3'),
+        (env(xtcocotools=GONE), 'xtcocotools is missing', 'packages/xtcocotools-pycocotools'),
         (env(pycocotools=GONE), 'pycocotools is missing', 'pycocotools==2.0.11'),
         (
             env(opencv_python_headless='4.12.0'),
@@ -88,9 +111,12 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
         ),
         (env(opencv_python=GONE), 'OpenCV is missing', 'opencv-python==5.0.0.93'),
         (
-            env(facts=dict(gpu='H200', mmcv_cuda='not available')),
-            'torch sees a GPU, but mmcv 2.1.0 was built without CUDA',
-            'FORCE_CUDA=1',
+            env(
+                facts=dict(gpu='H200', operations='compiled', mmcv_cuda='not available'),
+                mmcv='2.1.0',
+            ),
+            'torch sees a GPU, but mmcv 2.1.0 was compiled without CUDA',
+            'packages/mmcv-torchvision',
         ),
         (env(python=(3, 9)), 'needs Python 3.10', 'python3.11 -m venv'),
         (
@@ -104,7 +130,7 @@ def test_names_the_clash_and_the_command(broken: Environment, reason: str, mend:
     (clash,) = diagnose(broken)
     assert reason in clash.reason
     assert mend in clash.mend
-    assert '{' not in clash.reason
+    assert '{' not in clash.reason + clash.mend
 
 
 def test_every_rule_is_tried_above() -> None:
@@ -122,8 +148,17 @@ def test_every_rule_is_tried_above() -> None:
         env(opencv_python=GONE, opencv_python_headless='4.12.0'),
         env(numpy='1.26.4'),
         env(openmim=GONE, setuptools='82.0.0'),
-        env(facts=dict(gpu='H200', mmcv_cuda='13.0')),
-        env(facts=dict(mmcv_cuda='not available')),
+        env(facts=dict(gpu='H200', operations='mmcv-torchvision', mmcv_cuda='13.0')),
+        env(facts=dict(gpu='H200', operations='compiled', mmcv_cuda='13.0'), mmcv='2.1.0'),
+        env(facts=dict(operations='compiled', mmcv_cuda='not available'), mmcv='2.1.0'),
+        env(mmcv='2.1.0', xtcocotools='1.14.3'),
+        env(mmpose=GONE, mmdet=GONE, mmsegmentation='1.2.2', xtcocotools=GONE),
+        env(
+            **dict.fromkeys(('mmcv_lite', 'mmengine', 'mmdet'), GONE),
+            onedl_mmcv='2.3.6',
+            onedl_mmengine='0.10.12',
+            onedl_mmdetection='3.5.1',
+        ),
     ],
 )
 def test_what_fits_is_left_alone(fine: Environment) -> None:
@@ -136,15 +171,39 @@ def test_everything_at_once() -> None:
 
 
 def test_commands_are_for_this_python() -> None:
-    (clash,) = diagnose(env({'mmcv._ext': NO_OPS}))
-    assert len(re.findall(rf'{re.escape(sys.executable)} -m pip', clash.mend)) == 3
-    assert not re.search(r'(^|&& |" )pip ', clash.mend)
+    (clash,) = diagnose(env({'mmcv._ext': NO_OPS}, mmcv='2.1.0'))
+    assert len(re.findall(rf'{re.escape(sys.executable)} -m pip', clash.mend)) == 2
+    assert not re.search(r'(^|&& )pip ', clash.mend)
+
+
+def test_commands_name_folders_that_are_there() -> None:
+    """Wherever the package is installed: its wheel carries them."""
+    mends = [command(rule.mend) for rule in RULES]
+    folders = {folder for mend in mends for folder in re.findall(r'\S*/packages/\S+', mend)}
+    assert {Path(folder).name for folder in folders} == {
+        'mmcv-torchvision',
+        'xtcocotools-pycocotools',
+    }
+    assert all((Path(folder) / 'pyproject.toml').is_file() for folder in folders)
+
+
+def test_notes_are_no_clashes() -> None:
+    assert notes(env()) == []
+    (note,) = notes(env(facts=dict(operations='compiled')))
+    assert 'preferred to those of mmcv-torchvision' in note
+    (note,) = notes(env(xtcocotools='1.14.3'))
+    assert 'with numpy 2.3.5 it cannot read masks' in note
+    assert notes(env(xtcocotools='1.14.3', numpy='1.26.4')) == []
+    of_onedl = notes(env(onedl_mmcv='2.3.6', onedl_mmengine='0.10.12'))
+    assert ['2.3.6' in of_onedl[0], '0.10.12' in of_onedl[1]] == [True, True]
+    assert 'unsafe' in of_onedl[1]
 
 
 def test_working_set_is_pyprojects() -> None:
     tomllib = pytest.importorskip('tomllib', reason='Python 3.10 has no tomllib')
     groups = tomllib.loads((ROOT / 'pyproject.toml').read_text())['dependency-groups']
-    assert list(WORKING_SET) == groups['openmmlab']
+    assert sorted(WORKING_SET) == sorted(['mmcv-lite==2.1.0', *groups['openmmlab']])
+    assert 'mmcv-lite==2.1.0' in groups['standins']
 
 
 @pytest.mark.parametrize(
@@ -202,13 +261,16 @@ def test_runs_where_nothing_else_does(tmp_path: Path) -> None:
 def test_other_commands_name_the_doctor(tmp_path: Path) -> None:
     (tmp_path / 'mmcv.py').write_text("raise ImportError('broken on purpose')")
     ran = subprocess.run(
-        [sys.executable, '-m', 'hrnet_plugin', 'synth', 'out', '--images', '4'],
+        [sys.executable, '-m', 'hrnet_plugin', 'check', 'hrnet-w32_coco-256x192'],
         env={**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH")}'},
         capture_output=True,
         text=True,
     )
-    assert ran.returncode != 0
+    assert ran.returncode == 2
+    assert 'hrnet-plugin: error: ' in ran.stderr
+    assert 'broken on purpose' in ran.stderr
     assert '`hrnet-plugin doctor` says what to type' in ran.stderr
+    assert 'Traceback' not in ran.stderr
 
 
 def test_this_environment(tmp_path: Path) -> None:
@@ -217,3 +279,4 @@ def test_this_environment(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.endswith('nothing clashes\n')
     assert re.search(r'^mmpose +1\.', ran.stdout, re.MULTILINE)
+    assert re.search(r'^operations of mmcv: (torchvision|compiled)', ran.stdout, re.MULTILINE)

@@ -168,8 +168,8 @@ def test_demo_names_the_backbones_it_knows(tmp_path: Path) -> None:
 
 
 def readme_examples() -> list[tuple[str, str]]:
-    """(language, code) of the examples from 'Three doors' to 'Before training'."""
-    section = (ROOT / 'README.md').read_text().split('## Three doors')[1].split('## Long')[0]
+    """(language, code) of the examples from 'Usage' to 'Before training'."""
+    section = (ROOT / 'README.md').read_text().split('## Usage: mim')[1].split('## Long')[0]
     return re.findall(r'```(sh|python)\n(.*?)```', section, flags=re.DOTALL)
 
 

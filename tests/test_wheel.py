@@ -1,8 +1,6 @@
 """The wheel carries all that `mim` and configs need, and works from any directory."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,32 +9,25 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from shell import copy_repository
 from xtcocotools import mask
 
 ROOT = Path(__file__).parent.parent
 
 
-def build(folder: Path, **environment: str) -> Path:
-    """Elsewhere, as setuptools packs what an earlier build has left in build/."""
-    source = folder / 'source'
-    ignore = shutil.ignore_patterns('.*', 'build', '*.egg-info', '*.so', 'work_dirs', 'data')
-    shutil.copytree(ROOT, source, symlinks=True, ignore=ignore)
-    shutil.copytree(ROOT / 'hrnet_plugin/.mim', source / 'hrnet_plugin/.mim', symlinks=True)
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('wheel')
+    source = copy_repository(folder / 'source')
     subprocess.run(
         [
             *(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps'),
             *('--no-build-isolation', '--wheel-dir', str(folder), str(source)),
         ],
         check=True,
-        env=os.environ | environment,
     )
     (path,) = folder.glob('*.whl')
     return path
-
-
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp('wheel'))
 
 
 def run(wheel: Path, tmp_path: Path, code: str) -> list[str]:
@@ -56,17 +47,38 @@ def run(wheel: Path, tmp_path: Path, code: str) -> list[str]:
     return result.stdout.split()
 
 
+def test_is_pure_python(wheel: Path) -> None:
+    assert wheel.name.endswith('-py3-none-any.whl')
+
+
 # user_pains 13
 def test_carries_configs_tools_and_index(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     expected = {
         f'hrnet_plugin/.mim/{path.relative_to(ROOT)}'
-        for pattern in ('configs/**/*.py', 'configs/**/*.yml', 'tools/*.py', 'model-index.yml')
+        for pattern in (
+            'configs/**/*.py',
+            'configs/**/*.yml',
+            'tools/*.py',
+            'model-index.yml',
+            'packages/*/pyproject.toml',
+            'packages/*/README.md',
+            'packages/*/src/*/*.py',
+            'packages/*/src/*/py.typed',
+        )
         for path in ROOT.glob(pattern)
     }
     assert len(expected) > 10
     assert {name for name in names if '/.mim/' in name} == expected
     assert not [name for name in names if name.startswith('tests')]
+
+
+def test_is_typed(wheel: Path) -> None:
+    """For type checkers: the marker, and the stubs of packages whose names are lazy."""
+    names = set(ZipFile(wheel).namelist())
+    stubs = {str(path.relative_to(ROOT)) for path in ROOT.glob('hrnet_plugin/**/*.pyi')}
+    assert len(stubs) > 5
+    assert names >= {'hrnet_plugin/py.typed', *stubs}
 
 
 def test_installing_it_changes_no_version_of_the_environment(wheel: Path) -> None:
@@ -119,24 +131,3 @@ print(BaseInferencer._get_repo_or_mim_dir('hrnet_plugin'))
     site = tmp_path / 'site'
     mim = str(site / 'hrnet_plugin/.mim')
     assert run(wheel, tmp_path, code) == [str(site), 'TopdownPoseEstimator', 'w32', mim]
-
-
-HEATMAPS = """
-import hrnet_plugin, numpy
-from hrnet_plugin.functional import decode_dark, encode_dark, heatmap_cpu
-maps, _ = encode_dark(numpy.full((1, 1, 2), 20.3), numpy.ones((1, 1)), (48, 64), 2)
-keypoints, _ = decode_dark(maps)
-print(hrnet_plugin.__file__, heatmap_cpu.LIBRARY is not None, *keypoints.round(2).ravel())
-"""
-
-
-def test_has_compiled_code(wheel: Path, tmp_path: Path) -> None:
-    where, *found = run(wheel, tmp_path, HEATMAPS)
-    assert where.startswith(str(tmp_path))
-    assert found == ['True', '20.3', '20.3']
-
-
-def test_needs_no_compiler(tmp_path: Path) -> None:
-    where, *found = run(build(tmp_path, CC='no-such-compiler'), tmp_path, HEATMAPS)
-    assert where.startswith(str(tmp_path))
-    assert found == ['False', '20.3', '20.3']

@@ -1,7 +1,7 @@
 """Keypoints as one Gaussian heatmap each, through MMPose's codec interface."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,15 +26,15 @@ Size = tuple[int, int]
 
 
 class Variant(NamedTuple):
-    """One convention for drawing and reading heatmaps."""
+    """One convention for encoding and decoding heatmaps."""
 
     # (keypoints, visible, heatmap_size, sigma), in heatmap pixels -> heatmaps, weights
     encode: Callable[..., tuple[Any, Any]]
     # (heatmaps, **options) -> keypoints in heatmap pixels, scores
     decode: Callable[..., tuple[Any, Any]]
-    # The length of a side of so many pixels. Lengths of the input's sides correspond to lengths of
-    # the heatmap's, and this is how coordinates are mapped.
-    length: Callable[[int], int] = lambda pixels: pixels
+    # How the length of a side is measured, which maps coordinates of the input to the heatmap's:
+    # in whole pixels, or from the centre of the first one to that of the last (UDP, section 3.2)
+    lengths: Literal['pixels', 'centres'] = 'pixels'
     # Options of ``decode`` and their defaults
     options: Mapping[str, Any] = {}
 
@@ -42,28 +42,22 @@ class Variant(NamedTuple):
 VARIANTS = {
     'msra': Variant(encode_msra, decode_msra),
     'dark': Variant(encode_dark, decode_dark, options=dict(blur_kernel_size=11)),
-    'udp': Variant(
-        encode_udp,
-        decode_udp,
-        # From the centre of the first pixel to that of the last one (UDP, section 3.2)
-        length=lambda pixels: pixels - 1,
-        options=dict(blur_kernel_size=11),
-    ),
+    'udp': Variant(encode_udp, decode_udp, 'centres', options=dict(blur_kernel_size=11)),
 }
 
 
 class Targets(NamedTuple):
-    """What ``encode`` puts out, by the names under which MMPose packs it."""
+    """What ``encode`` returns, by the names under which MMPose packs it."""
 
-    labels: dict[str, str]  # of the person
-    fields: dict[str, str]  # maps over the picture
+    labels: dict[str, str]  # of the instance
+    fields: dict[str, str]  # maps over the image
 
 
 TARGETS = {
     'heatmaps': Targets(
         labels=dict(keypoint_weights='keypoint_weights'), fields=dict(heatmaps='heatmaps')
     ),
-    # The head draws.
+    # The head encodes.
     'keypoints': Targets(
         labels=dict(keypoint_labels='keypoint_labels', keypoint_weights='keypoint_weights'),
         fields={},
@@ -73,27 +67,28 @@ TARGETS = {
 
 @KEYPOINT_CODECS.register_module()
 class GaussianHeatmap(BaseKeypointCodec):
-    """Represent each keypoint of one person by a Gaussian on a heatmap.
+    """Represent each keypoint of an instance by a Gaussian on a heatmap.
 
-    ``encode``, ``decode`` and ``batch_decode`` are MMPose's interface, with NumPy arrays as
-    results. ``render`` and ``locate`` are for any number of people, with arrays as results where
-    arrays are given, and tensors on the same device where tensors are given.
+    ``encode``, ``decode`` and ``batch_decode`` are MMPose's interface and return NumPy arrays.
+    ``render`` and ``locate`` encode and decode any number of instances; they return arrays for
+    arrays, and for tensors tensors on the same device.
 
     Args:
         input_size: (w, h) of the network's input, in pixels.
         heatmap_size: (w, h) of a heatmap; divides ``input_size``, by the same on both axes.
         sigma: standard deviation in heatmap pixels; 2 for inputs of 192x256 (w x h) and 3 for
             288x384 in HRNet's recipes. Or one for each of K keypoints.
-        variant: ``'msra'`` draws around the nearest pixel and reads a quarter pixel beside the
-            highest one (Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking");
-            ``'dark'`` draws around the keypoint itself and reads where a parabola through the
-            blurred heatmap's logarithm is highest (https://arxiv.org/abs/1910.06278); ``'udp'``
-            does so too, and counts lengths from pixel centre to pixel centre, as
-            ``TopdownAffine(use_udp=True)`` does (https://arxiv.org/abs/1911.07524).
-        blur_kernel_size: odd size in heatmap pixels of the blur before ``'dark'`` and ``'udp'``
-            read; 11 unless given. It goes with sigma: 11 with 2, 17 with 3.
-        targets: ``'heatmaps'``: ``encode`` draws. ``'keypoints'``: it only packs keypoints, and
-            ``hrnet_plugin.HeatmapHead`` draws, on the model's device.
+        variant: ``'msra'`` encodes around the nearest pixel and decodes to a quarter pixel beside
+            the highest one (Xiao et al., "Simple Baselines for Human Pose Estimation and
+            Tracking"); ``'dark'`` encodes around the keypoint itself and decodes to the maximum
+            of a parabola through the blurred heatmap's logarithm
+            (https://arxiv.org/abs/1910.06278); ``'udp'`` does so too, and measures lengths from
+            pixel centre to pixel centre, as ``TopdownAffine(use_udp=True)`` does
+            (https://arxiv.org/abs/1911.07524).
+        blur_kernel_size: odd size in heatmap pixels of the blur with which ``'dark'`` and
+            ``'udp'`` decode; 11 unless given. It goes with sigma: 11 with 2, 17 with 3.
+        targets: ``'heatmaps'``: ``encode`` returns heatmaps. ``'keypoints'``: it only packs
+            keypoints, and ``hrnet_plugin.HeatmapHead`` encodes them on the model's device.
 
     Raises:
         ValueError: if an argument is none of the above.
@@ -133,11 +128,12 @@ class GaussianHeatmap(BaseKeypointCodec):
         visible: Array | None = None,
         sigma: float | Array | None = None,
     ) -> tuple[Array, Array]:
-        """Draw the heatmaps of N people.
+        """Encode N instances as heatmaps.
 
         Args:
             keypoints: (N, K, 2), in input pixels.
-            visible: (N, K); a keypoint below 0.5 is not drawn. All are visible if not given.
+            visible: (N, K); the heatmap of a keypoint below 0.5 is 0. All are visible if not
+                given.
             sigma: instead of the codec's: a number, or (K,), (N, 1) or (N, K), in heatmap pixels.
 
         Returns:
@@ -159,7 +155,7 @@ class GaussianHeatmap(BaseKeypointCodec):
         )
 
     def locate(self, heatmaps: Array) -> tuple[Array, Array]:
-        """Read the keypoints of N people: the inverse of ``render``.
+        """Decode the heatmaps of N instances: the inverse of ``render``.
 
         Args:
             heatmaps: (N, K, H, W).
@@ -174,7 +170,7 @@ class GaussianHeatmap(BaseKeypointCodec):
         return keypoints * self._like(keypoints, self._scale()), scores
 
     def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
-        """Draw the heatmaps of one person, or pack the keypoints from which the head draws them.
+        """Encode one instance as heatmaps, or pack the keypoints that the head encodes.
 
         Args:
             keypoints: (1, K, 2), in input pixels.
@@ -183,8 +179,8 @@ class GaussianHeatmap(BaseKeypointCodec):
         Returns:
             dict: ``heatmaps`` (K, H, W) and ``keypoint_weights`` (1, K), 0 for a keypoint that is
             too far outside to leave a trace; with ``targets='keypoints'``, ``keypoint_labels``
-            (1, K, 3), which are x, y and visibility, and ``keypoint_weights`` (1, K), the latter
-            without regard to what is outside.
+            (1, K, 3), which are x, y and visibility, and ``keypoint_weights`` (1, K), which are
+            the visibilities, also of keypoints outside.
 
         Raises:
             ValueError: if the shapes differ from those above.
@@ -192,8 +188,8 @@ class GaussianHeatmap(BaseKeypointCodec):
         shape = tuple(np.shape(keypoints))
         if len(shape) != 3 or shape[0] != 1 or shape[2] != 2:
             raise ValueError(
-                f'keypoints have shape {shape}; expected (1, K, 2): a heatmap holds one person; '
-                '`render` draws those of several people'
+                f'keypoints have shape {shape}; expected (1, K, 2): a heatmap holds one instance; '
+                '`render` encodes several'
             )
         visible = _ones(keypoints) if keypoints_visible is None else keypoints_visible
         if np.shape(visible) != shape[:2]:
@@ -210,7 +206,7 @@ class GaussianHeatmap(BaseKeypointCodec):
         return dict(heatmaps=heatmaps[0], keypoint_weights=weights)
 
     def decode(self, encoded: Array) -> tuple[np.ndarray, np.ndarray]:
-        """Read the keypoints of one person.
+        """Decode the heatmaps of one instance.
 
         Args:
             encoded: heatmaps (K, H, W).
@@ -222,24 +218,24 @@ class GaussianHeatmap(BaseKeypointCodec):
         return keypoints[0], scores[0]
 
     def batch_decode(self, batch_encoded: Array) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Read the keypoints of many people, on the device where their heatmaps are.
+        """Decode the heatmaps of a batch of instances, on their device.
 
         MMPose's estimators divide these keypoints by ``input_size`` and multiply them by the size
-        of the person's box. For that they are not quite in input pixels if the variant is
+        of the instance's box. For that they are not quite in input pixels if the variant is
         ``'udp'``, where the box is as long as ``input_size - 1``: the box is stretched to
-        ``input_size``, as by stock. (``locate`` gives input pixels.)
+        ``input_size``, as by stock. (``locate`` returns input pixels.)
 
         Args:
             batch_encoded: heatmaps (B, K, H, W).
 
         Returns:
-            For each person keypoints (1, K, 2) and scores (1, K).
+            For each instance keypoints (1, K, 2) and scores (1, K).
         """
         keypoints: Any
         scores: Any
         keypoints, scores = self._decode(batch_encoded)
         if isinstance(keypoints, Tensor):
-            # In one piece, so that the device is waited for once.
+            # In one transfer, so that the device is synchronised once.
             packed = torch.cat((keypoints, scores[..., None]), dim=-1).cpu().numpy()
             keypoints, scores = packed[..., :2].astype(np.float32), packed[..., 2].copy()
         keypoints = keypoints * self._like(keypoints, self._scale(self.input_size))
@@ -257,9 +253,9 @@ class GaussianHeatmap(BaseKeypointCodec):
 
     def _scale(self, lengths: Size | None = None) -> tuple[float, float]:
         """Input pixels per heatmap pixel, along x and y; or other lengths per heatmap pixel."""
-        length = VARIANTS[self.variant].length
-        w, h = lengths or (length(self.input_size[0]), length(self.input_size[1]))
-        return w / length(self.heatmap_size[0]), h / length(self.heatmap_size[1])
+        shorter = 1 if VARIANTS[self.variant].lengths == 'centres' else 0
+        w, h = lengths or (self.input_size[0] - shorter, self.input_size[1] - shorter)
+        return w / (self.heatmap_size[0] - shorter), h / (self.heatmap_size[1] - shorter)
 
     def _check_number(self, k: int) -> None:
         if self.num_keypoints not in (None, k):
@@ -279,7 +275,7 @@ class GaussianHeatmap(BaseKeypointCodec):
 
 
 def follows_udp(codec: object) -> bool:
-    """Whether a codec counts lengths from pixel centre to pixel centre, ours or stock's."""
+    """Whether a codec, ours or stock's, measures lengths from pixel centre to pixel centre."""
     return getattr(codec, 'variant', None) == 'udp' or isinstance(codec, UDPHeatmap)
 
 

@@ -10,4 +10,4 @@ from collections.abc import Callable
 
 Run = Callable[[argparse.Namespace], int]
 
-OK, FOUND_ERRORS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, FOUND_ERRORS, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if out.exists() and not args.overwrite:
         raise ValueError(f'{out} is there already; name another file, or give --overwrite')
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter('always')
+        warnings.simplefilter('always')  # they are notes below, whatever Python was told
         info = metainfo_from_coco(args.annotations, args.repeated, out.stem)
     out.write_text(_source(info), encoding='utf-8')
 

@@ -1,10 +1,13 @@
 """`hrnet-plugin predict`: poses in pictures and videos, drawn and as one COCO results file."""
 
 import argparse
+import sys
+from collections.abc import Iterable
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
-from . import OK, Run
+from . import INCOMPLETE, OK, Run
 
 RESULTS = 'results.json'
 
@@ -18,7 +21,8 @@ def _positive(text: str) -> int:
 def add(parser: argparse.ArgumentParser) -> Run:
     parser.description = (
         'Find poses in pictures and videos: drawn, and in results.json as COCO results. Boxes of '
-        'people come from a detector (--det) or from a file (--boxes).'
+        'people come from a detector (--det) or from a file (--boxes). Images and frames that '
+        'cannot be read are left out and listed at the end; the exit code is then 3.'
     )
     parser.add_argument(
         'inputs', metavar='IMAGE|FOLDER|VIDEO', nargs='+', help='also patterns such as "*.jpg"'
@@ -46,6 +50,13 @@ def add(parser: argparse.ArgumentParser) -> Run:
         'its picture by file_name or image_id, and in a video its frame, from 0',
     )
     parser.add_argument(
+        '--box-categories',
+        metavar='NAME|ID',
+        nargs='+',
+        help="categories of --boxes that are people, or all; default: 'person', or the only one, "
+        'or 1 if they have no names',
+    )
+    parser.add_argument(
         '--out', metavar='FOLDER', default='predictions', help='default: %(default)s'
     )
     parser.add_argument('--device', help='cpu, cuda:0, …; default: the best there is')
@@ -68,6 +79,12 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument(
         '--smooth', action='store_true', help='smooth keypoints over time; implies --track'
     )
+    parser.add_argument('--recursive', action='store_true', help='look into subfolders, too')
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='stop at the first image or frame that cannot be read',
+    )
     return run
 
 
@@ -77,9 +94,12 @@ def run(args: argparse.Namespace) -> int:
     from ..allocator import keep_freed_memory
     from ..apis import PoseInferencer
     from ..apis.inference.box_file import BoxFile
-    from ..apis.inference.coco_results import coco_results, places
-    from ..apis.inference.inputs import is_video, open_inputs
-    from ..apis.inference.outputs import JsonList
+    from ..apis.inference.boxes import GivenBoxes
+    from ..apis.inference.coco_results import ResultLocations, coco_results
+    from ..apis.inference.inputs import open_sources
+    from ..apis.inference.names import check_out_folder, check_targets
+    from ..apis.inference.outputs import JsonList, call_targets
+    from ..apis.inference.report import InputReport
 
     # What is cheap to check comes before the models.
     if not args.det and not args.boxes:
@@ -87,11 +107,21 @@ def run(args: argparse.Namespace) -> int:
             'nothing tells where people are: give a detector with --det and --det-weights, or '
             '--boxes, or --det whole_image if each picture shows one person and little else'
         )
-    videos = [open_inputs(text) for text in args.inputs if is_video(text)]
-    images = [text for text in args.inputs if not is_video(text)]
-    sources = [open_inputs(images), *videos] if images else videos
-    boxes = BoxFile(args.boxes, args.bbox_thr) if args.boxes else None
-    bboxes = [boxes and boxes.of(source) for source in sources]
+    if args.box_categories and not args.boxes:
+        raise ValueError('--box-categories chooses among the boxes of a file: give --boxes, too')
+    file = Path(args.out) / RESULTS
+    check_out_folder('--out', args.out)
+    report = InputReport(strict=args.strict, quiet=True)
+    sources = open_sources(args.inputs, report, args.recursive)
+    targets = call_targets(sources, args.out)
+    protected = [name for source in sources for name in source.names]
+    protected += [args.boxes] if args.boxes else []
+    check_targets('--out', [file, *chain(*targets)], protected)
+    bboxes: list[GivenBoxes | None] = [None] * len(sources)
+    if args.boxes:
+        boxes = BoxFile(args.boxes, args.bbox_thr, args.box_categories)
+        bboxes[:] = boxes.of(sources)
+        print_notes(boxes.notes)
     device = args.device or get_device()
     if device == 'cpu':
         keep_freed_memory()
@@ -110,22 +140,35 @@ def run(args: argparse.Namespace) -> int:
         bbox_thr=args.bbox_thr,
         kpt_thr=args.kpt_thr,
         draw_bbox=True,
-        vis_out_dir=args.out,
         track=args.track or args.smooth,
         smooth=args.smooth,
     )
-    file = Path(args.out) / RESULTS
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    locate = ResultLocations(sources)
     pictures = people = 0
     try:
         with closing(JsonList(file)) as results:
-            for source, known in zip(sources, bboxes):
+            for source, known, drawn in zip(sources, bboxes, targets):
+                options['vis_out_dir'] = str(drawn[0]) if source.is_video else args.out
                 with closing(inferencer(source, bboxes=known, **options)) as found:
-                    for (place, number), result in zip(places(source, sources), found):
-                        for person in coco_results(result['predictions'][0].pred_instances):
-                            results.append(dict(image_id=number, **place, **person))
+                    for result in found:
+                        sample = result['predictions'][0]
+                        place = locate(source, sample.frame_id, sample.timestamp)
+                        for person in coco_results(sample.pred_instances):
+                            results.append(dict(place, **person))
                             people += 1
                         pictures += 1
     finally:  # what was done stays, also when interrupted
         if pictures:
+            for known in bboxes:
+                print_notes(known.notes() if known else ())
             print(f'{people} people in {pictures} pictures, drawn in {args.out}; all in {file}')
-    return OK
+        print(*report.lines(), sep='\n', end='\n' * bool(report.lines()), file=sys.stderr)
+    if not pictures:
+        raise ValueError('none of the inputs could be read')
+    return INCOMPLETE if report.unreadable else OK
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f'note: {note}', file=sys.stderr)

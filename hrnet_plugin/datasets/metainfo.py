@@ -18,6 +18,7 @@ from ..functional.coco_schema import (
     skeleton_links,
 )
 from .mirror_pairs import MirrorPairs, find_mirror_pairs
+from .preflight import check_units
 
 # Where nothing tells how far annotators differ: within COCO's 0.025 (eyes) to 0.107 (hips)
 USUAL_SIGMA = 0.05
@@ -32,8 +33,9 @@ def metainfo_from_coco(
 
     Names and skeleton are those of the annotated category; links may name keypoints or number
     them from 1. Two keypoints change places when an image is mirrored if their names differ by
-    left and right (or l and r) alone: ``LeftEye``, ``eyeL``, ``lEye``, ``eye_l``, 左眼. Where
-    names say a side without having a counterpart, a warning says so.
+    left and right (or l and r) alone: ``LeftEye``, ``eyeL``, ``lEye``, ``eye_l``, 左眼. Warns
+    where names say a side without having a counterpart, and of boxes and keypoints that are not
+    in pixels of their images.
 
     Args:
         annotations: COCO format: dict, path of a JSON file or ``pycocotools`` COCO.
@@ -51,13 +53,16 @@ def metainfo_from_coco(
             keypoints, several do differently, the skeleton joins keypoints that are not there, or
             ``repeated`` has no object of ``annotations``.
     """
-    content = load(annotations)
+    sources = [annotations, *repeated]
+    contents = [load(source) for source in sources]
+    called = [_described(source, number) for number, source in enumerate(sources)]
     with errors_name(annotations):
-        names, links = _keypoints(content)
+        names, links = _keypoints(contents[0])
+    for where, content in zip(called, contents):
+        for finding in check_units(where, content):
+            warnings.warn(str(finding), stacklevel=2)
     sigmas = (
-        _sigmas(content, annotations, repeated, names)
-        if repeated
-        else np.full(len(names), USUAL_SIGMA)
+        _sigmas(sources, contents, called, names) if repeated else np.full(len(names), USUAL_SIGMA)
     )
     pairs = find_mirror_pairs(names)
     if pairs.unpaired:
@@ -99,6 +104,12 @@ def _unpaired_warning(pairs: MirrorPairs) -> str:
     )
 
 
+def _described(source: Any, number: int) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return f'repeated annotations {number}' if number else 'the annotations'
+
+
 def _keypoints(annotations: Any) -> tuple[list[str], list[tuple[int, int]]]:
     """Names of the keypoints, and pairs of their numbers."""
     check_coco_dict(annotations)
@@ -121,16 +132,12 @@ def _keypoints(annotations: Any) -> tuple[list[str], list[tuple[int, int]]]:
 
 
 def _sigmas(
-    content: Any, annotations: Any, repeated: Sequence[Any], names: list[str]
+    sources: Sequence[Any], contents: Sequence[Any], called: Sequence[str], names: list[str]
 ) -> np.ndarray:
-    with errors_name(annotations):
-        tables = [_labelled_rows(content, names)]
-    for source in repeated:
-        other = load(source)
+    tables = []
+    for source, content in zip(sources, contents):
         with errors_name(source):
-            tables.append(_labelled_rows(other, names))
-    called = [_called(s, f'repeated annotations {n}') for n, s in enumerate(repeated, 1)]
-    called = [_called(annotations, 'the annotations'), *called]
+            tables.append(_labelled_rows(content, names))
     ids = list(tables[0])
     for number, table in enumerate(tables[1:], 1):
         ids = [i for i in ids if i in table]
@@ -173,10 +180,6 @@ def _sigmas(
             stacklevel=3,
         )
     return sigmas
-
-
-def _called(source: Any, otherwise: str) -> str:
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else otherwise
 
 
 def _labelled_rows(content: Any, names: list[str]) -> dict[Any, tuple[np.ndarray, float]]:

@@ -11,9 +11,10 @@ from mmengine.fileio import dump, get_local_path
 from mmengine.logging import MessageHub
 
 from ..errors import unknown_name
-from ..functional.coco_arrays import Ids, check_finite, coco_to_arrays, spans
+from ..functional.coco_arrays import Ids, as_id, check_finite, coco_to_arrays, spans
 from ..functional.coco_eval import AREA_RANGES, evaluate_coco_keypoints, evaluate_each_keypoint
 from ..functional.coco_schema import coco_entries
+from ..functional.coordinate_units import box_problems, keypoint_problems
 from ..functional.oks_nms import oks_nms, soft_oks_nms
 from ..registry import METRICS
 from ..utils.json_files import read_json
@@ -176,11 +177,14 @@ class OKSMetric(BaseMetric):
             gt = read_json(path)
         try:
             arrays = coco_to_arrays(gt)
+            images = coco_entries(gt, 'images')
         except ValueError as error:
             raise ValueError(
                 f'{ann_file}: {error}; evaluation needs annotations in COCO format (or say '
                 'format_only=True to only write the predictions)'
             ) from error
+        arrays['person'] = _person_category(gt.get('categories') or ())
+        _warn_about_units(ann_file, arrays['annotations'], images)
         if self.iou_type == 'keypoints_crowd':
             given = [image.get('crowdIndex') for image in coco_entries(gt, 'images')]
             if not all(isinstance(index, (int, float)) for index in given):
@@ -308,7 +312,10 @@ class OKSMetric(BaseMetric):
 
     def _ground_truth(self, samples: Columns) -> dict[str, Any]:
         """Annotations as arrays, in which an area of 0 or less is as good as none."""
-        gt = _annotations(samples) if self.gt is None else self.gt
+        gt = self.gt
+        if gt is None:
+            gt = _annotations(samples)
+            _warn_about_units('the annotations that come with the samples', gt['annotations'])
         area = gt['annotations']['area']
         annotations = dict(gt['annotations'], area=np.where(area <= 0, np.nan, area))
         if self.iou_type == 'keypoints':
@@ -343,6 +350,7 @@ class OKSMetric(BaseMetric):
         )
         if len(samples['bbox']) == len(samples['keypoints']):  # every sample has boxes
             columns['bbox'] = samples['bbox'][rows[kept]].astype(np.float64)
+        _warn_about_units('the predictions', columns)
         return columns
 
 
@@ -413,7 +421,39 @@ def _by_crowding(
 def _only_category(gt: Mapping[str, Any]) -> Any:
     """The category of people found in detected boxes, which come without one."""
     ids = {*gt['categories'].tolist()}
-    return ids.pop() if len(ids) == 1 else 1
+    return ids.pop() if len(ids) == 1 else gt.get('person', 1)
+
+
+def _person_category(categories: Sequence[Any]) -> Any:
+    """The category that is called person, or else 1, as MMPose takes it."""
+    named = [c for c in categories if isinstance(c, Mapping) and 'id' in c]
+    persons = [as_id(c['id']) for c in named if str(c.get('name')).lower() == 'person']
+    return persons[0] if len(persons) == 1 else 1
+
+
+def _warn_about_units(
+    what: str, table: Mapping[str, np.ndarray], images: Sequence[Any] = ()
+) -> None:
+    """Warn of boxes and keypoints that are not in pixels: they match nothing, or anything."""
+    keypoints, boxes = table['keypoints'], table.get('bbox')
+    sizes = np.full((len(keypoints), 2), np.nan)
+    if len(images):
+        known = {as_id(i['id']): _size(i) for i in images if isinstance(i, Mapping)}
+        unknown = (np.nan, np.nan)
+        ids = table['image_id'].tolist()
+        sizes = np.array([known.get(i, unknown) for i in ids], np.float64).reshape(-1, 2)
+    problems = [] if boxes is None else box_problems(boxes, sizes)
+    for problem in [*problems, *keypoint_problems(keypoints, sizes)]:
+        warnings.warn(
+            f'{what}: {problem.message}: {len(problem.rows)} of {len(keypoints)}', stacklevel=4
+        )
+
+
+def _size(image: Mapping[str, Any]) -> tuple[float, float]:
+    width, height = image.get('width'), image.get('height')
+    if isinstance(width, (int, float)) and isinstance(height, (int, float)):
+        return (width, height) if width > 0 and height > 0 else (np.nan, np.nan)
+    return np.nan, np.nan
 
 
 def _filled(categories: np.ndarray, default: Any) -> np.ndarray:

@@ -585,7 +585,7 @@ def _result_columns(results: Sequence[Mapping[str, Any]], num_keypoints: int) ->
         if not isinstance(result, Mapping):
             raise ValueError(f'prediction {number} is {kind(result)}; expected a dict')
     for name in ('image_id', 'category_id', 'keypoints', 'score'):
-        missing = [n for n, result in enumerate(results) if name not in result]
+        missing = [n for n, result in enumerate(results) if result.get(name) is None]
         if missing:
             raise ValueError(f'prediction {missing[0]} has no {name!r}')
         columns[name] = [result[name] for result in results]

@@ -1,8 +1,8 @@
-"""Gaussian heatmaps to keypoints, for all people and keypoints at once.
+"""Decode Gaussian heatmaps to keypoints, for all instances and keypoints at once.
 
-Keypoints are read where a heatmap is highest, with the help of the pixels around. Only those are
-blurred; of the other pixels of a blurred heatmap, nothing but its maximum is ever needed, and that
-hardly ever. See ``heatmap`` for what goes in and out.
+A keypoint is refined from the highest pixel by the pixels around it. Only those are blurred; of
+the rest of a blurred heatmap, only the maximum is ever needed, and rarely. See ``heatmap`` for
+what goes in and out.
 """
 
 from typing import NamedTuple
@@ -10,21 +10,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import heatmap_cpu
 from .heatmap import (
+    accepts_numpy,
     cached,
     constant,
-    for_arrays_too,
     from_pixels,
+    gather_rows,
     highest_pixels,
-    look_up,
+    is_cpu_eager,
     pixel_centres,
 )
 
-# Differences of logarithms are small, and so are their differences, by which is divided. (And on a
-# GPU, products of single precision may be of less: TF32, autocast.)
+# Second differences of log-heatmaps are tiny and appear in a denominator: use float64. (And single
+# precision matrix products may be less precise than that: TF32, autocast.)
 PRECISE = torch.float64
-# Gaussian kernels that OpenCV, and so MMPose, has as constants instead of by formula
+# Gaussian kernels that are constants in OpenCV, and so in MMPose, instead of given by the formula
 SMALL_KERNELS = {
     3: (1, 2, 1),
     5: (1, 4, 6, 4, 1),
@@ -63,9 +63,9 @@ UDP = Stencils(
 )
 
 
-@for_arrays_too
+@accepts_numpy
 def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Find keypoints: the highest pixel, moved a quarter pixel towards its higher neighbour.
+    """Decode to the highest pixel, moved a quarter pixel towards its higher neighbour.
 
     The quarter pixel is decided for each axis by itself, and only between the third and the last
     but one column (or row), as in MMPose.
@@ -77,16 +77,14 @@ def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
         values of the highest pixels.
     """
-    if heatmap_cpu.can_read(heatmaps):
-        return heatmap_cpu.read_heatmaps('msra', heatmaps)
     pixels, scores = highest_pixels(heatmaps)
     height, width = heatmaps.shape[-2:]
-    # Right of the peak and below, left and above; nonsense beyond a border, which is not used
+    # Right of the peak and below, left and above; beyond a border, any pixel, as the step is 0
     step = constant((1, width, -1, -width), pixels.device).long()
     around = (pixels[..., None] + step).clamp_(0, height * width - 1)
     after, before = heatmaps.detach().flatten(-2).gather(-1, around).split(2, dim=-1)
     higher = (after > before).float() - (after < before).float()
-    quarter = look_up(_quarter_pixels((width, height), pixels.device), pixels)
+    quarter = gather_rows(_quarter_pixels((width, height), pixels.device), pixels)
     return from_pixels(pixels, scores, heatmaps, higher * quarter), scores
 
 
@@ -98,9 +96,9 @@ def _quarter_pixels(heatmap_size: tuple[int, int], device: torch.device) -> Tens
     return 0.25 * ((centres > 1) & (centres < last) & (centres.flip(-1) > 0))
 
 
-@for_arrays_too
+@accepts_numpy
 def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Tensor]:
-    """Find keypoints: from the highest pixel to the maximum of the parabola through its logarithm.
+    """Decode to the maximum of a parabola through the logarithm around the highest pixel.
 
     A Gaussian's logarithm is a parabola. With D the logarithm of the blurred heatmap, the step is
     ``-D''^-1 D'``, where the first derivative spans one pixel to each side and the second one two
@@ -120,17 +118,14 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
     Raises:
         ValueError: ``blur_kernel_size`` is even or below 3.
     """
-    kernel = gaussian_kernel(blur_kernel_size)
-    if heatmap_cpu.can_read(heatmaps, blur_kernel_size):
-        return heatmap_cpu.read_heatmaps('dark', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, DARK.reach, floor=1e-10)
     dx, dy, dxx, dxy, dyy = _derivatives(log, DARK)
     step, determinant = _newton(dx, dy, dxx, dxy, dyy)
-    # Zero but for rounding
+    # 0 within rounding
     singular = determinant.abs() <= 1e-9 * (dxx.abs() + dyy.abs()).square()
     height, width = heatmaps.shape[-2:]
-    near_border = look_up(_near_border((width, height), pixels.device), pixels)
+    near_border = gather_rows(_near_border((width, height), pixels.device), pixels)
     step.masked_fill_(near_border | singular[..., None], 0)
     return from_pixels(pixels, scores, heatmaps, step), scores
 
@@ -143,25 +138,30 @@ def _near_border(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
     return ((centres < 2) | (centres > last - 2)).any(dim=-1, keepdim=True)
 
 
-@for_arrays_too
+@accepts_numpy
 def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Tensor]:
-    """Find keypoints as ``decode_dark``, with derivatives over one pixel, up to the border.
+    """Decode as ``decode_dark``, with derivatives over one pixel, up to the border.
 
-    Beyond the border, the logarithm goes on with the value that it has there. It is taken of
-    values between 0.001 and 50 (Huang et al., "The Devil is in the Details: Delving into Unbiased
-    Data Processing for Human Pose Estimation", https://arxiv.org/abs/1911.07524, as in MMPose's
-    ``UDPHeatmap``).
+    The logarithm is of values clamped to [0.001, 50], and is continued beyond the border by its
+    value there (Huang et al., "The Devil is in the Details: Delving into Unbiased Data Processing
+    for Human Pose Estimation", https://arxiv.org/abs/1911.07524, as in MMPose's ``UDPHeatmap``).
 
-    Args, Returns, Raises:
-        As ``decode_dark``. Where no pixel is positive, stock reads pixels of other keypoints.
+    Args:
+        heatmaps: (N, K, H, W), or any other leading dimensions.
+        blur_kernel_size: odd size of the Gaussian kernel in pixels, from 3.
+
+    Returns:
+        Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive (there, stock reads
+        pixels of other keypoints), and scores (N, K), the values of the highest pixels, before
+        blurring.
+
+    Raises:
+        ValueError: ``blur_kernel_size`` is even or below 3.
     """
-    kernel = gaussian_kernel(blur_kernel_size)
-    if heatmap_cpu.can_read(heatmaps, blur_kernel_size):
-        return heatmap_cpu.read_heatmaps('udp', heatmaps, kernel)
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)
     dx, dy, dxx, dxy, dyy = _derivatives(log, UDP)
-    # So that there is an inverse, also where all is flat
+    # D'' must be invertible where the heatmap is flat, too.
     epsilon = torch.finfo(torch.float32).eps
     step, _ = _newton(dx, dy, dxx + epsilon, dxy, dyy + epsilon)
     return from_pixels(pixels, scores, heatmaps, step), scores
@@ -203,21 +203,23 @@ def _blurred_log(
 ) -> Tensor:
     """Logarithms of blurred heatmaps around pixels (...): (..., 2 reach + 1, 2 reach + 1).
 
-    A blurred heatmap is scaled until its maximum is that of the heatmap again, then limited from
-    ``floor`` to ``ceiling``. Only the limits see the scale; derivatives of a logarithm do not.
+    A blurred heatmap is scaled to the maximum that it had before, then clamped to ``floor`` and
+    ``ceiling``. The scale matters to the clamp only, not to derivatives of a logarithm.
     """
+    check_kernel_size(kernel_size)
     height, width = heatmaps.shape[-2:]
     maps = heatmaps.detach().reshape(-1, height, width)
     blurred = _blurred_patches(maps, pixels.flatten(), kernel_size, reach)
 
     # Blurring lowers the maximum (it is a weighted mean, with zeros beyond the border). So the
-    # scale is 1 or more, and what is above the floor already stays there; and what has been scaled
-    # is nowhere above the old maximum.
+    # scale is at least 1, what is above the floor already stays there, and nothing that has been
+    # scaled is above the old maximum.
     highest = scores.flatten().to(PRECISE)
-    limited = (highest > 0) & ((blurred.amin((-2, -1)) < floor) | (highest > ceiling))
-    # Which ones are limited, a device would have to be asked: there, it is done for all.
-    if not heatmap_cpu.on_host(maps) or limited.any():
-        chosen = limited.nonzero()[:, 0] if heatmap_cpu.on_host(maps) else slice(None)
+    clamped = (highest > 0) & ((blurred.amin((-2, -1)) < floor) | (highest > ceiling))
+    # To select the clamped ones would synchronise a device: there, scale all.
+    is_eager = is_cpu_eager(maps)
+    if not is_eager or clamped.any():
+        chosen = clamped.nonzero()[:, 0] if is_eager else slice(None)
         new_highest = highest.clone()
         new_highest[chosen] = _blurred_maximum(maps[chosen], kernel_size)
         scale = torch.where(new_highest > 0, highest / new_highest, 1)
@@ -228,17 +230,16 @@ def _blurred_log(
 def _blurred_patches(maps: Tensor, pixels: Tensor, kernel_size: int, reach: int) -> Tensor:
     """Blurred maps (M, H, W) around pixels (M,): (M, 2 reach + 1, 2 reach + 1).
 
-    A Gaussian blur is a matrix product from both sides. Only the rows of the left matrix and the
-    columns of the right one that lead to the pixels around a peak are used, and of the map the
-    window on which they depend.
+    A Gaussian blur is a matrix product from both sides. Around a peak, it takes only a few rows of
+    the left matrix, a few columns of the right one, and a window of the map.
     """
     count, height, width = maps.shape
     side = 2 * (kernel_size // 2 + reach) + 1
     rows, columns = min(side, height), min(side, width)
     table = _windows((width, height), (columns, rows), maps.device)
-    start, x, y = look_up(table, pixels).unbind(dim=-1)
+    start, x, y = gather_rows(table, pixels).unbind(dim=-1)
 
-    # A window is made of runs of pixels, each within a row: much faster than pixel by pixel.
+    # Gather a window row by row, which is much faster than pixel by pixel.
     start = start + torch.arange(0, maps.numel(), height * width, device=maps.device)
     starts = start[:, None] + torch.arange(0, rows * width, width, device=maps.device)
     runs = maps.flatten().unfold(0, columns, 1).index_select(0, starts.flatten())
@@ -253,10 +254,10 @@ def _blurred_patches(maps: Tensor, pixels: Tensor, kernel_size: int, reach: int)
 def _windows(
     heatmap_size: tuple[int, int], window_size: tuple[int, int], device: torch.device
 ) -> Tensor:
-    """Windows around each pixel, moved where they would go beyond a border.
+    """Windows around each pixel, moved inside at the border.
 
     Returns:
-        (H * W, 3): the place of a window's first pixel in the flat heatmap, and x and y of the
+        (H * W, 3): index of a window's first pixel in the flattened heatmap, and x and y of the
         pixel in its window.
     """
     sizes, windows = torch.tensor(heatmap_size), torch.tensor(window_size)
@@ -276,11 +277,11 @@ def _blurred_maximum(maps: Tensor, kernel_size: int) -> Tensor:
 
 @cached
 def _blur_matrices(kernel_size: int, reach: int, size: int, device: torch.device) -> Tensor:
-    """Weights of ``size`` pixels in what a blur puts out around each of them.
+    """Weights of ``size`` pixels in the blurred pixels around each of them.
 
     Returns:
-        (size, 2 reach + 1, size): [p, i] is the kernel around pixel p + i - reach, or around the
-        first or the last one if that is outside. Nothing is beyond the border.
+        (size, 2 reach + 1, size): [p, i] is the kernel around pixel p + i - reach, clamped to the
+        border. Pixels beyond the border count as 0.
     """
     kernel = gaussian_kernel(kernel_size)
     pixels = torch.arange(size)

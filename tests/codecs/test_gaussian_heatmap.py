@@ -13,7 +13,6 @@ from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
 from hrnet_plugin.codecs import GaussianHeatmap
 
-pytestmark = pytest.mark.usefixtures('every_way')
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64))
 STOCK = dict(
     msra=MSRAHeatmap, dark=lambda **options: MSRAHeatmap(unbiased=True, **options), udp=UDPHeatmap
@@ -36,8 +35,8 @@ def scattered_keypoints(rng, count=17):
     return np.concatenate([inside, grid, border, outside])[None]
 
 
-# 1.5 and 1.4 give squares of a broken size, which MMPose puts a pixel off here and there.
-@pytest.mark.parametrize('sigma', [1, 1.4, 1.5, 2, 2.0, 3])
+# For 1.4, squares are of a fractional size, and MMPose places some of them a pixel off.
+@pytest.mark.parametrize('sigma', [1.4, 2])
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 @every_variant
 def test_targets_equal_mmpose(variant, sigma, dtype):
@@ -186,7 +185,7 @@ def blurred_cases():
     }
 
 
-@pytest.mark.parametrize('blur_kernel_size', [None, 11, 17])
+@pytest.mark.parametrize('blur_kernel_size', [None, 17])
 @pytest.mark.parametrize('case', blurred_cases())
 @blurring_variants
 def test_dark_and_udp_equal_mmpose(variant, case, blur_kernel_size):

@@ -23,7 +23,10 @@ from hrnet_plugin.datasets.preflight import (
     check_images,
     check_metainfo,
     check_mpii,
+    check_units,
 )
+from hrnet_plugin.datasets.preflight.images import is_cut_short
+from hrnet_plugin.datasets.preflight.units import sample_problems
 
 Edit = Callable[[Any], object]
 K = 3
@@ -171,6 +174,14 @@ ERRORS: dict[str, tuple[Edit, str]] = {
     'infinite box': (person(bbox=[1, 2, 3, math.inf]), 'the bbox is not four numbers'),
     'no file name': (image(file_name=None), 'no file_name: 1x (image 2)'),
     'no width': (image(width=None), 'width and height are not numbers above 0: 1x (image 2)'),
+    'fractions': (
+        everybody(bbox=[0.1, 0.1, 0.4, 0.5]),
+        'the boxes are in fractions of the image (0 to 1)',
+    ),
+    'keypoints in fractions': (
+        everybody(keypoints=[0.2, 0.3, 2, 0.4, 0.5, 1, 0, 0, 0]),
+        'the keypoints are in fractions of the image (0 to 1)',
+    ),
     'nobody': (everybody(num_keypoints=0), 'nobody can be used'),
     'crowds only': (everybody(iscrowd=1), 'nobody can be used'),
     'an odd row': (lambda c: c['annotations'].append('x'), "'annotations', entry 4, is 'x'; exp"),
@@ -180,7 +191,13 @@ WARNINGS: dict[str, tuple[Edit, str]] = {
     'no area': (person(area=None), 'no area above 0, by which OKS measures'),
     'zero area': (person(area=0), 'no area above 0, by which OKS measures'),
     'flat box': (person(bbox=[10, 10, 0, 50]), 'has no width or no height: left out: 1x'),
-    'box outside': (person(bbox=[200, 10, 40, 50]), 'the bbox is outside of the picture'),
+    'box outside': (person(bbox=[200, 10, 40, 50]), 'the bbox is outside of the image'),
+    'tiny box': (person(bbox=[10, 10, 0.5, 50]), 'the bbox is smaller than a pixel within'),
+    'corners': (everybody(bbox=[60, 50, 90, 75]), 'the boxes seem to be x1, y1, x2, y2'),
+    'keypoints in a pixel': (
+        person(keypoints=[0.2, 0.3, 2, 0.4, 0.5, 1, 0, 0, 0]),
+        'within the first pixel of the image: 1x (annotation 11)',
+    ),
     'no box': (person(bbox=None), 'no bbox: left out: 1x (annotation 11)'),
     'no keypoints': (person(keypoints=None), 'no keypoints: nothing is learnt of them'),
     'empty keypoints': (
@@ -333,6 +350,10 @@ def detections() -> list[dict[str, Any]]:
         (lambda d: d[0].update(score=99), 'the score is not between 0 and 1', False),
         (lambda d: d[0].update(bbox=[1, 2, 3]), 'the bbox is not four finite numbers', True),
         (lambda d: d[0].update(bbox=[1, 2, 0, 3]), 'the bbox has no width or no height', False),
+        (lambda d: d[0].update(score=None), 'no score, or one that is no finite number', True),
+        (lambda d: d[0].update(bbox=[99, 2, 9, 3]), 'outside of the image: 1x (detec', False),
+        (lambda d: [b.update(bbox=[0, 0, 0.5, 1]) for b in d], 'in fractions of the', True),
+        (lambda d: [b.update(bbox=[60, 50, 90, 75]) for b in d], 'seem to be x1, y1', False),
     ],
 )
 def test_boxes(tmp_path: Path, edit: Edit, message: str, is_error: bool) -> None:
@@ -344,6 +365,17 @@ def test_boxes(tmp_path: Path, edit: Edit, message: str, is_error: bool) -> None
     (finding,) = check_boxes(path, people)[0]
     assert message in str(finding)
     assert finding.is_error == is_error
+
+
+def test_boxes_of_what_mmpose_takes_for_people(tmp_path: Path) -> None:
+    content = edited(everybody(category_id=9))
+    content['categories'] = [dict(id=1, name='chair'), dict(id=9, name='person')]
+    people = check_coco(written(tmp_path, content), K)
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(detections()))
+    (finding,) = check_boxes(path, people)[0]
+    assert finding.is_error
+    assert "category 1, which the annotations call 'chair'; their 'person' is 9" in str(finding)
 
 
 def test_good_boxes(tmp_path: Path) -> None:
@@ -564,6 +596,41 @@ def test_images(pictures: Path) -> None:
     assert messages['the image file is cut short'] == ('image short.jpg', 'image short.png')
 
 
+@pytest.mark.parametrize('ending', ['png', 'tif'])
+def test_images_of_fewer_bits_than_their_file(tmp_path: Path, ending: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3)).astype(np.uint16)
+    noise[0] = 255
+    for bits in (8, 10, 12, 14, 16):
+        cv2.imwrite(str(tmp_path / f'{bits:02}.{ending}'), noise << (bits - 8))
+    cv2.imwrite(str(tmp_path / f'usual.{ending}'), noise.astype(np.uint8))
+    images = [Image(p.name, p.name, (32, 24)) for p in sorted(tmp_path.iterdir())]
+    (finding,) = check_images(tmp_path, images)
+    assert 'MMPose keeps the upper 8 and reads it almost black' in finding.message
+    assert not finding.is_error
+    assert finding.count == 4
+    assert finding.examples == tuple(
+        f'image {bits:02}.{ending} ({bits} of 16 bits)' for bits in (8, 10, 12)
+    )
+
+
+def test_a_photograph_followed_by_a_film_is_not_cut_short(pictures: Path) -> None:
+    """Such a file may end in what looks like the beginning of a scan."""
+    path = pictures / 'good.jpg'
+    path.write_bytes(path.read_bytes() + b'\0\0\0\x18ftypmp42\xff\xda\0\x0c')
+    assert check_images(pictures, [Image(1, 'good.jpg', (96, 64))]) == []
+
+
+@pytest.mark.parametrize('flag', [cv2.IMWRITE_JPEG_PROGRESSIVE, cv2.IMWRITE_JPEG_RST_INTERVAL])
+def test_jpegs_of_several_scans_and_with_restarts(tmp_path: Path, flag: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / 'x.jpg'), noise, [flag, 1])
+    data = (tmp_path / 'x.jpg').read_bytes()
+    assert not is_cut_short(data)
+    cuts = range(4, len(data) - 2, 97)
+    assert len(cuts) > 50
+    assert all(is_cut_short(data[:cut]) for cut in cuts)
+
+
 def test_images_are_not_read_unless_asked_for(pictures: Path) -> None:
     images = [Image(1, 'text.jpg', None), Image(2, 'nowhere.jpg', None)]
     (finding,) = check_images(pictures, images, read=False)
@@ -576,3 +643,38 @@ def test_findings_count() -> None:
     assert findings == []
     findings.errors('odd', 'row', range(2))
     assert str(findings[0]) == 'file: odd: 2x (row 0, row 1)'
+
+
+def test_mpii_in_fractions(tmp_path: Path) -> None:
+    content = mpii()
+    for row in content:
+        row['joints'] = [[0.2, 0.3], [0.4, 0.5], [-1, -1]]
+    (finding,) = check_mpii(written(tmp_path, content), K).findings
+    assert 'the keypoints are in fractions of the image (0 to 1)' in finding.message
+    assert finding.count == 3
+
+
+def test_units_of_anything() -> None:
+    """Only what has the form of annotations is looked at; nothing else is complained of."""
+    for content in (None, [], {}, dict(annotations=3), dict(annotations=[3, {}], images=4)):
+        assert check_units('x', content) == []
+    content = good()
+    content['annotations'].append('x')
+    content['annotations'][0]['keypoints'] = [1, 2]
+    content['annotations'][1]['bbox'] = [900, 10, 40, 50]
+    content['images'][1]['width'] = None
+    (finding,) = check_units('x', content)
+    assert str(finding) == 'x: the bbox is outside of the image: 1x (annotation 11)'
+
+
+def test_units_of_samples() -> None:
+    sample = dict(
+        bbox=np.array([[60, 50, 190, 70]]), keypoints=np.ones((1, 3, 2)) / 2, img_shape=(80, 100)
+    )
+    odd = dict(bbox=np.zeros((2, 4)), keypoints=np.zeros((1, 2, 2)))
+    outside = dict(sample, bbox=np.array([[120, 50, 190, 70]]), keypoints=np.ones((1, 3, 2)) * 9)
+    found = [(p.message, p.rows.tolist()) for p in sample_problems([sample, odd, outside])]
+    assert found == [
+        ('the bbox is outside of the image', [2]),
+        ('all labelled keypoints are within the first pixel of the image', [0]),
+    ]

@@ -241,3 +241,28 @@ def test_command_writes_what_mmpose_reads(tmp_path: Path, capsys: Any) -> None:
     assert 'is not a .py file' in capsys.readouterr().err
     assert main(['metainfo', str(tmp_path / 'none.json'), out, '--overwrite']) == 2
     assert 'none.json' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('where', ['annotations', 'repeated'])
+def test_says_that_coordinates_are_no_pixels(where: str, tmp_path: Path, capsys: Any) -> None:
+    paths = []
+    for name, seed in (('annotations', 0), ('repeated', 1)):
+        content = annotations(40, SPREAD, seed)
+        if name == where:
+            for ann in content['annotations']:
+                points = np.clip(np.reshape(ann['keypoints'], (6, 3)) / [100, 100, 1], 0, 2)
+                points[:, :2] = np.clip(points[:, :2], 0, 1)
+                ann.update(keypoints=points.ravel().tolist(), bbox=[0.1, 0.1, 0.8, 0.8])
+        paths.append(tmp_path / f'{name}.json')
+        paths[-1].write_text(json.dumps(content))
+    out = str(tmp_path / 'out.py')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # notes are no warnings
+        assert main(['metainfo', str(paths[0]), out, '--repeated', str(paths[1])]) == 0
+    notes = [n for n in capsys.readouterr().out.splitlines() if 'fractions of the image' in n]
+    path = tmp_path / f'{where}.json'
+    assert [note.split(' in fractions')[0] for note in notes] == [
+        f'note: {path}: the boxes are',
+        f'note: {path}: the keypoints are',
+    ]
+    assert all('40x' in note for note in notes)

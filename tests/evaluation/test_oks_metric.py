@@ -808,3 +808,70 @@ def test_no_warnings_in_the_usual_case(ann_file, gt):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         evaluate(OKSMetric(ann_file), ground_truth_samples(gt))
+
+
+def in_fractions(gt):
+    for ann in gt['annotations']:
+        points = np.reshape(ann['keypoints'], (-1, 3)) / [400, 400, 1]
+        ann.update(keypoints=points.ravel().tolist(), bbox=[v / 400 for v in ann['bbox']])
+
+
+def said_of_units(warned):
+    return [str(w.message) for w in warned if 'in fractions' in str(w.message)]
+
+
+@pytest.mark.parametrize('with_file', [True, False])
+def test_warns_of_annotations_that_are_not_in_pixels(with_file, gt, tmp_path):
+    in_fractions(gt)
+    (tmp_path / 'gt.json').write_text(json.dumps(gt))
+    samples = ground_truth_samples(make_annotations())
+    for sample in samples:
+        sample['raw_ann_info'] = gt['annotations'][sample['id'] - 1]
+    with pytest.warns(UserWarning, match='in fractions') as warned:
+        evaluate(OKSMetric(str(tmp_path / 'gt.json') if with_file else None), samples)
+    where = str(tmp_path / 'gt.json') if with_file else 'the annotations that come with'
+    said = said_of_units(warned)
+    assert [s.split(' are in ')[0].split(': ')[-1] for s in said] == ['the boxes', 'the keypoints']
+    assert all(s.startswith(where) for s in said)
+
+
+def test_warns_of_boxes_outside_of_their_images(gt, tmp_path):
+    gt['annotations'][0]['bbox'] = [900, 10, 20, 20]
+    (tmp_path / 'gt.json').write_text(json.dumps(gt))
+    with pytest.warns(UserWarning, match=f'outside of the image: 1 of {len(gt["annotations"])}'):
+        OKSMetric(str(tmp_path / 'gt.json'))
+
+
+def test_warns_of_predictions_that_are_not_in_pixels(ann_file, gt):
+    metric = OKSMetric(ann_file)
+    samples = detected_samples(gt)
+    for sample in samples:
+        sample['pred_instances']['bboxes'] = np.array([[0.1, 0.1, 0.5, 0.5]])
+    with pytest.warns(UserWarning, match='the predictions: the boxes are in fractions') as warned:
+        evaluate(metric, samples)
+    assert len(said_of_units(warned)) == 1
+
+
+def test_the_category_of_people_is_the_one_so_called(tmp_path, gt):
+    """Detected boxes come without a category; the file has two, of which 1 is something else."""
+    expected = evaluate(OKSMetric(), ground_truth_samples(gt))
+    for ann in gt['annotations']:
+        ann['category_id'] = 9
+    gt['categories'] = [dict(id=1, name='chair'), dict(id=9, name='person')]
+    (tmp_path / 'gt.json').write_text(json.dumps(gt))
+    samples = ground_truth_samples(gt)
+    for sample in samples:
+        del sample['category_id']
+    metric = OKSMetric(str(tmp_path / 'gt.json'))
+    found = evaluate(metric, samples)
+    for sample in samples:
+        sample['category_id'] = np.array(9)
+    assert found == evaluate(metric, samples)
+    assert found['coco/AP'] > 0.5 < expected['coco/AP']
+
+
+def test_a_score_of_null_is_none():
+    ann = dict(image_id=1, category_id=1, keypoints=[1, 2, 2] * 17, bbox=[0, 0, 9, 9], area=40)
+    gt = dict(images=[dict(id=1)], categories=[dict(id=1)], annotations=[ann])
+    with pytest.raises(ValueError, match="prediction 0 has no 'score'"):
+        evaluate_coco_keypoints(gt, [dict(ann, score=None)])

@@ -30,6 +30,7 @@ from ...datasets.preflight import (
     check_metainfo,
     check_mpii,
 )
+from ...datasets.preflight.units import add_unit_findings, sample_problems
 from ...functional.coco_schema import quote
 from ...hooks.preflight import HEATMAP_CODECS, disagreements, flip_warning
 from .contact_sheet import contact_sheet
@@ -208,6 +209,7 @@ class _Phase:
             'sample',
             [f'{i} ({count})' for i, count in enumerate(counts) if count != k],
         )
+        add_unit_findings(findings, sample_problems(rows), 'sample', range(len(rows)))
         paths = dict.fromkeys(row['img_path'] for row in rows if 'img_path' in row)
         people.images = [Image(path, path, None) for path in paths]
         people.image_ids = [row.get('img_id') for row in rows]

@@ -1,7 +1,6 @@
 """Predictions as COCO's results, and which pictures they are of."""
 
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,41 @@ from .inputs import Source
 SCORE_THRESHOLD = 0.2  # as OKSMetric's: keypoints below it do not count for a person's score
 
 
-def places(source: Source, sources: Sequence[Source]) -> Iterator[tuple[dict[str, Any], int]]:
-    """File name, and in a video the frame, of each picture of a source; and its image id.
+class ResultLocations:
+    """Give each image and frame an id that no other of the same call has.
 
-    The id is the number that the file is called by, as COCO's are; or else counts from 1.
+    Ids of images are the numbers that their files are called by, as COCO's are, if there is no
+    video and no number twice. Otherwise all images and frames are counted through, from 1, in the
+    order of the sources.
+
+    Args:
+        sources: All sources of the call.
     """
-    paths = [Path(name) for name in source.names]
-    if source.is_video:
-        yield from ((dict(file_name=paths[0].name, frame=i), i + 1) for i in count())
-        return
-    numbered = len(sources) == 1 and all(path.stem.isdecimal() for path in paths)
-    for i, path in enumerate(paths, 1):
-        yield dict(file_name=path.name), int(path.stem) if numbered else i
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.source: Source | None = None
+        self.first, self.next = 1, 1
+        stems = [Path(name).stem for name in sources[0].names] if len(sources) == 1 else []
+        numbers = [int(stem) for stem in stems if stem.isdecimal()]
+        all_different = len(set(numbers)) == len(stems) > 0
+        self.numbers = numbers if all_different and not sources[0].is_video else []
+
+    def __call__(self, source: Source, index: int, timestamp: float | None) -> dict[str, Any]:
+        """Return ``image_id`` and ``file_name`` of an image; of a frame also when it is.
+
+        Args:
+            source: One of the sources; frames of one come together.
+            index: Index of the image or frame in its source.
+            timestamp: Time of a frame, in seconds.
+        """
+        if source is not self.source:
+            self.source, self.first = source, self.next
+        number = self.numbers[index] if self.numbers else self.first + index
+        self.next = max(self.next, number + 1)
+        if not source.is_video:
+            return dict(image_id=number, file_name=source.labels[index])
+        place = dict(image_id=number, file_name=source.labels[0], frame=index)
+        return place if timestamp is None else dict(place, timestamp=round(timestamp, 6))
 
 
 def coco_results(people: Any) -> list[dict[str, Any]]:

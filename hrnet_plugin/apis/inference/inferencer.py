@@ -1,12 +1,14 @@
 """Poses of people in pictures and videos, batched."""
 
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.device import get_device
@@ -16,17 +18,21 @@ from tqdm import tqdm
 
 from ...registry import INFERENCERS
 from .background import read_ahead
-from .boxes import as_boxes, given_boxes
+from .box_categories import Categories
+from .box_file import BoxFile
+from .boxes import GivenBoxes, as_boxes, given_boxes
 from .detector import Detector
 from .inputs import Frame, Source, open_inputs
 from .model_files import ModelConfig
 from .options import Options, check_names
 from .outputs import Outputs, Result
 from .pose_model import PoseModel
+from .report import InputReport
 from .tracks import Tracks
 
 WHOLE_IMAGE = ('whole_image', 'whole-image')
 Boxed = tuple[Frame, np.ndarray]
+T = TypeVar('T')
 
 
 @INFERENCERS.register_module()
@@ -46,6 +52,9 @@ class PoseInferencer:
         det_weights: checkpoint of the detector.
         det_cat_ids: numbers of the detector's classes that are people. If not given, that of the
             class ``person``, or of its only one.
+        box_categories: where ``bboxes=`` of a call is a file, names or ids of the categories that
+            are people, or ``'all'``. If not given, the category ``person``, or the only one, or
+            that of id 1.
         show_progress: whether calls show a bar.
 
     Raises:
@@ -63,7 +72,9 @@ class PoseInferencer:
         det_weights: str | None = None,
         det_cat_ids: int | Sequence[int] | None = None,
         show_progress: bool = False,
+        box_categories: Categories = None,
     ) -> None:
+        self.box_categories = box_categories
         device = device or get_device()
         self.show_progress = show_progress
         self.pose = PoseModel(pose2d, pose2d_weights, device, scope)
@@ -94,7 +105,11 @@ class PoseInferencer:
 
         Returns:
             A generator of one result for each picture, in their order: ``predictions``, a list of
-            one list of people, and ``visualization``. Closing it finishes what was begun.
+            one list of people, and ``visualization``. Closing it finishes what was begun. An
+            input that cannot be read raises its error there, after the results of those before
+            it; with ``skip_unreadable`` there is a warning and no result (data samples have the
+            ``img_path`` and ``frame_id`` of theirs). Warnings also name what is left out of
+            folders.
 
         Raises:
             OSError: an input is missing or cannot be read.
@@ -112,22 +127,38 @@ class PoseInferencer:
                 "det_model= and det_weights=, or with det_model='whole_image' if each picture "
                 'shows one person and little else'
             )
-        source = open_inputs(inputs)
+        source = open_inputs(inputs, InputReport(strict=not settings.skip_unreadable))
         if source.is_live:
             options.update(show=True)
             settings = Options(return_datasamples, 1, **options)
-        boxes = None if settings.bboxes is None else given_boxes(settings.bboxes, source)
+        boxes = None if settings.bboxes is None else self._given_boxes(settings, source)
         outputs = Outputs(source, self.pose, settings)
         return self._run(source, boxes, outputs, settings)
+
+    def _given_boxes(self, options: Options, source: Source) -> GivenBoxes:
+        if isinstance(options.bboxes, GivenBoxes):
+            return options.bboxes
+        if isinstance(options.bboxes, str | Path):
+            file = BoxFile(str(options.bboxes), options.bbox_thr, self.box_categories)
+            (boxes,) = file.of([source])
+            for note in file.notes:
+                warnings.warn(note, stacklevel=3)
+            return boxes
+        assert options.bboxes is not None
+        return given_boxes(options.bboxes, source)
 
     def _run(
         self,
         source: Source,
-        boxes: Iterator[np.ndarray] | None,
+        boxes: GivenBoxes | None,
         outputs: Outputs,
         options: Options,
     ) -> Generator[Result, None, None]:
-        """Read ahead in one thread, draw and write in another, and find poses in this one."""
+        """Read ahead in one thread, draw and write in another, and find poses in this one.
+
+        An error of reading is raised after the results of all that was read before.
+        """
+        errors: list[Exception] = []
         ahead = 0 if source.is_live else options.batch_size
         bar = tqdm(
             total=len(source) or None, disable=not self.show_progress, unit='image', leave=False
@@ -138,7 +169,8 @@ class PoseInferencer:
             closing(read_ahead(source, max(1, ahead))) as frames,
             bar,
         ):
-            found = self._estimate(self._find_boxes(frames, boxes, options), ahead, options)
+            boxed = self._find_boxes(until_error(frames, errors), boxes, options)
+            found = self._estimate(until_error(boxed, errors), ahead, options)
             writing: deque[Future] = deque()
             for frame, sample in track(found, self.pose, source, options):
                 writing.append(writer.submit(outputs.write, frame, sample))
@@ -146,14 +178,19 @@ class PoseInferencer:
                     yield finish(writing.popleft(), outputs, options, bar)
             while writing:
                 yield finish(writing.popleft(), outputs, options, bar)
+        if boxes is not None and boxes is not options.bboxes:  # else whoever made them says it
+            for note in boxes.notes():
+                warnings.warn(note, stacklevel=2)
+        if errors:
+            raise errors[0]
 
     def _find_boxes(
-        self, frames: Iterator[Frame], boxes: Iterator[np.ndarray] | None, options: Options
+        self, frames: Iterator[Frame], boxes: GivenBoxes | None, options: Options
     ) -> Iterator[Boxed]:
         """Add to each picture its boxes, (N, 5)."""
         if boxes is not None:
             for frame in frames:
-                yield frame, next(boxes)
+                yield frame, boxes.of(frame)
         elif self.detector is None:
             for frame in frames:
                 height, width = frame.image.shape[:2]
@@ -209,6 +246,8 @@ class PoseInferencer:
             ]
             kept = nearby_joints_nms(several, num_nearby_joints_thr=people.keypoints.shape[1] // 3)
             sample.pred_instances = people[kept]
+        frame = picture.frame
+        sample.set_metainfo(dict(frame_id=frame.index, timestamp=frame.timestamp))
         return sample
 
 
@@ -231,7 +270,7 @@ def track(
     tracks = Tracks(pose.sigmas, source.fps, options.smooth) if options.track else None
     for frame, sample in found:
         if tracks is not None:
-            tracks.update(sample)
+            tracks.update(sample, frame.timestamp)
         yield frame, sample
 
 
@@ -242,3 +281,11 @@ def finish(writing: Future, outputs: Outputs, options: Options, bar: tqdm) -> Re
         outputs.show(drawn)
     bar.update()
     return result
+
+
+def until_error(items: Iterable[T], errors: list[Exception]) -> Iterator[T]:
+    """Yield the items up to an error, which is appended to ``errors`` instead of raised."""
+    try:
+        yield from items
+    except Exception as error:
+        errors.append(error)

@@ -2,22 +2,26 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from ...errors import unknown_name
+from .boxes import GivenBoxes
 
 STYLES = ('mmpose', 'openpose')
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a call; all but the last two are MMPose's.
+    """Options of a call; all but the last three are MMPose's.
 
     Attributes:
         return_datasamples: results are data samples instead of dicts.
         batch_size: people in one forward, and pictures in one of the detector.
-        bboxes: for each picture its boxes, (N, 4) or (N, 5): x1, y1, x2, y2 and a score. They are
-            used as they are, and no detector is needed.
+        bboxes: for each picture its boxes, (N, 4) or (N, 5): x1, y1, x2, y2 and a score; or the
+            path of a file of them in COCO's format, of which ``bbox_thr`` counts, too. No detector
+            is needed. Boxes outside of their image or smaller than a pixel are left out, with a
+            warning.
         bbox_thr: detected boxes with a score of at most this are dropped,
         nms_thr: and those that overlap a better one more than this.
         pose_based_nms: drop people who have a third of their joints near to those of a better one.
@@ -35,6 +39,8 @@ class Options:
         pred_out_dir: folder for predictions: a JSON file for each picture, or one for a video.
         track: the pictures follow each other: people keep a number, ``track_id``.
         smooth: smooth each one's keypoints over time, which needs ``track``.
+        skip_unreadable: leave out images and frames of videos that cannot be read, with a
+            warning; otherwise the first raises an error, after the results of those before it.
 
     Raises:
         ValueError: an impossible value.
@@ -42,7 +48,7 @@ class Options:
 
     return_datasamples: bool = False
     batch_size: int = 16
-    bboxes: Iterable[Any] | None = None
+    bboxes: Iterable[Any] | GivenBoxes | str | Path | None = None
     bbox_thr: float = 0.3
     nms_thr: float = 0.3
     pose_based_nms: bool = False
@@ -60,6 +66,7 @@ class Options:
     pred_out_dir: str = ''
     track: bool = False
     smooth: bool = False
+    skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

@@ -1,6 +1,6 @@
 """What becomes of results: drawn, written, returned."""
 
-from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,11 +11,17 @@ import numpy as np
 from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample, split_instances
 
+from .folders import VIDEOS
+from .image_file import IMAGES
 from .inputs import Frame, Images, Source
+from .names import check_out_folder, check_targets, distinct_files
 from .options import Options
 from .pose_model import PoseModel
+from .report import counted
 
 CODEC = 'mp4v'  # comes with OpenCV's wheels, and plays everywhere
+# Formats that drawn images are written in; those of other images are written as PNG.
+DRAWN = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 Result = dict[str, Any]
 
 
@@ -32,14 +38,21 @@ class Outputs:
         self.visualizer = visualizer(pose, options) if options.draws else None
         self.video: VideoFile | None = None
         self.predictions: JsonList | None = None
-        folder = options.pred_out_dir and Path(options.pred_out_dir)
-        if isinstance(source, Images):
-            check_names(source, options)
-        else:
-            if options.vis_out_dir:
-                self.video = VideoFile(video_path(source.name, options.vis_out_dir), source.fps)
-            if folder:
-                self.predictions = JsonList(folder / f'{Path(source.name).stem}.json')
+        self.drawn: list[Path] = []
+        self.predicted: list[Path] = []
+        if options.vis_out_dir:
+            self.drawn = drawn_paths(source, options.vis_out_dir)
+            check_targets('vis_out_dir', self.drawn, source.names)
+        if options.pred_out_dir:
+            check_out_folder('pred_out_dir', options.pred_out_dir)
+            files = distinct_files(source.labels, lambda label: '.json')
+            self.predicted = [Path(options.pred_out_dir, file) for file in files]
+            check_targets('pred_out_dir', self.predicted, source.names)
+        if source.is_video:
+            if self.drawn:
+                self.video = VideoFile(self.drawn[0], source.fps, self._note)
+            if self.predicted:
+                self.predictions = JsonList(self.predicted[0])
 
     def write(self, frame: Frame, sample: PoseDataSample) -> tuple[Result, np.ndarray | None]:
         """Draw and write a picture.
@@ -53,10 +66,11 @@ class Outputs:
         if drawn is not None and options.vis_out_dir:
             self._write_picture(frame, drawn)
         if self.predictions is not None:
-            self.predictions.append(dict(frame_id=frame.index, instances=people))
-        elif options.pred_out_dir:
-            path = Path(options.pred_out_dir) / f'{Path(frame.name).stem}.json'
-            mmengine.dump(people, str(path), indent='  ')
+            self.predictions.append(
+                dict(frame_id=frame.index, timestamp=rounded_time(frame), instances=people)
+            )
+        elif self.predicted:
+            mmengine.dump(people, str(self.predicted[frame.index]), indent='  ')
         visualization = None if drawn is None else [drawn] if options.return_vis else []
         predictions = [sample] if options.return_datasamples else [people]
         return dict(visualization=visualization, predictions=predictions), drawn
@@ -70,9 +84,12 @@ class Outputs:
 
     def close(self) -> None:
         """Finish files that hold all pictures."""
-        for file in (self.video, self.predictions):
+        for file in (self.predictions, self.video):  # the video may turn out to be incomplete
             if file is not None:
                 file.close()
+
+    def _note(self, message: str) -> None:
+        self.source.report.note(message, self.source.names[0])
 
     def _draw(self, frame: Frame, sample: PoseDataSample) -> np.ndarray:
         assert self.visualizer is not None
@@ -98,34 +115,87 @@ class Outputs:
     def _write_picture(self, frame: Frame, drawn: np.ndarray) -> None:
         image = mmcv.rgb2bgr(drawn)
         if self.video is not None:
-            self.video.append(image)
+            self.video.append(image, frame)
         else:
-            path = Path(self.options.vis_out_dir) / Path(frame.name).name
+            path = self.drawn[frame.index]
             if not mmcv.imwrite(image, str(path)):
                 raise OSError(f'{path} cannot be written')
 
 
 class VideoFile:
-    """A video that is written as it comes; its size is that of the first picture."""
+    """A video that is written as it comes; its size is that of the first picture.
 
-    def __init__(self, path: Path, fps: float) -> None:
+    Args:
+        path: its name.
+        fps: pictures a second.
+        note: takes what users have to know of it.
+    """
+
+    def __init__(self, path: Path, fps: float, note: Callable[[str], None]) -> None:
         self.path = path
         self.fps = fps
+        self.note = note
         self.writer: cv2.VideoWriter | None = None
+        self.size = (0, 0)
+        self.resized = 0
+        self.written = 0
+        self.last: Frame | None = None
+        self.steps: list[float] = []  # the shortest and the longest time between two frames
 
-    def append(self, image: np.ndarray) -> None:
-        """Add a picture (h, w, 3), BGR."""
+    def append(self, image: np.ndarray, frame: Frame) -> None:
+        """Add a picture (h, w, 3), BGR, drawn on a frame."""
         if self.writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fourcc = cv2.VideoWriter.fourcc(*CODEC)
-            self.writer = cv2.VideoWriter(str(self.path), fourcc, self.fps, image.shape[1::-1])
+            self.size = (image.shape[1], image.shape[0])
+            self.writer = cv2.VideoWriter(str(self.path), fourcc, self.fps, self.size)
             if not self.writer.isOpened():
                 raise OSError(f'{self.path} cannot be written as a video by this OpenCV')
+        if image.shape[1::-1] != self.size:  # which OpenCV would leave out
+            image = cv2.resize(image, self.size)
+            self.resized += 1
         self.writer.write(image)
+        self.written += 1
+        self._measure(frame)
 
     def close(self) -> None:
-        if self.writer is not None:
-            self.writer.release()
+        """Finish the file.
+
+        Raises:
+            OSError: it does not hold what was written, as on a full disk.
+        """
+        if self.writer is None:
+            return
+        self.writer.release()
+        capture = cv2.VideoCapture(str(self.path))
+        there = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.release()
+        if there < self.written:
+            raise OSError(
+                f'{self.path} has {there} of {self.written} frames: it could not be written '
+                'completely; is the disk full?'
+            )
+        if self.resized:
+            self.note(
+                f'{counted(self.resized, "frame")} of another size than the first: in the drawn '
+                f'video resized to {self.size[0]}x{self.size[1]}; results are in their own pixels'
+            )
+        # Containers round times to milliseconds.
+        if self.steps and self.steps[1] - self.steps[0] > max(0.25 / self.fps, 0.002):
+            self.note(
+                f'has a variable frame rate (a frame lasts {self.steps[0] * 1000:.0f} to '
+                f'{self.steps[1] * 1000:.0f} ms): the drawn video has its average, '
+                f'{self.fps:.4g} frames a second; results have the timestamp of each frame'
+            )
+
+    def _measure(self, frame: Frame) -> None:
+        last, self.last = self.last, frame
+        if last is None or last.index + 1 != frame.index:
+            return
+        if frame.timestamp is not None and last.timestamp is not None:
+            step = frame.timestamp - last.timestamp
+            low, high = self.steps or (step, step)
+            self.steps = [min(low, step), max(high, step)]
 
 
 class JsonList:
@@ -175,39 +245,54 @@ def window(source: Source) -> str:
     return 'pictures' if isinstance(source, Images) else source.name
 
 
-def video_path(name: str, target: str) -> Path:
-    """Where to write the drawn video ``name``.
+def drawn_paths(source: Source, target: str) -> list[Path]:
+    """Return where to write each drawn image, or the drawn video.
+
+    Args:
+        source: Images or a video.
+        target: A folder; or of a video a file, ``*.mp4``, if there is no folder of that name.
 
     Raises:
-        ValueError: over itself, or as something else than mp4.
+        OSError: The folder is a file, or below one.
+        ValueError: Another file name is given.
     """
     path = Path(target)
-    if not path.suffix:
-        path = path / f'{Path(name).stem}.mp4'
-    elif path.suffix != '.mp4':
-        raise ValueError(f'vis_out_dir={target!r}; expected a folder, or a name that ends in .mp4')
-    if path.resolve() == Path(name).resolve():
-        raise ValueError(f'{path} would be written over; choose another vis_out_dir')
-    return path
+    ending = path.suffix.lower()
+    # Folders may have dots in their names; endings of images and videos are a mistake.
+    if ending in (*IMAGES, *VIDEOS) and not path.is_dir():
+        if source.is_video and ending == '.mp4':
+            check_out_folder('vis_out_dir', path.parent)
+            return [path]
+        more = ', or a name that ends in .mp4' if source.is_video else ''
+        raise ValueError(f'vis_out_dir={target!r}; expected a folder{more}')
+    check_out_folder('vis_out_dir', path)
+    files = distinct_files(source.labels, video_ending if source.is_video else drawn_ending)
+    return [path / file for file in files]
 
 
-def check_names(source: Images, options: Options) -> None:
-    """Raise a ValueError if a result would be written over another, or over its picture."""
-    if options.vis_out_dir:
-        folder = Path(options.vis_out_dir)
-        if folder.suffix:
-            raise ValueError(f'vis_out_dir={options.vis_out_dir!r}; expected a folder')
-        for name in source.names:
-            if (folder / Path(name).name).resolve() == Path(name).resolve():
-                raise ValueError(f'{name} would be written over; choose another vis_out_dir')
-    names: list[str] = []
-    if options.vis_out_dir:
-        names = [Path(name).name for name in source.names]
-    if options.pred_out_dir:
-        names = [Path(name).stem for name in source.names]
-    twice = [name for name, number in Counter(names).items() if number > 1]
-    if twice:
-        raise ValueError(
-            f'{len(twice)} pictures share their name with another ({twice[0]}, …), and so would '
-            'their results: run them in two calls with different folders'
-        )
+def call_targets(sources: Sequence[Source], folder: str) -> list[list[Path]]:
+    """Return where to write each source's drawn images or video, all in one folder."""
+    videos = [source.labels[0] for source in sources if source.is_video]
+    video_files = iter(distinct_files(videos, video_ending))
+    return [
+        [Path(folder, next(video_files))]
+        if source.is_video
+        else [Path(folder, file) for file in distinct_files(source.labels, drawn_ending)]
+        for source in sources
+    ]
+
+
+def video_ending(name: str) -> str:
+    """Return the ending of a drawn video."""
+    return '.mp4'
+
+
+def drawn_ending(name: str) -> str:
+    """Return the ending of a drawn image: its own, or PNG's where OpenCV may not write it."""
+    ending = Path(name).suffix
+    return ending if ending.lower() in DRAWN else '.png'
+
+
+def rounded_time(frame: Frame) -> float | None:
+    """Return the timestamp of a frame in seconds, to a microsecond."""
+    return None if frame.timestamp is None else round(frame.timestamp, 6)

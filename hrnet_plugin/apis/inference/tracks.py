@@ -22,13 +22,19 @@ class Tracks:
         self.smooth = smooth
         self.filters: dict[int, OneEuroFilter] = {}
 
-    def update(self, sample: PoseDataSample) -> None:
-        """Number the people of the next sample, and smooth their keypoints."""
+    def update(self, sample: PoseDataSample, timestamp: float | None = None) -> None:
+        """Number the people of the next sample, and smooth their keypoints.
+
+        Args:
+            sample: Result of the next image.
+            timestamp: Its time in seconds; if not given, images follow each other at ``fps``.
+        """
         people = sample.pred_instances
         numbers = self.tracker.update(people.keypoints, people.keypoint_scores, people.bboxes)
         people.track_ids = numbers
         if self.smooth and len(numbers):
-            time, sizes = self.tracker.frame / self.fps, np.sqrt(areas(people.bboxes))
+            time = self.tracker.frame / self.fps if timestamp is None else timestamp
+            sizes = np.sqrt(areas(people.bboxes))
             people.keypoints = np.stack(
                 [
                     self._filter(number)(points, time, max(size, 1.0))

@@ -7,6 +7,7 @@ from .images import check_images
 from .metainfo import check_metainfo
 from .mpii import check_mpii
 from .people import Image, People
+from .units import check_units
 
 __all__ = [
     'Finding',
@@ -18,4 +19,5 @@ __all__ = [
     'check_images',
     'check_metainfo',
     'check_mpii',
+    'check_units',
 ]

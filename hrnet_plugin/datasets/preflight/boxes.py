@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ...functional.coordinate_units import box_problems
 from .findings import Findings
 from .people import People, numbers, read_json
+from .units import add_unit_findings, image_sizes, sizes_of
 
 PERSON = 1  # the only category of which MMPose takes boxes
 
@@ -31,8 +33,13 @@ def check_boxes(path: str | Path, people: People) -> tuple[Findings, list[Any]]:
 
     person = np.array([box.get('category_id') == PERSON for box in content], bool)
     if not person.any():
-        findings.error(f'no detection is of category {PERSON}, the only one that MMPose takes')
+        there = ', '.join(str(i) for i in list(dict.fromkeys(map(_category, content)))[:5])
+        findings.error(
+            f'no detection is of category {PERSON}, the only one that MMPose takes (there are '
+            f'{there or "no detections"}); write category_id {PERSON} for those to be used'
+        )
     else:
+        _check_category_name(people, findings)
         findings.warnings(f'not of category {PERSON}: left out', 'detection', rows[~person])
     boxes, good = numbers([_corners(box.get('bbox')) for box in content], 4)
     good &= np.isfinite(boxes).all(1)
@@ -46,6 +53,11 @@ def check_boxes(path: str | Path, people: People) -> tuple[Findings, list[Any]]:
         'detection',
         rows[person & good & (boxes[:, 2:] <= 0).any(1)],
     )
+    images = people.content.get('images') if isinstance(people.content, Mapping) else None
+    problems = box_problems(
+        np.where(person[:, None], boxes, np.nan), sizes_of(image_ids, image_sizes(images))
+    )
+    add_unit_findings(findings, problems, 'detection', rows.tolist())
     scores, given = numbers([[box.get('score')] for box in content], 1)
     given &= np.isfinite(scores[:, 0])
     findings.errors(
@@ -75,6 +87,24 @@ def _check_images(image_ids: list[Any], people: People, findings: Findings) -> N
     )
     missed = [image.id for image in people.images if image.id not in detected]
     findings.warnings('annotated people, but no detection: they count as missed', 'image', missed)
+
+
+def _check_category_name(people: People, findings: Findings) -> None:
+    """MMPose takes category 1, whatever the annotations call it."""
+    listed = people.content.get('categories') if isinstance(people.content, Mapping) else None
+    rows = [c for c in listed if isinstance(c, Mapping)] if isinstance(listed, list) else []
+    names = {_plain(c.get('id')): str(c.get('name')) for c in rows}
+    persons = [i for i, name in names.items() if name.lower() == 'person']
+    if persons and PERSON not in persons and PERSON in names:
+        findings.error(
+            f'MMPose takes the detections of category {PERSON}, which the annotations call '
+            f"{names[PERSON]!r}; their 'person' is {persons[0]}: write category_id {PERSON} for "
+            'the detections of people, and for no others'
+        )
+
+
+def _category(box: Mapping[str, Any]) -> Any:
+    return _plain(box.get('category_id'))
 
 
 def _corners(bbox: Any) -> Any:

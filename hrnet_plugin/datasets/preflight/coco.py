@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 
 from ...functional.coco_schema import coco_entries, keypoints_problem
+from ...functional.coordinate_units import (
+    OUTSIDE,
+    box_problems,
+    keypoint_problems,
+    outside_image,
+)
 from .findings import Findings
 from .people import Image, People, check_joints, numbers, read_json, repeated
+from .units import add_unit_findings
 
-OUTSIDE = 1.0  # pixels by which a labelled keypoint may be outside of its picture
+MARGIN = 1.0  # pixels by which a labelled keypoint may be outside of its picture
 
 
 def check_coco(path: str | Path, num_keypoints: int | None = None) -> People:
@@ -279,17 +286,13 @@ def _check_boxes(
         _pick(ids, ~none & (~good | ~np.isfinite(boxes).all(1))),
     )
     finite = good & np.isfinite(boxes).all(1)
-    low, side = boxes[:, :2], boxes[:, 2:]
-    flat = finite & (side <= 0).any(1)
+    flat = finite & (boxes[:, 2:] <= 0).any(1)
     findings.warnings(
         'the bbox has no width or no height: left out', 'annotation', _pick(ids, flat & ~crowd)
     )
-    inside = (np.minimum(low + side, sizes - 1) > np.maximum(low, 0)).all(1)
-    outside = finite & ~flat & ~inside & np.isfinite(sizes).all(1)
-    findings.warnings(
-        'the bbox is outside of the picture: left out', 'annotation', _pick(ids, outside & ~crowd)
-    )
-    return finite & ~flat & inside
+    problems = box_problems(np.where(crowd[:, None], np.nan, boxes), sizes)
+    add_unit_findings(findings, problems, 'annotation', ids, {OUTSIDE: ': left out'})
+    return finite & ~flat & ~outside_image(boxes, sizes)
 
 
 def _check_points(
@@ -302,8 +305,10 @@ def _check_points(
     findings: Findings,
 ) -> None:
     xy = points[..., :2]
+    problems = keypoint_problems(np.where(people[:, None, None], points, np.nan), sizes)
+    add_unit_findings(findings, problems, 'annotation', ids)
     with np.errstate(invalid='ignore'):
-        beyond = (xy < -OUTSIDE) | (xy > sizes[:, None] + OUTSIDE)
+        beyond = (xy < -MARGIN) | (xy > sizes[:, None] + MARGIN)
         odd = ~np.isin(points[..., 2], (0, 1, 2)) & np.isfinite(points[..., 2])
     findings.warnings(
         'a labelled keypoint is outside of the picture',

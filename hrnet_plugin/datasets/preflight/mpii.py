@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from ...functional.coordinate_units import keypoint_problems
 from .findings import Findings
 from .people import Image, People, check_joints, missing, numbers, read_json
+from .units import add_unit_findings
 
 LONGEST_NUMBER = 18  # digits that fit into 64 bits
 FIELDS = ('image', 'center', 'scale', 'joints', 'joints_vis')
@@ -95,6 +97,8 @@ def _check_joints(
         'entry',
         ids[(counts == k) & ~(good & finite)],
     )
+    points = np.concatenate([table.reshape(len(rows), k, 2), labels[..., None]], axis=2)
+    add_unit_findings(findings, keypoint_problems(points), 'entry', ids.tolist())
     return good & finite & visible
 
 

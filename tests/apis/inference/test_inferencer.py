@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mmpose.apis import MMPoseInferencer
 from random_models import DETECTOR, POSE
+from video_files import damage, save_gif, save_video
 
 from hrnet_plugin.apis import PoseInferencer
 from hrnet_plugin.registry import INFERENCERS
@@ -87,6 +88,35 @@ class TestResults:
         assert [p['bbox_score'] for p in found] == pytest.approx([0.1, 0.05])
         (again,) = people(inferencer(images[0], bboxes=np.array(boxes[0])))
         assert again == found
+
+    def test_boxes_of_a_file(self, weights, images, tmp_path):
+        path = tmp_path / 'boxes.json'
+        names = [dict(id=3, name='dog'), dict(id=4, name='person'), dict(id=5, name='car')]
+        box = dict(image_id=0, category_id=4, bbox=[20, 30, 100, 190])
+        others = [dict(box, category_id=3), dict(box, category_id=5), dict(box, score=0.1)]
+        listed = [dict(id=i, file_name=f'{i:06}.jpg') for i in range(4)]
+        outside = dict(box, image_id=1, bbox=[-50, 0, 40, 90])
+        path.write_text(
+            json.dumps(dict(images=listed, categories=names, annotations=[box, *others, outside]))
+        )
+        model = dict(pose2d_weights=str(weights / 'pose.pth'), device='cpu')
+        inferencer = PoseInferencer(POSE, **model)
+        with pytest.warns(UserWarning, match='boxes left out') as warned:
+            found = people(inferencer(images, bboxes=str(path)))
+        said = '\n'.join(str(w.message) for w in warned)
+        assert [len(p) for p in found] == [1, 0, 0, 0]
+        assert "(3 'dog': 1x, 5 'car': 1x)" in said
+        assert '1 of 2 boxes left out, as the bbox is outside of the image (000001.jpg' in said
+        dogs = PoseInferencer(POSE, **model, box_categories=['dog', 5])
+        found = people(dogs(images, bboxes=path))
+        assert [len(p) for p in found] == [2, 0, 0, 0]
+
+    def test_given_boxes_that_are_not_in_the_image(self, inferencer, images):
+        boxes = [[400, 0, 500, 90], [20, 30, 120, 220], [5, 5, 5.5, 90]]
+        with pytest.warns(UserWarning, match='bboxes: 1 of 3 boxes left out') as warned:
+            (found,) = people(inferencer(images[0], bboxes=[boxes]))
+        assert [p['bbox'][0] for p in found] == [boxes[1]]
+        assert len([w for w in warned if '1 of 3 boxes left out' in str(w.message)]) == 2
 
     def test_the_detector_sees_several_pictures_at_once(self, inferencer, images, monkeypatch):
         sizes = []
@@ -211,6 +241,16 @@ class TestTracking:
             [2, 1] if i % 3 == 2 else [1] for i in range(11)
         ]
 
+    def test_smoothing_goes_by_timestamps(self, inferencer, tmp_path, monkeypatch):
+        times = []
+        monkeypatch.setattr(
+            'hrnet_plugin.apis.inference.inferencer.Tracks.update',
+            lambda self, sample, timestamp: times.append(timestamp),
+        )
+        path = str(save_gif(tmp_path / 'a.gif', [100, 300, 200]))
+        list(inferencer(path, bboxes=[[]] * 3, track=True, smooth=True))
+        assert times == pytest.approx([0, 0.1, 0.4])
+
     def test_smoothing_calms_keypoints(self, inferencer, clip):
         def steps(**options):
             found = people(inferencer(str(clip), bboxes=self.boxes(), track=True, **options))
@@ -218,6 +258,72 @@ class TestTracking:
             return np.abs(np.diff(poses, n=2, axis=0)).mean()
 
         assert steps(smooth=True) < 0.8 * steps()
+
+
+FIVE_BOXES = [[[5 * i, 0, 60 + 5 * i, 40, 0.1 * i]] for i in range(1, 6)]
+
+
+class TestUnreadable:
+    """By default an error, after the results of what came before; or left out, with a warning."""
+
+    @pytest.fixture
+    def files(self, tmp_path, images):
+        for i in range(5):
+            cv2.imwrite(str(tmp_path / f'{i}.png'), images[0])
+        (tmp_path / '3.png').write_bytes((tmp_path / '3.png').read_bytes()[:500])
+        return [str(tmp_path / f'{i}.png') for i in range(5)]
+
+    @pytest.mark.parametrize('batch_size', [1, 16])
+    def test_results_before_an_error(self, inferencer, files, tmp_path, batch_size):
+        out = tmp_path / 'out'
+        found = inferencer(files, bboxes=FIVE_BOXES, out_dir=str(out), batch_size=batch_size)
+        first = [p[0]['bbox_score'] for p in people(next(found) for _ in range(3))]
+        assert first == pytest.approx([0.1, 0.2, 0.3])
+        with pytest.raises(ValueError, match=r'3.png cannot be read as an image'):
+            next(found)
+        for folder in ('visualizations', 'predictions'):
+            assert [p.stem for p in sorted((out / folder).iterdir())] == ['0', '1', '2']
+
+    def test_results_before_an_error_amid_a_batch_of_the_detector(self, inferencer, files):
+        found = inferencer(files)
+        whole = [people([next(found)])[0] for _ in range(3)]
+        assert_same(whole, people(inferencer(files[:3])))
+        with pytest.raises(ValueError, match=r'3.png cannot be read as an image'):
+            next(found)
+
+    def test_boxes_are_those_of_the_images_left(self, inferencer, files, tmp_path):
+        options = dict(bboxes=FIVE_BOXES, skip_unreadable=True, pred_out_dir=str(tmp_path / 'out'))
+        with pytest.warns(UserWarning, match=r'left out: .*3.png cannot be read as an image'):
+            results = list(inferencer(files, return_datasamples=True, **options))
+        samples = [result['predictions'][0] for result in results]
+        assert [sample.img_path for sample in samples] == [*files[:3], files[4]]
+        assert [sample.frame_id for sample in samples] == [0, 1, 2, 4]
+        scores = [sample.pred_instances.bbox_scores[0] for sample in samples]
+        assert scores == pytest.approx([0.1, 0.2, 0.3, 0.5])
+        saved = json.loads((tmp_path / 'out/4.json').read_text())
+        assert saved[0]['bbox_score'] == pytest.approx(0.5)
+        assert not (tmp_path / 'out/3.json').exists()
+
+    def test_damaged_frames(self, inferencer, tmp_path):
+        path = str(damage(save_video(tmp_path / 'a.avi', 5), 2))
+        options = dict(bboxes=FIVE_BOXES, return_datasamples=True)
+        found = inferencer(path, **options)
+        assert [next(found)['predictions'][0].frame_id for _ in range(2)] == [0, 1]
+        with pytest.raises(ValueError, match='frame 2 cannot be decoded'):
+            next(found)
+        options |= dict(skip_unreadable=True, out_dir=str(tmp_path / 'out'))
+        with pytest.warns(UserWarning, match='4 of 5 frames were read; frame 2 cannot be decoded'):
+            samples = [result['predictions'][0] for result in inferencer(path, **options)]
+        assert [sample.timestamp for sample in samples] == pytest.approx([0, 0.2, 0.6, 0.8])
+        scores = [sample.pred_instances.bbox_scores[0] for sample in samples]
+        assert scores == pytest.approx([0.1, 0.2, 0.4, 0.5])
+        saved = json.loads((tmp_path / 'out/predictions/a.json').read_text())
+        assert [(f['frame_id'], f['timestamp']) for f in saved] == [
+            (0, 0.0),
+            (1, 0.2),
+            (3, 0.6),
+            (4, 0.8),
+        ]
 
 
 CHECKED = [
@@ -262,5 +368,11 @@ class TestErrors:
         (tmp_path / 'more').mkdir()
         cv2.imwrite(str(tmp_path / 'more/000000000001.jpg'), images[0])
         both = [str(folder), str(tmp_path / 'more')]
-        with pytest.raises(ValueError, match=r'share their name with another \(000000000001'):
-            inferencer(both, pred_out_dir=str(tmp_path))
+        assert len(list(inferencer(both, bboxes=[[]] * 5, out_dir=str(tmp_path / 'out')))) == 5
+        assert sorted(p.name for p in (tmp_path / 'out/predictions').iterdir()) == [
+            f'{0:012}.json',
+            *(f'{1:012}.{ending}.json' for ending in ('jpg', 'png')),
+            *(f'{i:012}.json' for i in (2, 3)),
+        ]
+        with pytest.raises(ValueError, match=r'000000000001.png is given twice'):
+            inferencer([str(folder / '000000000001.png')] * 2, pred_out_dir=str(tmp_path))

@@ -37,13 +37,13 @@ def ms_deform_attn_backward(
     im2col_step: int,
 ) -> None:
     """Fill the ``grad_…`` tensors of the inputs."""
-    inputs = [
+    inputs = value, locations, weights = tuple(
         tensor.detach().requires_grad_()
         for tensor in (value, sampling_locations, attention_weights)
-    ]
+    )
     with torch.enable_grad():
         output = ms_deform_attn_forward(
-            inputs[0], value_spatial_shapes, value_level_start_index, *inputs[1:], im2col_step
+            value, value_spatial_shapes, value_level_start_index, locations, weights, im2col_step
         )
     gradients = torch.autograd.grad(output, inputs, grad_output)
     for target, gradient in zip((grad_value, grad_sampling_loc, grad_attn_weight), gradients):

@@ -1,0 +1,58 @@
+"""What was left out of inputs, or could not be read."""
+
+import warnings
+
+
+class InputReport:
+    """Collect what users have to know about their inputs.
+
+    Args:
+        strict: Raise at the first image or frame that cannot be read, instead of collecting it.
+        quiet: Issue no warnings: the caller prints ``lines()``.
+
+    Attributes:
+        unreadable: A sentence for each image and video that could not be read completely.
+        notes: Names of inputs for each message that concerns them.
+    """
+
+    def __init__(self, strict: bool = True, quiet: bool = False) -> None:
+        self.strict = strict
+        self.quiet = quiet
+        self.unreadable: list[str] = []
+        self.notes: dict[str, list[str]] = {}
+
+    def fail(self, error: Exception) -> None:
+        """Record that an input cannot be read, or raise the error if the report is strict."""
+        if self.strict:
+            raise error
+        self.unreadable.append(str(error))
+        self._warn(f'left out: {error}')
+
+    def note(self, message: str, name: str) -> None:
+        """Record something about the input ``name`` that is no failure."""
+        self.notes.setdefault(message, []).append(name)
+        self._warn(f'{name}: {message}')
+
+    def lines(self) -> list[str]:
+        """Return notes and unreadable inputs as lines of text; each message once, with a count."""
+        lines = []
+        for message, names in self.notes.items():
+            more = f' and {len(names) - 1} more' if len(names) > 1 else ''
+            lines.append(f'note: {names[0]}{more}: {message}')
+        if self.unreadable:
+            lines.append(f'{counted(len(self.unreadable), "input")} could not be read completely:')
+            lines += [f'  {text}' for text in self.unreadable]
+        return lines
+
+    def _warn(self, text: str) -> None:
+        if not self.quiet:
+            warnings.warn(text, stacklevel=3)
+
+
+def counted(number: int, noun: str) -> str:
+    """Word a number of things.
+
+    >>> counted(2, 'frame')
+    '2 frames'
+    """
+    return f'{number} {noun}{"" if number == 1 else "s"}'
