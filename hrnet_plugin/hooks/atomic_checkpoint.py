@@ -9,6 +9,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 
+from ..apis.checkpoints.safe_globals import allow_mmengine_checkpoints
 from ..atomic_files import partial_files, write_atomically
 from ..registry import HOOKS
 from .last_checkpoint import POINTER, damage, mend_last_checkpoint
@@ -68,6 +69,7 @@ class AtomicCheckpointHook(CheckpointHook):
         Raises:
             ValueError: no checkpoint is whole, or the one that was asked for is not.
         """
+        allow_mmengine_checkpoints()  # other code may have cleared what importing allowed
         if runner._resume and runner._train_loop is not None and is_main_process():
             folder = Path(runner.work_dir)
             if self.out_dir is not None:
