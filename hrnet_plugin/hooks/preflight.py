@@ -11,6 +11,7 @@ from ..codecs import GaussianHeatmap, follows_udp, shift_error
 from ..models import HeatmapHead
 from ..models.backbones.base import ParallelStreamBackbone
 from ..registry import HOOKS
+from .gathering import unshared_folders
 
 HEATMAP_CODECS = (GaussianHeatmap, MSRAHeatmap, UDPHeatmap)
 
@@ -22,7 +23,7 @@ class PreflightHook(Hook):
     Of every pipeline of the run, and of the head, it compares: which of ``TopdownAffine`` and the
     codecs follow UDP, the sizes of the input and of heatmaps, the number of keypoints, channels
     between backbone and head, and the flip test. Most of these mistakes cost accuracy without any
-    error.
+    error. In several processes, it also looks whether stock metrics can gather their results.
 
     Raises:
         ValueError: with everything that does not fit.
@@ -38,6 +39,11 @@ class PreflightHook(Hook):
                 problems += [f'{phase}: {p}' for p in disagreements(loader.dataset, model)]
         if problems:
             raise ValueError('\n'.join(['pipelines and model do not agree:', *problems]))
+        loops = [runner._val_loop, runner._test_loop]
+        evaluators = [loop.evaluator for loop in loops if hasattr(loop, 'evaluator')]
+        problems = unshared_folders(metric for e in evaluators for metric in e.metrics)
+        if problems:
+            raise ValueError('\n'.join(problems))
 
 
 def disagreements(dataset: Any, model: Any) -> list[str]:
