@@ -1,9 +1,18 @@
-"""Two processes without a GPU do what one does."""
+"""Two processes without a GPU do what one does, on one node or on two.
+
+Two nodes are two agents of torchrun on this machine, with nothing in common: each has a folder of
+its own, where its part of the training runs.
+"""
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,19 +104,73 @@ def write_config(people: Path, folder: Path, **changes: Any) -> Path:
     return folder / 'tiny.py'
 
 
+class Program:
+    """A program of this environment that runs in a folder, in a session of its own."""
+
+    def __init__(self, command: list[Any], cwd: Path) -> None:
+        self.log = cwd / f'log_{time.time_ns()}.txt'
+        with self.log.open('w') as log:
+            self.process = subprocess.Popen(
+                [str(Path(sys.executable).parent / command[0]), *map(str, command[1:])],
+                cwd=cwd,
+                env=os.environ | dict(PYTHONPATH=f'{ROOT}:{ROOT}/tests', OMP_NUM_THREADS='1'),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def succeeds(self) -> str:
+        """Wait until it has ended, and return its output."""
+        assert self.process.wait(300) == 0, self.output()[-4000:]
+        return self.output()
+
+    def waits_for(self, text: str) -> None:
+        """Wait until its output has the text."""
+        while text not in self.output():
+            assert self.process.poll() is None, self.output()[-4000:]
+            time.sleep(0.05)
+
+    def descendants(self) -> list[int]:
+        """Its process and all that it has started, children after their parents."""
+        pids = [self.process.pid]
+        for pid in pids:
+            with suppress(FileNotFoundError):
+                pids += map(int, Path(f'/proc/{pid}/task/{pid}/children').read_text().split())
+        return pids
+
+
 def call(command: list[Any], cwd: Path) -> str:
     """Run a program of this environment in a folder; its output."""
-    program = Path(sys.executable).parent / command[0]
-    result = subprocess.run(
-        [str(program), *map(str, command[1:])],
-        cwd=cwd,
-        env=os.environ | dict(PYTHONPATH=f'{ROOT}:{ROOT}/tests', OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout[-4000:]
-    return result.stdout
+    return Program(command, cwd).succeeds()
+
+
+@pytest.fixture
+def two_nodes(tmp_path: Path) -> Iterator[Any]:
+    """Start one of our tools on two nodes: two programs, in folders of their own."""
+    nodes = [tmp_path / 'node_0', tmp_path / 'node_1']
+    started = []
+
+    def start(tool: str, *arguments: Any) -> list[Program]:
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            rendezvous = ['--master-addr', '127.0.0.1', '--master-port', free.getsockname()[1]]
+        programs = []
+        for rank, node in enumerate(nodes):
+            node.mkdir(exist_ok=True)
+            launch = ['torchrun', '--nnodes', 2, '--nproc-per-node', 1, '--node-rank', rank]
+            command = [*launch, *rendezvous, ROOT / 'tools' / tool, *arguments]
+            programs.append(Program([*command, '--launcher', 'pytorch'], node))
+        started.extend(programs)
+        return programs
+
+    yield start
+    for program in started:
+        for pid in program.descendants() if program.process.poll() is None else ():
+            os.kill(pid, signal.SIGKILL)
+        program.process.wait()
 
 
 def metrics_of_one_process(cfg_file: Path, checkpoint: Path) -> dict[str, float]:
@@ -123,25 +186,123 @@ def metrics_of_one_process(cfg_file: Path, checkpoint: Path) -> dict[str, float]
     return json.loads(results.read_text())
 
 
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    assert len(state) > 5
+    return state
+
+
+def assert_same_weights(found: Path, expected: Path) -> None:
+    for name, tensor in weights(expected).items():
+        assert weights(found)[name].equal(tensor), name
+
+
 def last_metrics(work_dir: Path) -> dict[str, float]:
     """What the last validation of a training found."""
     (scalars,) = work_dir.glob('*/vis_data/scalars.json')
     return json.loads(scalars.read_text().splitlines()[-1])
 
 
-def test_mim_trains_from_any_folder(people: Path, tmp_path: Path) -> None:
-    """user_pains 12: under torch's launcher, away from the configs"""
-    cfg_file = write_config(people, tmp_path, train_cfg=dict(max_epochs=1))
-    elsewhere = tmp_path / 'elsewhere'
+@pytest.fixture(scope='module')
+def one_node(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where mim has trained for an epoch, in two processes, from another folder."""
+    folder = tmp_path_factory.mktemp('one_node')
+    cfg_file = write_config(people, folder, train_cfg=dict(max_epochs=1))
+    elsewhere = folder / 'elsewhere'
     elsewhere.mkdir()
     options = ['--launcher', 'pytorch', '--gpus', '2']
     output = call(['mim', 'train', 'hrnet_plugin', cfg_file, *options], elsewhere)
     assert 'Epoch(train) [1][3/3]' in output  # 5 batches in one process, 3 in each of two
-    found = last_metrics(tmp_path / 'run')
-    expected = metrics_of_one_process(cfg_file, tmp_path / 'run/epoch_1.pth')
+    return folder
+
+
+def test_mim_trains_from_any_folder(one_node: Path) -> None:
+    """user_pains 12: under torch's launcher, away from the configs"""
+    found = last_metrics(one_node / 'run')
+    expected = metrics_of_one_process(one_node / 'tiny.py', one_node / 'run/epoch_1.pth')
     assert expected['confidence'] > 0
     for name, value in expected.items():
         assert found[name] == value, name
+
+
+# Nodes that share no folder: stock metrics must not gather through files.
+UNSHARED = ['--cfg-options', 'work_dir=run', 'val_evaluator.1.collect_device=gpu']
+
+
+def test_two_nodes_train_as_one(one_node: Path, two_nodes: Any, tmp_path: Path) -> None:
+    """They validate as one, too."""
+    for program in two_nodes('train.py', one_node / 'tiny.py', *UNSHARED):
+        program.succeeds()
+    run = tmp_path / 'node_0/run'
+    assert_same_weights(run / 'epoch_1.pth', one_node / 'run/epoch_1.pth')
+    found, expected = last_metrics(run), last_metrics(one_node / 'run')
+    assert expected['confidence'] > 0
+    for name in ('confidence', 'coco/AP', 'coco/AR'):
+        assert found[name] == expected[name], name
+
+
+@pytest.mark.slow
+def test_two_nodes_test_as_one(one_node: Path, two_nodes: Any, tmp_path: Path) -> None:
+    checkpoint = one_node / 'run/epoch_1.pth'
+    options = ['--cfg-options', 'work_dir=run', 'test_evaluator.1.collect_device=gpu']
+    for program in two_nodes(
+        'test.py', one_node / 'tiny.py', checkpoint, '--out', 'two.json', *options
+    ):
+        program.succeeds()
+    found = json.loads((tmp_path / 'node_0/two.json').read_text())
+    assert found == metrics_of_one_process(one_node / 'tiny.py', checkpoint)
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where two processes of one node have trained for 40 epochs."""
+    folder = tmp_path_factory.mktemp('uninterrupted')
+    hooks = dict(checkpoint=dict(interval=5))
+    schedule = dict(max_epochs=40, val_interval=40)
+    cfg_file = write_config(people, folder, train_cfg=schedule, default_hooks=hooks)
+    launch = ['torchrun', '--nproc-per-node', 2, ROOT / 'tools/train.py', cfg_file]
+    call([*launch, '--launcher', 'pytorch'], folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='processes end with their agent on Linux')
+@pytest.mark.parametrize('lost', [0, 1])
+@pytest.mark.parametrize('how', ['killed', 'silent'])
+def test_a_node_is_lost_and_the_run_resumed(
+    uninterrupted: Path, two_nodes: Any, tmp_path: Path, how: str, lost: int
+) -> None:
+    cfg_file = uninterrupted / 'tiny.py'
+    shared = ['--cfg-options', f'work_dir={tmp_path}/run', 'val_evaluator.1.collect_device=gpu']
+    nodes = two_nodes('train.py', cfg_file, *shared, 'env_cfg.dist_cfg.timeout=10')
+    nodes[0].waits_for(' [7][3/3]')
+    started = nodes[lost].descendants()
+    assert len(started) >= 2
+    if how == 'killed':
+        nodes[lost].process.kill()
+    else:
+        for pid in started:
+            os.kill(pid, signal.SIGSTOP)
+    other = nodes[1 - lost]
+    assert other.process.wait(60) == 1
+    assert f'rank {1 - lost} of 2 lost another process of this run' in other.output()
+    if how == 'killed':  # its processes did not go on without it
+        assert nodes[lost].process.wait() == -signal.SIGKILL
+        for _ in range(100):
+            alive = [pid for pid in started if Path(f'/proc/{pid}').exists()]
+            if not alive:
+                break
+            time.sleep(0.1)
+        assert alive == []
+    else:
+        for pid in started:
+            os.kill(pid, signal.SIGKILL)
+        nodes[lost].process.wait()
+    assert not (tmp_path / 'run/epoch_40.pth').exists()
+
+    first, _ = [p.succeeds() for p in two_nodes('train.py', cfg_file, *shared, '--resume')]
+    assert 'resumed epoch: ' in first
+    assert_same_weights(tmp_path / 'run/epoch_40.pth', uninterrupted / 'run/epoch_40.pth')
 
 
 @pytest.mark.slow

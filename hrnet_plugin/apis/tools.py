@@ -15,12 +15,13 @@ from typing import Any
 
 import mmpose
 import torch.distributed
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from ..allocator import keep_freed_memory
 from ..hooks.sample_fetch import FETCHES
 from .configs.versions import explain_old_config
+from .processes import end_with_launcher, explained_lost_peers
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
@@ -29,13 +30,14 @@ def run_stock_tool(name: str) -> None:
     """Run ``train`` or ``test`` of MMPose with this program's arguments.
 
     Before, it checks the config and how processes were launched; where there is no GPU, it lets
-    several processes work together on the CPU, and each keep the memory that it frees.
+    several processes work together on the CPU, and each keep the memory that it frees. What
+    torchrun has launched ends with it.
 
     Raises:
         FileNotFoundError: MMPose was installed without its tools.
         ImportError: a module of ``custom_imports`` does not import; with the original error.
         ValueError: the config is one of MMPose 0.x, or the launcher is not the one in use.
-        RuntimeError: a worker died; with what it was loading.
+        RuntimeError: a worker died; with what it was loading. Or another process of the run did.
     """
     path = Path(mmpose.__file__).parent / '.mim' / 'tools' / f'{name}.py'
     if not path.exists():
@@ -44,11 +46,13 @@ def run_stock_tool(name: str) -> None:
         )
     launcher = _launcher(sys.argv[1:])
     _check_launcher(launcher, os.environ)
+    end_with_launcher(os.environ)
     config = _config_file(sys.argv[1:])
     if config is not None:
         if explanation := explain_old_config(Path(config).read_text()):
             raise ValueError(f'{config}: {explanation}')
         cfg = Config.fromfile(config, import_custom_modules=False)
+        cfg.merge_from_dict(_config_options(sys.argv[1:]))
         import_custom(cfg, config)
         if launcher == 'pytorch' and get_device() == 'cpu':
             sys.argv += ['--cfg-options', *cpu_options(cfg)]
@@ -56,7 +60,7 @@ def run_stock_tool(name: str) -> None:
     if get_device() == 'cpu':
         keep_freed_memory()
     try:
-        with explained_deaths():
+        with explained_deaths(), explained_lost_peers():
             runpy.run_path(str(path), run_name='__main__')
     finally:
         if torch.distributed.is_initialized():
@@ -123,8 +127,16 @@ def _synchronised(node: Any, path: str) -> Iterator[str]:
 
 
 def _join_processes(cfg: Config) -> None:
-    """Initialise the process group, which MMEngine would do on CUDA devices only."""
+    """Initialise the process group, which MMEngine would do on CUDA devices only.
+
+    Raises:
+        ValueError: ``env_cfg.dist_cfg.timeout`` is no number of seconds.
+    """
     seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
+        raise ValueError(
+            f'env_cfg.dist_cfg.timeout is {seconds!r}; expected a number of seconds, more than 0'
+        )
     torch.distributed.init_process_group(
         'gloo', timeout=None if seconds is None else timedelta(seconds=seconds)
     )
@@ -134,6 +146,13 @@ def _launcher(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     return parser.parse_known_args(arguments)[0].launcher
+
+
+def _config_options(arguments: list[str]) -> dict[str, Any]:
+    """Read ``--cfg-options`` as the tool itself does, which has them after us."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    return parser.parse_known_args(arguments)[0].cfg_options
 
 
 def _check_launcher(launcher: str, environ: Any) -> None:

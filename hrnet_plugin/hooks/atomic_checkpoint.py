@@ -9,9 +9,16 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 
+from ..apis.checkpoints.safe_globals import allow_mmengine_checkpoints
 from ..atomic_files import partial_files, write_atomically
 from ..registry import HOOKS
-from .last_checkpoint import POINTER, damage, mend_last_checkpoint
+from .last_checkpoint import (
+    POINTER,
+    check_agreement,
+    damage,
+    mend_last_checkpoint,
+    named_checkpoint,
+)
 
 OUTDONE = 'outdone_best_ckpts'  # in the message hub
 _SIGNATURE = inspect.signature(CheckpointHook.__init__)
@@ -66,8 +73,10 @@ class AtomicCheckpointHook(CheckpointHook):
         """Check what the run is going to resume from.
 
         Raises:
-            ValueError: no checkpoint is whole, or the one that was asked for is not.
+            ValueError: no checkpoint is whole, or the one that was asked for is not, or
+                processes of the run find different ones.
         """
+        allow_mmengine_checkpoints()  # other code may have cleared what importing allowed
         if runner._resume and runner._train_loop is not None and is_main_process():
             folder = Path(runner.work_dir)
             if self.out_dir is not None:
@@ -87,6 +96,11 @@ class AtomicCheckpointHook(CheckpointHook):
                         f'naming a file, to use the last whole one of {folder}'
                     )
         barrier()
+        if runner._train_loop is not None:
+            path = runner._load_from and Path(runner._load_from)
+            if path is None and runner._resume:
+                path = named_checkpoint(Path(runner.work_dir))
+            check_agreement(path)
 
     def before_train(self, runner: Any) -> None:
         super().before_train(runner)

@@ -1,9 +1,13 @@
 """Which checkpoint to resume from: the last one that is whole."""
 
 import re
+import socket
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+
+from mmengine.dist import all_gather_object, get_rank
 
 from ..atomic_files import check_checksums, write_atomically
 
@@ -73,3 +77,48 @@ def _candidates(named: Path | None, folder: Path, template: str) -> list[Path]:
     # The folder may have been moved since: its files may be elsewhere now.
     found = named if named.exists() else steps.get(last, named)
     return [found, *(steps[step] for step in sorted(steps, reverse=True) if step < last)]
+
+
+def named_checkpoint(work_dir: Path) -> Path | None:
+    """The checkpoint that MMEngine resumes from unless another one is named."""
+    pointer = work_dir / POINTER
+    return Path(pointer.read_text().strip()) if pointer.is_file() else None
+
+
+def check_agreement(path: Path | None) -> None:
+    """Compare what all processes are about to load.
+
+    Each loads it from its own disk, and nothing later makes weights that differ equal.
+
+    Args:
+        path: Checkpoint of this process; None if there is none.
+
+    Raises:
+        ValueError: They are not all the same; raised in all processes.
+    """
+    mine = f'{path.name}, {_fingerprint(path)}' if path is not None else 'none'
+    rank = f'rank {get_rank()} on {socket.gethostname()}'
+    places: dict[str, list[str]] = {}
+    for found, where in all_gather_object((mine, rank)):
+        places.setdefault(found, []).append(where)
+    if len(places) > 1:
+        listed = '; '.join(
+            f'{found} ({ranks[0]}{f" and {len(ranks) - 1} more" if ranks[1:] else ""})'
+            for found, ranks in places.items()
+        )
+        raise ValueError(
+            f'the processes of this run do not find the same checkpoint: {listed}. Only the first '
+            'node writes them: put work_dir where all nodes share it, or copy the checkpoint and '
+            f'{POINTER} to the same place on the others'
+        )
+
+
+def _fingerprint(path: Path) -> str:
+    """Tell checkpoints of different content apart, by the checksums that archives hold."""
+    if not path.is_file():
+        return 'missing'
+    if not zipfile.is_zipfile(path):
+        return f'{path.stat().st_size:,} bytes'
+    with zipfile.ZipFile(path) as archive:
+        content = [(member.filename, member.CRC) for member in archive.infolist()]
+    return f'checksum {zlib.crc32(repr(content).encode()):08x}'

@@ -13,6 +13,7 @@ from ..datasets.mirror_pairs import describe_pairs, find_mirror_pairs
 from ..models import HeatmapHead
 from ..models.backbones.base import ParallelStreamBackbone
 from ..registry import HOOKS
+from .gathering import unshared_folders
 
 HEATMAP_CODECS = (GaussianHeatmap, MSRAHeatmap, UDPHeatmap)
 
@@ -25,7 +26,8 @@ class PreflightHook(Hook):
     codecs follow UDP, the sizes of the input and of heatmaps, the number of keypoints, channels
     between backbone and head, the flip test, and flips of keypoints whose names differ by left
     and right without being swapped. Most of these mistakes cost accuracy without any error. A
-    warning is logged where images are flipped although no keypoints are swapped at all.
+    warning is logged where images are flipped although no keypoints are swapped at all. In several
+    processes, it also looks whether stock metrics can gather their results.
 
     Raises:
         ValueError: with everything that does not fit.
@@ -43,6 +45,11 @@ class PreflightHook(Hook):
                     runner.logger.warning(f'{phase}: {warning}')
         if problems:
             raise ValueError('\n'.join(['pipelines and model do not agree:', *problems]))
+        loops = [runner._val_loop, runner._test_loop]
+        evaluators = [loop.evaluator for loop in loops if hasattr(loop, 'evaluator')]
+        problems = unshared_folders(metric for e in evaluators for metric in e.metrics)
+        if problems:
+            raise ValueError('\n'.join(problems))
 
 
 def disagreements(dataset: Any, model: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from importlib.abc import MetaPathFinder
@@ -67,23 +68,32 @@ def when_imported(name: str, action: Callable[[], object]) -> None:
 
 
 class _Watcher(MetaPathFinder):
-    """Lets Python's own finders find one module, and acts after it was executed."""
+    """Lets Python's own finders find one module, and acts after it was executed.
+
+    It stays until then: other code may look for the module without importing it.
+    """
 
     def __init__(self, name: str, action: Callable[[], object]) -> None:
         self.name = name
         self.action = action
+        self._thread = threading.local()
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if fullname != self.name:
+        if fullname != self.name or getattr(self._thread, 'is_searching', False):
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(fullname)
+        self._thread.is_searching = True
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._thread.is_searching = False
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             self.action()
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]

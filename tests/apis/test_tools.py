@@ -85,6 +85,17 @@ class TestLauncher:
         with pytest.raises(ValueError, match='torchrun --nproc-per-node N'):
             run(monkeypatch, 'any.py', '--launcher', 'pytorch')
 
+    @pytest.mark.parametrize('value', ['soon', '-1'])
+    def test_timeout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        """Also that --cfg-options are known when processes are joined."""
+        path = tmp_path / 'my.py'
+        path.write_text('')
+        monkeypatch.setattr(tools, 'get_device', lambda: 'cpu')
+        monkeypatch.setenv('WORLD_SIZE', '2')
+        options = ['--cfg-options', f'env_cfg.dist_cfg.timeout={value}', '--resume']
+        with pytest.raises(ValueError, match=f'timeout is .?{value}.?; expected a number of sec'):
+            run(monkeypatch, path, '--launcher', 'pytorch', *options)
+
 
 class TestCpuOptions:
     def test_of_the_wrapper(self) -> None:

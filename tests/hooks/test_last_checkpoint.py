@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from hrnet_plugin.hooks.last_checkpoint import POINTER, damage, mend_last_checkpoint
+from hrnet_plugin.hooks import last_checkpoint
+from hrnet_plugin.hooks.last_checkpoint import (
+    POINTER,
+    check_agreement,
+    damage,
+    mend_last_checkpoint,
+    named_checkpoint,
+)
 
 
 def save(folder: Path, *epochs: int) -> list[Path]:
@@ -81,3 +88,59 @@ class TestMend:
             path.write_bytes(b'')
         with pytest.raises(ValueError, match=r'(?s)epoch_2.pth: .*epoch_1.pth: .*start over'):
             mend(tmp_path, tmp_path / 'epoch_2.pth')
+
+
+class TestAgreement:
+    """Of processes on nodes that may have other disks."""
+
+    @staticmethod
+    def check(monkeypatch: pytest.MonkeyPatch, *paths: Path | None) -> None:
+        """Let each process find a path, and the first one compare them."""
+        sent: list[tuple[str, str]] = []
+        for rank, path in enumerate(paths):
+            monkeypatch.setattr(last_checkpoint, 'get_rank', lambda rank=rank: rank)
+            monkeypatch.setattr(
+                last_checkpoint, 'all_gather_object', lambda mine: [sent.append(mine) or mine]
+            )
+            check_agreement(path)
+        assert len(sent) == len(paths)
+        monkeypatch.setattr(last_checkpoint, 'all_gather_object', lambda mine: sent)
+        check_agreement(paths[0])
+
+    def test_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (path,) = save(tmp_path, 1)
+        copy = tmp_path / 'elsewhere' / path.name
+        copy.parent.mkdir()
+        copy.write_bytes(path.read_bytes())
+        self.check(monkeypatch, path, path, copy)
+        self.check(monkeypatch, None, None)
+
+    def test_none_on_the_second_node(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (path,) = save(tmp_path, 1)
+        message = r'epoch_1.pth, checksum \w{8} \(rank 0 on .*\); none \(rank 1 on .* and 1 more\)'
+        with pytest.raises(ValueError, match=message):
+            self.check(monkeypatch, path, None, None)
+
+    def test_other_weights_of_one_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (path,) = save(tmp_path, 1)
+        other = tmp_path / 'elsewhere' / path.name
+        other.parent.mkdir()
+        torch.save(dict(weight=torch.ones(1000)), other)
+        assert other.stat().st_size == path.stat().st_size
+        with pytest.raises(ValueError, match='do not find the same checkpoint'):
+            self.check(monkeypatch, path, other)
+
+    def test_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (path,) = save(tmp_path, 1)
+        with pytest.raises(ValueError, match=r'epoch_1.pth, missing \(rank 1'):
+            self.check(monkeypatch, path, tmp_path / 'elsewhere' / path.name)
+
+
+def test_named_checkpoint(tmp_path: Path) -> None:
+    assert named_checkpoint(tmp_path) is None
+    (tmp_path / POINTER).write_text('run/epoch_3.pth\n')
+    assert named_checkpoint(tmp_path) == Path('run/epoch_3.pth')

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...atomic_files import check_checksums, write_atomically
+from .safe_globals import allow_mmengine_checkpoints
 
 # What the safe loader refuses, as its messages name it
 REFUSED = re.compile(r"(?:GLOBAL|but got|function|attribute) ([\w.]+|'\w+'|<[^>]+>)")
@@ -25,6 +26,7 @@ def read_checkpoint(path: str | Path) -> Any:
     with path.open('rb') as file:
         try:
             check_checksums(file)
+            allow_mmengine_checkpoints()  # other code may have cleared what importing allowed
             return torch.load(file, map_location='cpu', weights_only=True)
         except MemoryError:
             raise

@@ -1,15 +1,18 @@
 """Configs and checkpoints for inference, checked before anything runs."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlparse
 
+import torch
+from mmengine import fileio
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from ..checkpoints.files import read_checkpoint
@@ -131,17 +134,44 @@ def _is_weight(item: tuple[object, object]) -> bool:
 
 
 def fetch(where: str, weights: str | Path) -> Any:
-    """The content of a checkpoint, from a file or an address."""
+    """Load a checkpoint from a file or an address, safely.
+
+    MMEngine's loader is not used: that of onedl-mmengine loads what the safe loader refuses with
+    the unsafe one.
+    """
     if '://' not in str(weights):
         if not Path(weights).is_file():
             raise FileNotFoundError(f'{where}: there is no such file')
         return read_checkpoint(weights)
-    try:
-        return CheckpointLoader.load_checkpoint(str(weights), map_location='cpu')
-    except Exception as error:  # of whatever fetches it
-        raise OSError(
-            f'{where} cannot be fetched ({error}): download it by other means, and give the file'
-        ) from error
+    with ExitStack() as stack:
+        try:
+            path = download(str(weights), stack)
+        except Exception as error:  # of whatever fetches it
+            raise OSError(
+                f'{where} cannot be fetched ({error}): download it by other means, and give the '
+                'file'
+            ) from error
+        return read_checkpoint(path)
+
+
+def download(address: str, stack: ExitStack) -> Path:
+    """Fetch a checkpoint; from the web, into the folder where torch and MMEngine keep theirs.
+
+    Args:
+        address: Of the web, or of any file backend of MMEngine.
+        stack: Removes, when it is closed, a file that is not kept.
+
+    Returns:
+        The file.
+    """
+    if not address.startswith(('http://', 'https://')):
+        return Path(stack.enter_context(fileio.get_local_path(address)))
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(address).path).name)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        print(f'downloading {address} to {path}', file=sys.stderr)
+        torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
+    return path
 
 
 def part(name: str) -> str:

@@ -1,5 +1,8 @@
 """What is wrong with a model's files is said when the inferencer is built."""
 
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,27 @@ def pose(weights) -> str:
 @pytest.fixture
 def detector(weights) -> str:
     return str(weights / 'detector.pth')
+
+
+class Unsafe:
+    """Not among the types that the safe loader knows."""
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """Saves a checkpoint that a web server on this machine offers, and returns its address."""
+    (tmp_path / 'www').mkdir()
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'www'))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def serve(checkpoint) -> str:
+            torch.save(checkpoint, tmp_path / 'www/served.pth')
+            return f'http://127.0.0.1:{server.server_port}/served.pth'
+
+        yield serve
+        server.shutdown()
 
 
 class TestPose:
@@ -138,6 +162,21 @@ class TestPose:
         inferencer = PoseInferencer(POSE, str(tmp_path / 'wrapped.pth'), device='cpu')
         weight = inferencer.pose.model.head.final_layer.weight
         assert weight.equal(state['module.head.final_layer.weight'])
+
+    def test_weights_from_an_address(self, pose, served):
+        inferencer = PoseInferencer(POSE, served(torch.load(pose)), device='cpu')
+        weight = inferencer.pose.model.head.final_layer.weight
+        assert weight.equal(torch.load(pose)['state_dict']['head.final_layer.weight'])
+
+    def test_an_address_is_loaded_safely(self, served, monkeypatch):
+        """Whatever MMEngine's own loader does: that of onedl-mmengine would load it."""
+        monkeypatch.setattr('mmengine.runner.checkpoint.load_from_http', pytest.fail)
+        message = 'served.pth holds .*Unsafe, which the safe loader refuses'
+        refused(ValueError, message, POSE, served(dict(meta=Unsafe())))
+
+    def test_no_such_address(self, served):
+        address = served({}).replace('served', 'missing')
+        refused(OSError, "missing.pth' cannot be fetched .*404", POSE, address)
 
     def test_the_config_is_left_as_it_was(self, pose):
         config = Config.fromfile(POSE)
