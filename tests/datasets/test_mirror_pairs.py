@@ -87,6 +87,7 @@ def test_no_false_pairs(names: list[str]) -> None:
         (['LeftEye', 'EyeRight'], [], ['LeftEye', 'EyeRight']),
         (['left_ear', 'right_ear', 'left_foot'], ['left_ear', 'right_ear'], ['left_foot']),
         (['left', 'light'], [], ['left']),
+        (['light', 'right'], [], ['right']),
         (['Eyel', 'eyeL', 'eyeR'], ['eyeL', 'eyeR'], []),  # the same but for case
         (['左眼', '鼻'], [], ['左眼']),
     ],

@@ -1,6 +1,7 @@
 """JSON files: every encoding is read, anything else is one line with file, place and cause."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -64,13 +65,18 @@ def test_refuses_anything_else(tmp_path: Path, data: bytes, message: str) -> Non
 
 
 def test_refuses_a_large_file_by_its_beginning(tmp_path: Path) -> None:
-    """Two gigabytes of another kind, which are not read: they would not fit beside others."""
+    """Of 200 megabytes, in which the first characters are no JSON, no more are read."""
     path = tmp_path / 'video.json'
     with path.open('wb') as file:
         file.write(b'[0.5, \0')
-        file.truncate(2 << 30)
-    with pytest.raises(ValueError, match='line 1, column 7: Expecting value'):
-        read_json(path)
+        file.truncate(200 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match='line 1, column 7: Expecting value'):
+            read_json(path)
+        assert tracemalloc.get_traced_memory()[1] < 10 * HEAD
+    finally:
+        tracemalloc.stop()
 
 
 def test_names_a_file_that_does_not_fit_into_memory(
