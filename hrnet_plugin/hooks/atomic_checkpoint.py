@@ -97,8 +97,10 @@ class AtomicCheckpointHook(CheckpointHook):
                     )
         barrier()
         if runner._train_loop is not None:
-            path = runner._load_from and Path(runner._load_from)
-            if path is None and runner._resume:
+            path = None
+            if runner._load_from is not None:
+                path = Path(runner._load_from)
+            elif runner._resume:
                 path = named_checkpoint(Path(runner.work_dir))
             check_agreement(path)
 

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from mmpose.datasets.transforms import RandomFlip
+from mmpose.models.heads import AssociativeEmbeddingHead
 
 from ..codecs import GaussianHeatmap, follows_udp, shift_error
 from ..datasets.mirror_pairs import describe_pairs, find_mirror_pairs
@@ -69,6 +70,7 @@ def disagreements(dataset: Any, model: Any) -> list[str]:
                 problems += [_affine_error(step, name, codec) for name, codec in codecs]
         problems += [_size_error(*codecs[0], name, codec) for name, codec in codecs[1:]]
         problems += [_sigma_error(dataset, name, codec) for name, codec in codecs]
+        problems += [_tag_error(head, codec) for _, codec in encoders]
     k = num_keypoints(dataset)
     if isinstance(head, HeatmapHead) or isinstance(decoder, HEATMAP_CODECS):
         channels = getattr(head, 'out_channels', k)
@@ -207,6 +209,19 @@ def _channel_error(model: Any) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _tag_error(head: Any, codec: Any) -> str | None:
+    """What stock's associative embedding lacks: its own configs have no training pipeline."""
+    if codec is None or not isinstance(head, AssociativeEmbeddingHead):
+        return None
+    if 'keypoint_indices' in (getattr(codec, 'label_mapping_table', None) or ()):
+        return None
+    return (
+        f'AssociativeEmbeddingHead learns from keypoint_indices, which {type(codec).__name__} '
+        'does not pass on: MMPose 1.3 evaluates associative embedding, but cannot train it. Take '
+        'DEKRHead with SPR, or a codec of your own whose label_mapping_table has keypoint_indices'
+    )
 
 
 def _name(step: Any) -> str:

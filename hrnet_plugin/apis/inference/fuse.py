@@ -1,6 +1,8 @@
 """Batch norms that have become part of the convolutions before them, for inference."""
 
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -35,8 +37,18 @@ def fuse_norms(model: BaseModel, image: Tensor) -> BaseModel:
 @torch.inference_mode()
 def outputs(model: BaseModel, image: Tensor) -> list[Tensor]:
     """What a model puts out, before it is decoded."""
-    found = model(image, None)
-    return [found] if isinstance(found, Tensor) else list(found)
+    return list(tensors(model(image, None)))
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """Flatten what a head puts out: a tensor, or tensors in tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from tensors(list(value.values()))
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from tensors(part)
 
 
 def followed_by_norm(model: BaseModel, image: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:

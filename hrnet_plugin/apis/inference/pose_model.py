@@ -49,11 +49,19 @@ class PoseModel:
                 self.dataset_meta = dataset_meta(self.cfg, meta)
                 self.pipeline = Compose(self.cfg.test_dataloader.dataset.pipeline)
         self.check_keypoints()
-        width, height = self.model.head.decoder.input_size
+        width, height = self.input_size
         self.model = fuse_norms(self.model.eval(), torch.rand(1, 3, height, width)).to(device)
         if torch.device(device).type == 'cpu':
             # oneDNN's convolutions take up to half as long. On a GPU it was not measured.
             self.model.to(memory_format=torch.channels_last)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of crops, as the test pipeline makes them."""
+        # A head need not have a decoder: stock's VisPredictHead wraps one that has.
+        sizes = [getattr(step, 'input_size', None) for step in self.pipeline.transforms]
+        width, height = next(size for size in reversed(sizes) if size is not None)
+        return int(width), int(height)
 
     @property
     def num_keypoints(self) -> int:
