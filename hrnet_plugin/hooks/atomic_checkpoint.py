@@ -97,12 +97,10 @@ class AtomicCheckpointHook(CheckpointHook):
                     )
         barrier()
         if runner._train_loop is not None:
-            path = None
-            if runner._load_from is not None:
-                path = Path(runner._load_from)
-            elif runner._resume:
-                path = named_checkpoint(Path(runner.work_dir))
-            check_agreement(path)
+            checkpoint = Path(runner._load_from) if runner._load_from is not None else None
+            if checkpoint is None and runner._resume:
+                checkpoint = named_checkpoint(Path(runner.work_dir))
+            check_agreement(checkpoint)
 
     def before_train(self, runner: Any) -> None:
         super().before_train(runner)
