@@ -95,10 +95,12 @@ test: $(INSTALLED)  ## Run the tests
 test-all: $(INSTALLED)  ## Run the slow tests, too
 	$(PYTEST) -m ""
 
-# Compares the evaluation with pycocotools' on random scenes, say: make fuzz SCENES=100000
+# Say: make fuzz SCENES=100000 MUTATIONS=10000
 SCENES ?= 10000
-fuzz: $(INSTALLED)  ## Compare the evaluation with pycocotools on random scenes
+MUTATIONS ?= 1000
+fuzz: $(INSTALLED)  ## Random scenes against pycocotools, and damaged files for each command
 	$(BIN)/python -W ignore tests/functional/fuzz_coco_eval.py --scenes $(SCENES)
+	$(BIN)/python -W ignore tests/commands/fuzz_readers.py --mutations $(MUTATIONS)
 
 bench: $(INSTALLED)  ## Compare speed with stock, into benchmarks/results.md
 	$(BIN)/python benchmarks/run.py
