@@ -199,11 +199,12 @@ def test_a_name_of_two_sources(clip: Path, here: Path) -> None:
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('[{', 'is no file of boxes'),
+        ('[{', 'boxes.json cannot be read as JSON: line 1, column 3: it ends too early'),
         ('{"images": [1], "annotations": []}', "'images' lists a int"),
         ('{"images": [{"id": 1}], "annotations": []}', "no 'file_name'"),
         ('{"images": [], "annotations": {}}', 'its boxes are a dict'),
-        ('"x"', 'its boxes are a str'),
+        ('"x"', r'boxes.json cannot be read as JSON: it begins with .*expected a dict'),
+        ('{"images": [], "annotations": "x"}', 'its boxes are a str'),
         ([result(), 3], 'entry 1 is a int'),
         ([result(bbox=[1, 2, 3])], r'entry 0 has bbox=\[1, 2, 3\]'),
         ([result(bbox=[1, 2, 3, None])], 'entry 0 has bbox='),
