@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mmpose
 import numpy as np
+from mmengine.logging import MessageHub
 from mmpose.datasets import datasets
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric, CocoWholeBodyMetric
@@ -67,6 +68,8 @@ def metric_results(name: str, folder: Path) -> tuple[dict[str, float], list[str]
     options = {**SETTINGS[name][-1]}
     if 'without ann_file' not in name:
         options['ann_file'] = str(path)
+    # The metric would take the file of the dataset that was built last in this process.
+    MessageHub.get_current_instance().update_info(f'{meta["dataset_name"]}_ann_file', None)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         metric = (CocoWholeBodyMetric if 'Whole' in name else CocoMetric)(**options)
         metric.dataset_meta = meta
