@@ -103,7 +103,7 @@ def _of_text(text: str) -> tuple[set[str], set[str]]:
     """The same of a config that is only parsed; of one that does not even parse, nothing."""
     try:
         tree = ast.parse(text)
-    except SyntaxError:
+    except (SyntaxError, ValueError):  # Python 3.10 raises the latter for null bytes
         return set(), set()
     keys, types = set(), set()
     for statement in tree.body:

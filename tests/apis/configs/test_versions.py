@@ -87,3 +87,8 @@ def test_one_of_1_x_is_left_alone_once_read() -> None:
 )
 def test_anything_else_is_left_alone(text: str) -> None:
     assert explain_old_config(text) is None
+
+
+def test_what_is_no_python_needs_no_explanation() -> None:
+    assert explain_old_config('\0\0\0 ftypisom') is None
+    assert explain_old_config('model = dict(') is None
