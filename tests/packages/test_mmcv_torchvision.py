@@ -34,7 +34,7 @@ IS_COMPILED = not str(mmcv._ext.__file__).endswith('.py')
 TOLERANCES = {'deform': 2e-5, 'modulated': 2e-5}
 
 only_stand_in = pytest.mark.skipif(
-    IS_COMPILED, reason='compiled mmcv is installed, which has this for other inputs only'
+    IS_COMPILED, reason='it is about the stand-in, and compiled mmcv is installed'
 )
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from make_xtcocotools_goldens import (
@@ -41,7 +42,6 @@ from xtcocotools_scenes import (
 
 OURS = __version__.endswith('+pycocotools')
 EXACT = ('there', 'dtIds', 'gtIds', 'dtMatches', 'gtMatches', 'dtIgnore', 'gtIgnore')
-PLOT = pytest.importorskip('matplotlib.pyplot')
 
 
 @pytest.fixture(autouse=True)
@@ -242,11 +242,11 @@ def test_drawing():
     pictures = []
     box = dict(id=1, image_id=5, category_id=1, bbox=[10, 20, 30, 40])
     for anns in ([box], [person()], [person(segmentation=[[0, 0, 5, 0, 5, 5]])]):
-        _, axes = PLOT.subplots()
+        _, axes = plt.subplots()
         assert coco.showAnns(anns, draw_bbox=False) is None
         pictures.append([[path.vertices for path in c.get_paths()] for c in axes.collections])
         assert len(axes.lines) == (3 if 'keypoints' in anns[0] else 0)
-        PLOT.close()
+        plt.close()
     outline = [[10, 20], [10, 60], [40, 60], [40, 20], [10, 20]]
     for filled_or_not in pictures[0]:
         np.testing.assert_array_equal(filled_or_not, [outline])
