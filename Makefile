@@ -103,8 +103,8 @@ test-all: $(INSTALLED)  ## Run the slow tests, too
 SCENES ?= 10000
 MUTATIONS ?= 1000
 fuzz: $(INSTALLED)  ## Random scenes against pycocotools, and damaged files for each command
-	$(BIN)/python -W ignore tests/functional/fuzz_coco_eval.py --scenes $(SCENES)
-	$(BIN)/python -W ignore tests/commands/fuzz_readers.py --mutations $(MUTATIONS)
+	PYTHONPATH=tests $(BIN)/python -W ignore -m support.fuzz_coco --scenes $(SCENES)
+	PYTHONPATH=tests $(BIN)/python -W ignore -m support.fuzz_readers --mutations $(MUTATIONS)
 
 bench: $(INSTALLED)  ## Compare speed with stock, into benchmarks/results.md
 	$(BIN)/python benchmarks/run.py

@@ -7,8 +7,8 @@ from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from timing import THREADS, Ratio, best, cell, compare, ratio_table, table, use_threads
 from training import MODELS, measure
 
-from hrnet_plugin.allocator import keep_freed_memory
 from hrnet_plugin.codecs import GaussianHeatmap
+from hrnet_plugin.utils.allocator import keep_freed_memory
 
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 INSTANCES = 64

@@ -20,11 +20,11 @@ from timing import Ratio, best, compare, ratio_table, table, use_threads
 
 from hrnet_plugin.functional import (
     COCO_SIGMAS,
-    coco_eval,
     evaluate_coco_keypoints,
     oks_nms,
     soft_oks_nms,
 )
+from hrnet_plugin.functional.coco import evaluate
 
 IMAGES = 5000
 CANDIDATES = 30
@@ -176,14 +176,14 @@ def compare_evaluation(detections: int) -> dict[str, Ratio]:
 
 
 def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
-    options = coco_eval._Options.of(None, 20, None, None)
-    groups, people, detections, _ = coco_eval._read(gt, dt, options, True)
+    options = evaluate._Options.of(None, 20, None, None)
+    groups, people, detections, _ = evaluate._read(gt, dt, options, True)
     data = people, detections, options
-    matching = coco_eval._match(*data)
+    matching = evaluate._match(*data)
     parts = {
-        'reading, sorting, sizes': lambda: coco_eval._read(gt, dt, options, True),
-        'OKS and matching': lambda: coco_eval._match(*data),
-        'precision and recall': lambda: coco_eval._evaluate(groups, *data, matching),
+        'reading, sorting, sizes': lambda: evaluate._read(gt, dt, options, True),
+        'OKS and matching': lambda: evaluate._match(*data),
+        'precision and recall': lambda: evaluate._evaluate(groups, *data, matching),
         'one pass over the keypoints (the least it can be)': dt['keypoints'].sum,
     }
     rows = [[name, 1e3 * best(part, 9)] for name, part in parts.items()]

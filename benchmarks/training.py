@@ -29,7 +29,7 @@ def train(side: str, name: str) -> dict[str, float]:
     from mmpose.models import build_pose_estimator
     from mmpose.utils import register_all_modules
 
-    from hrnet_plugin.allocator import keep_freed_memory
+    from hrnet_plugin.utils.allocator import keep_freed_memory
 
     use_threads()
     register_all_modules()

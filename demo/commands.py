@@ -19,7 +19,7 @@ ENVIRONMENT = {
     # nearly twice as fast as not to spin, and where something does, about twice as fast as to spin
     # for as long as libgomp would.
     'GOMP_SPINCOUNT': '20000',
-    # What `hrnet_plugin.allocator` does for our own tools
+    # What `hrnet_plugin.utils.allocator` does for our own tools
     'MALLOC_MMAP_MAX_': '0',
     'MALLOC_TRIM_THRESHOLD_': str(2**40),
 }

@@ -6,6 +6,7 @@ What other code relies on after ``import hrnet_plugin`` is there as soon as its 
 safe loader reads MMEngine's checkpoints, and ``_base_ = 'hrnet_plugin::…'`` finds our configs.
 """
 
+from .utils.former_modules import find_former_modules
 from .utils.lazy_imports import lazy_names, when_imported
 from .version import __version__ as __version__
 
@@ -13,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)
 
 
 def _allow_checkpoints() -> None:
-    from .apis.checkpoints.safe_globals import allow_mmengine_checkpoints
+    from .checkpoints.safe_globals import allow_mmengine_checkpoints
 
     allow_mmengine_checkpoints()
 
@@ -26,3 +27,4 @@ def _announce_configs() -> None:
 
 when_imported('torch', _allow_checkpoints)
 when_imported('mmengine.config.utils', _announce_configs)
+find_former_modules()

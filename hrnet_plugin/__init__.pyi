@@ -1,5 +1,6 @@
 from . import apis as apis
-from . import archs as archs
+from . import checkpoints as checkpoints
+from . import checks as checks
 from . import codecs as codecs
 from . import datasets as datasets
 from . import evaluation as evaluation
@@ -18,4 +19,5 @@ from .models import HRFormer as HRFormer
 from .models import HRNet as HRNet
 from .models import LiteHRNet as LiteHRNet
 from .models import TopdownPoseEstimator as TopdownPoseEstimator
+from .models import archs as archs
 from .version import __version__ as __version__

@@ -20,8 +20,8 @@ from typing import Any
 from mmengine import registry as root
 from mmengine.registry import Registry
 
-from .errors import unknown_name
-from .requirements import explained_import_errors
+from .environment.requirements import explained_import_errors
+from .utils.errors import unknown_name
 
 SCOPE = 'hrnet_plugin'
 PUBLIC_NAMES = import_module(SCOPE).__all__

@@ -22,12 +22,12 @@ from mmpose.models import build_pose_estimator
 from mmpose.registry import DATASETS, MODELS, PARAM_SCHEDULERS
 from mmpose.utils import register_all_modules
 from scipy.io import savemat
+from support.paths import ROOT
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hrnet_plugin.datasets import synthesize
 
-ROOT = Path(__file__).parent.parent
 STOCK = Path(mmpose.__file__).parent / '.mim'
 ALL = [p for p in sorted(ROOT.glob('configs/**/*.py')) if '_base_' not in p.parts]
 POSE = [p for p in ALL if p.name.startswith('td-hm_')]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-from shell import run
+from support.paths import ROOT
+from support.shell import run
 
-ROOT = Path(__file__).parent.parent
 DOC = (ROOT / 'docs/custom_keypoints.md').read_text()
 EXAMPLES = re.findall(r'```(\w+)\n(.*?)```', DOC, flags=re.DOTALL)
 

@@ -23,9 +23,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.runner import Runner
 from mmpose.registry import DATASETS, MODELS
-from tiny_training import ROOT, Forked, config, write_people
+from support.paths import ROOT
+from support.tiny_training import Forked, config, write_people
 
-from hrnet_plugin.hooks.sample_fetch import SampleFetch
+from hrnet_plugin.datasets.fetch import SampleFetch
 
 # Type, arch, and channels of the largest stream. Random numbers differ between processes.
 BACKBONES = {

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import cv2
 import pytest
-from shell import run
+from support.paths import ROOT
+from support.shell import run
 
-ROOT = Path(__file__).parent.parent
 POSE = 'td-hm_hrnet-w18-small-v1_demo.py'
 
 

@@ -30,7 +30,7 @@ def run(code: str, cwd: Path, *arguments: str) -> list[str]:
     ('module', 'forbidden'),
     [
         ('hrnet_plugin', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
-        ('hrnet_plugin.cli', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
+        ('hrnet_plugin.commands.cli', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.functional', (*OPENMMLAB, 'cv2', 'matplotlib')),
         ('hrnet_plugin.archs', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.evaluation', ('mmpose.models', 'mmdet')),
@@ -119,7 +119,7 @@ print(mmengine.config.Config.fromfile('mine.py').model.backbone.arch)
 
 def test_a_refused_attribute_is_named(tmp_path: Path) -> None:
     """Only statistics of HistoryBuffer are handed out by the stand-in for getattr."""
-    from hrnet_plugin.apis.checkpoints.safe_globals import history_statistic
+    from hrnet_plugin.checkpoints.safe_globals import history_statistic
 
     with pytest.raises(pickle.UnpicklingError, match="attribute 'mean' of <class 'dict'>"):
         history_statistic(dict, 'mean')

@@ -11,9 +11,15 @@ import venv
 from pathlib import Path
 
 import pytest
-from shell import ROOT, copy_repository
+from support.paths import ROOT
+from support.shell import copy_repository
 
-from hrnet_plugin.doctor import INSTALL_OPERATIONS, INSTALL_XTCOCOTOOLS, PACKAGES, command
+from hrnet_plugin.environment.doctor import (
+    INSTALL_OPERATIONS,
+    INSTALL_XTCOCOTOOLS,
+    PACKAGES,
+    command,
+)
 
 SOURCES = (ROOT, *sorted((ROOT / 'packages').iterdir()))
 # A GPU that torch sees, without a CUDA toolkit: there, mmcv's own sources do not build.

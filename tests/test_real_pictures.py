@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell import run
+from support.paths import ROOT
+from support.shell import run
 
-ROOT = Path(__file__).parent.parent
 COCO_SAMPLE = os.environ.get('COCO_SAMPLE')
 needs_sample = pytest.mark.skipif(
     COCO_SAMPLE is None,

@@ -15,7 +15,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
-from tiny_training import Forked, config, train, write_people
+from support.tiny_training import Forked, config, train, write_people
 
 LAST = 'epoch_3.pth'
 

@@ -9,10 +9,9 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from shell import copy_repository
+from support.paths import ROOT
+from support.shell import copy_repository
 from xtcocotools import mask
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope='module')

@@ -1,6 +1,6 @@
 """`mim test hrnet_plugin CONFIG`: stock MMPose's tool, with its options."""
 
-from hrnet_plugin.apis.tools import run_stock_tool
+from hrnet_plugin.commands.launch import run_stock_tool
 
 if __name__ == '__main__':
     run_stock_tool('test')

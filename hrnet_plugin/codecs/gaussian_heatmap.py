@@ -9,7 +9,6 @@ from mmpose.codecs import UDPHeatmap
 from mmpose.codecs.base import BaseKeypointCodec
 from torch import Tensor
 
-from ..errors import unknown_name
 from ..functional import (
     decode_dark,
     decode_msra,
@@ -18,9 +17,10 @@ from ..functional import (
     encode_msra,
     encode_udp,
 )
-from ..functional.heatmap import Array, constant
-from ..functional.heatmap_decode import check_kernel_size
+from ..functional.heatmaps.arrays import Array, constant
+from ..functional.heatmaps.decode import check_kernel_size
 from ..registry import KEYPOINT_CODECS
+from ..utils.errors import unknown_name
 
 Size = tuple[int, int]
 

@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 def run(args: argparse.Namespace) -> int:
     import cv2
 
-    from ..apis.configs.check import check_config
+    from ..checks.config import check_config
 
     config = read_config(args.config, args.cfg_options)
     if isinstance(config, str):
@@ -61,7 +61,7 @@ def read_config(name: str, changes: list[str]) -> Any:
     from mmengine.config import Config
 
     from ..apis import explain_old_config, find_config
-    from ..apis.tools import import_custom
+    from .launch import import_custom
 
     path = find_config(name)
     try:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ..doctor import (
+from ..environment.doctor import (
     DISTRIBUTIONS,
     MODULES,
     OPTIONAL,

@@ -91,15 +91,15 @@ def add(parser: argparse.ArgumentParser) -> Run:
 def run(args: argparse.Namespace) -> int:
     from mmengine.device import get_device
 
-    from ..allocator import keep_freed_memory
     from ..apis import PoseInferencer
-    from ..apis.inference.box_file import BoxFile
-    from ..apis.inference.boxes import GivenBoxes
+    from ..apis.boxes.box_file import BoxFile
+    from ..apis.boxes.given_boxes import GivenBoxes
     from ..apis.inference.coco_results import ResultLocations, coco_results
-    from ..apis.inference.inputs import open_sources
-    from ..apis.inference.names import check_out_folder, check_targets
     from ..apis.inference.outputs import JsonList, call_targets
-    from ..apis.inference.report import InputReport
+    from ..apis.inputs.file_names import check_out_folder, check_targets
+    from ..apis.inputs.report import InputReport
+    from ..apis.inputs.sources import open_sources
+    from ..utils.allocator import keep_freed_memory
 
     # What is cheap to check comes before the models.
     if not args.det and not args.boxes:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_units
 from ..functional import coco_to_arrays, estimate_sigmas
-from ..functional.coco_arrays import as_id, load
-from ..functional.coco_schema import (
+from ..functional.coco.arrays import as_id, load
+from ..functional.coco.schema import (
     EXAMPLES,
     check_coco_dict,
     coco_entries,
@@ -18,7 +19,6 @@ from ..functional.coco_schema import (
     skeleton_links,
 )
 from .mirror_pairs import MirrorPairs, find_mirror_pairs
-from .preflight import check_units
 
 # Where nothing tells how far annotators differ: within COCO's 0.025 (eyes) to 0.107 (hips)
 USUAL_SIGMA = 0.05

@@ -10,17 +10,17 @@ from mmengine.evaluator import BaseMetric
 from mmengine.fileio import dump, get_local_path
 from mmengine.logging import MessageHub
 
-from ..errors import unknown_name
-from ..functional.coco_arrays import Ids, as_id, check_finite, coco_to_arrays, spans
-from ..functional.coco_eval import AREA_RANGES, evaluate_coco_keypoints, evaluate_each_keypoint
-from ..functional.coco_schema import coco_entries
-from ..functional.coordinate_units import box_problems, keypoint_problems
-from ..functional.oks_nms import oks_nms, soft_oks_nms
+from ..functional.coco.arrays import Ids, as_id, check_finite, coco_to_arrays, spans
+from ..functional.coco.evaluate import AREA_RANGES, evaluate_coco_keypoints, evaluate_each_keypoint
+from ..functional.coco.nms import oks_nms, soft_oks_nms
+from ..functional.coco.schema import coco_entries
+from ..functional.coco.scoring import SCORE_MODES
+from ..functional.coco.units import box_problems, keypoint_problems
 from ..registry import METRICS
+from ..utils.errors import unknown_name
 from ..utils.json_files import read_json
-from .columns import Columns, gather, join, once, ranks, take
-from .samples import annotations_of_sample, no_columns, sample_columns
-from .scores import SCORE_MODES
+from .collect import annotations_of_sample, no_columns, sample_columns
+from .gather import Columns, gather, join, once, ranks, take
 
 # Stock CocoMetric's names, which configs refer to (save_best='coco/AP'), and ours.
 KEYPOINTS = {

@@ -9,16 +9,16 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 
-from ..apis.checkpoints.safe_globals import allow_mmengine_checkpoints
-from ..atomic_files import partial_files, write_atomically
-from ..registry import HOOKS
-from .last_checkpoint import (
+from ..checkpoints.last_checkpoint import (
     POINTER,
     check_agreement,
     damage,
     mend_last_checkpoint,
     named_checkpoint,
 )
+from ..checkpoints.safe_globals import allow_mmengine_checkpoints
+from ..registry import HOOKS
+from ..utils.atomic_files import partial_files, write_atomically
 
 OUTDONE = 'outdone_best_ckpts'  # in the message hub
 _SIGNATURE = inspect.signature(CheckpointHook.__init__)

@@ -10,8 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader
 
+from ..datasets.fetch import fetch_of, seed_from
 from ..registry import HOOKS
-from .sample_fetch import fetch_of, seed_from
 
 KEY = 'exact_resume'
 EPOCH, ITERATION = 0, 1  # of which the random numbers are

@@ -1,3 +1,4 @@
+from . import archs as archs
 from .backbones import HRFormer as HRFormer
 from .backbones import HRNet as HRNet
 from .backbones import LiteHRNet as LiteHRNet

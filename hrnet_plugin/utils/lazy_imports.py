@@ -3,20 +3,21 @@
 import ast
 import sys
 import threading
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
-from ..requirements import explained_import_errors
+from ..environment.requirements import explained_import_errors
 
 
 def lazy_names(
-    package: str, file: str
+    package: str, file: str, former: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Import the public names of a package when they are first used (PEP 562).
 
@@ -26,6 +27,8 @@ def lazy_names(
     Args:
         package: ``__name__`` of the package.
         file: ``__file__`` of the package.
+        former: Names that the package had in the last release, and the full names of what they
+            stand for; they warn.
 
     Returns:
         ``__getattr__``, ``__dir__`` and ``__all__`` of the package.
@@ -33,18 +36,33 @@ def lazy_names(
     Example:
         ``__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)``
     """
-    modules: dict[str, str | None] = {}  # name -> the module that holds it; None: it is one
+    origins: dict[str, tuple[str, str]] = {}  # name -> the module that it is imported from
     for node in ast.parse(Path(file).with_suffix('.pyi').read_text(encoding='utf-8')).body:
         if isinstance(node, ast.ImportFrom):
-            modules.update((alias.asname or alias.name, node.module) for alias in node.names)
-    names = sorted(modules)
+            module = '.' * node.level + (node.module or '')
+            origins.update(
+                (alias.asname or alias.name, (module, alias.name)) for alias in node.names
+            )
+    names = sorted(origins)
 
     def __getattr__(name: str) -> Any:
-        if name not in modules:
+        if name in former:
+            new = former[name]
+            warnings.warn(
+                f'{package}.{name} is now {new}; the former name goes with the next release',
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            module, _, attribute = new.rpartition('.')
+            return getattr(import_module(module), attribute)
+        if name not in origins:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')
+        origin, attribute = origins[name]
         with explained_import_errors(f'{package}.{name}'):
-            module = import_module(f'{package}.{modules[name] or name}')
-        value = getattr(module, name) if modules[name] else module
+            if origin == '.':
+                value = import_module(f'.{attribute}', package)
+            else:
+                value = getattr(import_module(origin, package), attribute)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from gpu import needs_gpu, waiting_for_the_gpu_fails
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from mmpose.registry import KEYPOINT_CODECS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
+from support.gpu import needs_gpu, waiting_for_the_gpu_fails
 
 from hrnet_plugin.codecs import GaussianHeatmap
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from readers import READERS, assert_agrees, check_likely_annotations
+from support.readers import READERS, assert_agrees, check_likely_annotations
 
-from hrnet_plugin.cli import main
+from hrnet_plugin.commands.cli import main
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from hrnet_plugin.cli import main
+from hrnet_plugin.commands.cli import main
 from hrnet_plugin.datasets import metainfo_from_coco
 
 NAMES = ['nose', 'Left_Ear', 'Right_Ear', 'l-foot', 'r-foot', 'left']

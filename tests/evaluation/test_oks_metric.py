@@ -14,7 +14,7 @@ from mmpose.datasets import CocoDataset
 from mmpose.datasets.transforms import GetBBoxCenterScale, PackPoseInputs
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.structures import PoseDataSample
-from two_processes import evaluate_in_two_processes
+from support.two_processes import evaluate_in_two_processes
 
 from hrnet_plugin.evaluation import OKSMetric
 from hrnet_plugin.functional import (

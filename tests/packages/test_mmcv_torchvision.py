@@ -1,6 +1,6 @@
 """``mmcv.ops`` equals compiled mmcv's, with whatever ``mmcv._ext`` is installed.
 
-The golden values are compiled mmcv's; ``make_mmcv_goldens.py`` says how they were made. What
+The golden values are compiled mmcv's; ``support/make_mmcv_goldens.py`` says how they were made. What
 compiled mmcv has for CUDA only is compared with its formula.
 """
 
@@ -18,17 +18,17 @@ import mmcv._ext
 import numpy as np
 import pytest
 import torch
-from gpu import needs_gpu
 from mmcv import ops
 from mmcv.ops.multi_scale_deform_attn import (
     MultiScaleDeformableAttnFunction,
     multi_scale_deformable_attn_pytorch,
 )
-from mmcv_cases import CASES, normal, random_boxes
+from support.gpu import needs_gpu
+from support.mmcv_cases import CASES, normal, random_boxes
+from support.paths import GOLDENS, ROOT
 from torch import Tensor
 
-ROOT = Path(__file__).parents[2]
-GOLDENS = np.load(Path(__file__).parent / 'goldens/mmcv.npz')
+RECORDED = np.load(GOLDENS / 'mmcv.npz')
 IS_COMPILED = not str(mmcv._ext.__file__).endswith('.py')
 # Kernels sum in another order: of up to 300 products in a convolution, of few in all others.
 TOLERANCES = {'deform': 2e-5, 'modulated': 2e-5}
@@ -41,8 +41,8 @@ only_stand_in = pytest.mark.skipif(
 def check_case(name: str) -> None:
     results = CASES[name]()
     expected = {
-        key.removeprefix(f'{name}: '): GOLDENS[key]
-        for key in GOLDENS.files
+        key.removeprefix(f'{name}: '): RECORDED[key]
+        for key in RECORDED.files
         if key.startswith(f'{name}: ')
     }
     assert results.keys() == expected.keys()

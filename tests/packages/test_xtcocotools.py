@@ -15,22 +15,18 @@ import zipfile
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from make_xtcocotools_goldens import (
-    GOLDENS,
+from mmpose.datasets.transforms import BottomupGetHeatmapMask
+from packaging.specifiers import SpecifierSet
+from support.make_xtcocotools_goldens import (
+    FILE,
     MASK_SEEDS,
     NUMPY_1_NAME,
     SEEDS,
     SOURCE,
     interface,
 )
-from mmpose.datasets.transforms import BottomupGetHeatmapMask
-from packaging.specifiers import SpecifierSet
-from xtcocotools import mask
-from xtcocotools.coco import COCO
-from xtcocotools.cocoeval import COCOeval, NullWriter, Params
-from xtcocotools.version import __version__, short_version
-from xtcocotools_mmpose import SETTINGS, dataset_digest, metric_results
-from xtcocotools_scenes import (
+from support.xtcocotools_mmpose import SETTINGS, dataset_digest, metric_results
+from support.xtcocotools_scenes import (
     KINDS,
     coco_form,
     difference,
@@ -39,6 +35,10 @@ from xtcocotools_scenes import (
     mask_results,
     results,
 )
+from xtcocotools import mask
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval, NullWriter, Params
+from xtcocotools.version import __version__, short_version
 
 OURS = __version__.endswith('+pycocotools')
 EXACT = ('there', 'dtIds', 'gtIds', 'dtMatches', 'gtMatches', 'dtIgnore', 'gtIgnore')
@@ -53,7 +53,7 @@ def numpy_name(monkeypatch):
 
 @pytest.fixture(scope='module')
 def goldens():
-    arrays = dict(np.load(GOLDENS))
+    arrays = dict(np.load(FILE))
     return arrays, json.loads(str(arrays.pop('about')))
 
 

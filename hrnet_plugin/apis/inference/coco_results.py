@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation.scores import SCORE_MODES
-from .inputs import Source
+from ...functional.coco.scoring import SCORE_MODES
+from ..inputs.sources import Source
 
 SCORE_THRESHOLD = 0.2  # as OKSMetric's: keypoints below it do not count for a person's score
 

@@ -11,7 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmpose.evaluation.functional import nms
 
-from .inputs import Frame
+from ..inputs.sources import Frame
 from .model_files import ModelConfig, config_errors, load_weights, read_model_config
 
 LOADERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'InferencerLoader')

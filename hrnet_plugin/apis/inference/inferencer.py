@@ -17,17 +17,17 @@ from mmpose.structures import PoseDataSample
 from tqdm import tqdm
 
 from ...registry import INFERENCERS
-from .background import read_ahead
-from .box_categories import Categories
-from .box_file import BoxFile
-from .boxes import GivenBoxes, as_boxes, given_boxes
+from ..boxes.box_file import BoxFile
+from ..boxes.categories import Categories
+from ..boxes.given_boxes import GivenBoxes, as_boxes, given_boxes
+from ..inputs.read_ahead import read_ahead
+from ..inputs.report import InputReport
+from ..inputs.sources import Frame, Source, open_inputs
 from .detector import Detector
-from .inputs import Frame, Source, open_inputs
 from .model_files import ModelConfig
 from .options import Options, check_names
 from .outputs import Outputs, Result
 from .pose_model import PoseModel
-from .report import InputReport
 from .tracks import Tracks
 
 WHOLE_IMAGE = ('whole_image', 'whole-image')

@@ -15,9 +15,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..checkpoints.files import read_checkpoint
-from ..checkpoints.recognise import last_rows
-from ..configs.names import named_models
+from ...checkpoints.files import read_checkpoint
+from ...checkpoints.recognise import last_rows
+from ...utils.model_index import named_models
 
 CHECKPOINTS = ('.ckpt', '.pt', '.pth')
 ModelConfig: TypeAlias = str | Path | Config | ConfigDict | Mapping[str, Any]

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ...errors import unknown_name
-from .boxes import GivenBoxes
+from ...utils.errors import unknown_name
+from ..boxes.given_boxes import GivenBoxes
 
 STYLES = ('mmpose', 'openpose')
 

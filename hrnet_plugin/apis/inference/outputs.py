@@ -11,13 +11,13 @@ import numpy as np
 from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample, split_instances
 
-from .folders import VIDEOS
-from .image_file import IMAGES
-from .inputs import Frame, Images, Source
-from .names import check_out_folder, check_targets, distinct_files
+from ..inputs.file_names import check_out_folder, check_targets, distinct_files
+from ..inputs.folders import VIDEOS
+from ..inputs.image_file import IMAGES
+from ..inputs.report import counted
+from ..inputs.sources import Frame, Images, Source
 from .options import Options
 from .pose_model import PoseModel
-from .report import counted
 
 CODEC = 'mp4v'  # comes with OpenCV's wheels, and plays everywhere
 # Formats that drawn images are written in; those of other images are written as PNG.

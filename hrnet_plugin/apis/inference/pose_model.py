@@ -11,8 +11,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.structures import PoseDataSample, merge_data_samples
 
-from .fuse import fuse_norms
-from .inputs import Frame
+from ...models.fuse import fuse_norms
+from ..inputs.sources import Frame
 from .model_files import ModelConfig, config_errors, load_weights, read_model_config
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from mmpose.structures import PoseDataSample
 
 from ...functional import OneEuroFilter, Tracker
-from ...functional.tracking import areas
+from ...functional.video.tracking import areas
 
 
 class Tracks:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from mmengine.model import constant_init
 from torch import Tensor, nn
 
-from ...errors import unknown_name
+from ...utils.errors import unknown_name
 from ..layers import BasicBlock, Bottleneck, Transition, conv_norm
 from ..layers.conv_norm import NormCfg, add_norm
 from ..layers.residual import ResidualBlock

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ...errors import unknown_name
+from ...utils.errors import unknown_name
 
 
 class Arch(Protocol):

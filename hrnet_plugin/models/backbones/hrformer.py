@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from ...archs import HRFORMER_ARCHS
-from ...functional.windows import Size
 from ...registry import MODELS
+from ..archs import HRFORMER_ARCHS
 from ..layers import TransformerBlock, separable_down
 from ..layers.conv_norm import NormCfg
+from ..layers.windows import Size
 from .base import BN, NORMAL, InitCfg
 from .conv_stem import BlockStage, ConvStemBackbone, read_block_stage
 

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from ...archs import HRNET_ARCHS
 from ...registry import MODELS
+from ..archs import HRNET_ARCHS
 from ..layers.conv_norm import NormCfg
 from .base import BN, NORMAL, InitCfg
 from .conv_stem import ConvStemBackbone

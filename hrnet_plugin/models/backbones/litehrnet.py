@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...archs import LITEHRNET_ARCHS
-from ...errors import unknown_name
 from ...registry import MODELS
+from ...utils.errors import unknown_name
+from ..archs import LITEHRNET_ARCHS
 from ..layers import (
     AliasedExchange,
     ConditionalChannelWeighting,

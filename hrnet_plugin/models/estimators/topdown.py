@@ -9,8 +9,8 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor
 
 from ...codecs import shift_error
-from ...errors import unknown_name
 from ...registry import MODELS
+from ...utils.errors import unknown_name
 from ..backbones.base import ParallelStreamBackbone
 from ..heads import HeatmapHead
 

@@ -10,9 +10,9 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...functional.windows import Size, relative_position_index, window_merge, window_partition
 from .conv_norm import NormCfg
 from .recompute import recomputed
+from .windows import Size, relative_position_index, window_merge, window_partition
 
 
 class WindowAttention(nn.Module):

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from mmpose.apis import MMPoseInferencer
-from random_models import DETECTOR, POSE
-from video_files import damage, save_gif, save_video
+from support.random_models import DETECTOR, POSE
+from support.video_files import damage, save_gif, save_video
 
 from hrnet_plugin.apis import PoseInferencer
 from hrnet_plugin.registry import INFERENCERS

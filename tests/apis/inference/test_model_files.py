@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from random_models import DETECTOR, POSE, build
+from support.random_models import DETECTOR, POSE, build
 
 from hrnet_plugin.apis import PoseInferencer
 from hrnet_plugin.apis.inference.detector import check_cat_ids

@@ -13,10 +13,10 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpose.apis import MMPoseInferencer
 from mmpose.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from stock_heads import TOP_DOWN, dekr, model_and_data
+from support.stock_heads import TOP_DOWN, dekr, model_and_data
 
 from hrnet_plugin.apis import PoseInferencer
-from hrnet_plugin.apis.inference.fuse import tensors
+from hrnet_plugin.models.fuse import tensors
 
 
 def saved(cfg: dict[str, Any], folder: Path) -> list[str]:

@@ -5,10 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from video_files import gray, save_video
+from support.video_files import gray, save_video
 
-from hrnet_plugin.apis.inference.inputs import Frame, Images, Video
 from hrnet_plugin.apis.inference.outputs import VideoFile, call_targets, drawn_paths
+from hrnet_plugin.apis.inputs.sources import Frame, Images, Video
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Boxes of instances that a caller gives, as arrays or as a file."""

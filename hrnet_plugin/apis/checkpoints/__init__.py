@@ -1,5 +1,0 @@
-"""Checkpoint files: read safely, recognised, converted."""
-
-from ...utils.lazy_imports import lazy_names
-
-__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

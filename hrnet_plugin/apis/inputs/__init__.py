@@ -1,0 +1,1 @@
+"""Images and videos, from paths, folders, patterns, arrays and cameras."""

@@ -1,0 +1,1 @@
+"""The Python environment: required packages, and problems with those installed."""

@@ -1,0 +1,1 @@
+"""COCO keypoint evaluation: annotations as arrays, OKS, matching, AP and AR, NMS."""

@@ -1,0 +1,1 @@
+"""Heatmaps: encode keypoints as Gaussians, decode them, measure accuracy."""

@@ -1,0 +1,1 @@
+"""Video: associate instances of successive frames, smooth their keypoints."""

@@ -1,0 +1,185 @@
+"""What our tools say before and after the stock ones run."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from support.paths import ROOT
+
+from hrnet_plugin.commands import launch
+
+CONFIGS = ROOT / 'configs'
+OLD = """
+_base_ = ['../../../../_base_/default_runtime.py', '../../../../_base_/datasets/coco.py']
+evaluation = dict(interval=10, metric='mAP', save_best='AP')
+optimizer = dict(type='Adam', lr=5e-4)
+optimizer_config = dict(grad_clip=None)
+lr_config = dict(policy='step', step=[170, 200])
+total_epochs = 210
+model = dict(type='TopDown', backbone=dict(type='HRNet'))
+data = dict(samples_per_gpu=64)
+"""
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
+    monkeypatch.setattr(sys, 'argv', ['train.py', *map(str, arguments)])
+    launch.run_stock_tool('train')
+
+
+def test_old_config_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """user_pains 13; tests/checks/test_old_config.py has the rest."""
+    path = tmp_path / 'hrnet_w32_coco_256x192.py'
+    path.write_text(OLD)
+    with pytest.raises(ValueError, match=r'.py: this is a config of MMPose 0\.x') as caught:
+        run(monkeypatch, path)
+    assert 'lr_config: param_scheduler' in str(caught.value)
+
+
+class TestCustomImports:
+    """user_pains 14"""
+
+    def check(self, names: list[str], match: str) -> None:
+        cfg = Config(dict(custom_imports=dict(imports=names)))
+        with pytest.raises(ImportError, match=match):
+            launch.import_custom(cfg, 'my.py')
+
+    def test_original_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / 'my_parts.py').write_text('import os\n\nfrom os import no_such_thing\n')
+        self.check(
+            ['os', 'my_parts'],
+            r"my.py names my_parts, whose import failed: ImportError: .*'no_such_thing'.*"
+            r'my_parts.py, line 3\)',
+        )
+
+    def test_module_of_a_module(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / 'my_others.py').write_text('import no_such_package\n')
+        self.check(['my_others'], r"No module named 'no_such_package' \(.*my_others.py, line 1")
+
+    def test_missing(self) -> None:
+        self.check(['nowhere.part'], 'put the folder that holds nowhere on PYTHONPATH')
+
+    def test_before_anything_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / 'my.py'
+        path.write_text("custom_imports = dict(imports=['nowhere'])\n")
+        with pytest.raises(ImportError, match=f'{path} names nowhere'):
+            run(monkeypatch, path)
+
+    def test_may_be_allowed_to_fail(self) -> None:
+        custom = dict(imports=['nowhere'], allow_failed_imports=True)
+        launch.import_custom(Config(dict(custom_imports=custom)), 'my.py')
+
+
+class TestLauncher:
+    def test_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv('WORLD_SIZE', '2')
+        with pytest.raises(ValueError, match='2 processes were launched'):
+            run(monkeypatch, 'any.py')
+
+    def test_absent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv('WORLD_SIZE', raising=False)
+        with pytest.raises(ValueError, match='torchrun --nproc-per-node N'):
+            run(monkeypatch, 'any.py', '--launcher', 'pytorch')
+
+    @pytest.mark.parametrize('value', ['soon', '-1'])
+    def test_timeout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        """Also that --cfg-options are known when processes are joined."""
+        path = tmp_path / 'my.py'
+        path.write_text('')
+        monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+        monkeypatch.setenv('WORLD_SIZE', '2')
+        options = ['--cfg-options', f'env_cfg.dist_cfg.timeout={value}', '--resume']
+        with pytest.raises(ValueError, match=f'timeout is .?{value}.?; expected a number of sec'):
+            run(monkeypatch, path, '--launcher', 'pytorch', *options)
+
+
+class TestCpuOptions:
+    def test_of_the_wrapper(self) -> None:
+        cfg = Config(dict(find_unused_parameters=True))
+        assert set(launch.cpu_options(cfg)) == {
+            'model_wrapper_cfg.type=MMDistributedDataParallel',
+            'model_wrapper_cfg.broadcast_buffers=False',
+            'model_wrapper_cfg.find_unused_parameters=True',
+            'model_wrapper_cfg.device_ids=None',
+        }
+
+    def test_own_wrapper_is_kept(self) -> None:
+        cfg = Config(dict(model_wrapper_cfg=dict(type='Mine', broadcast_buffers=True)))
+        assert set(launch.cpu_options(cfg)) == {
+            'model_wrapper_cfg.find_unused_parameters=False',
+            'model_wrapper_cfg.device_ids=None',
+        }
+
+    def test_norms(self, capsys: pytest.CaptureFixture[str]) -> None:
+        (path,) = CONFIGS.rglob('td-hm_hrformer-small_8xb32-210e_coco-256x192.py')
+        options = launch.cpu_options(Config.fromfile(path))
+        assert 'model.backbone.norm_cfg.type=BN' in options
+        assert 'not synchronised' in capsys.readouterr().out
+
+
+DEADLY = """
+import os, signal
+from torch.utils.data import DataLoader, Dataset
+from hrnet_plugin.commands import launch
+from hrnet_plugin.datasets.fetch import fetch_of
+
+class Deadly(Dataset):
+    def __len__(self):
+        return 8
+
+    def get_data_info(self, index):
+        return dict(img_path=f'{index}.jpg', img_id=10 * index)
+
+    def __getitem__(self, index):
+        if index == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+loader = DataLoader(Deadly(), batch_size=2, num_workers=1)
+fetch_of(loader)
+with launch.explained_deaths():
+    list(loader)
+"""
+
+
+def test_dead_worker_names_its_sample() -> None:
+    """In a process of its own: torch may raise the same again whenever a child ends."""
+    command = [sys.executable, '-W', 'ignore', '-c', DEADLY]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "while workers were loading sample 3 of Deadly (img_path='3.jpg', img_id=30)" in (
+        result.stderr
+    )
+
+
+def test_other_errors_stay_as_they_are() -> None:
+    with (
+        pytest.raises(RuntimeError, match=r'^Caught ValueError in DataLoader worker process 0$'),
+        launch.explained_deaths(),
+    ):
+        raise RuntimeError('Caught ValueError in DataLoader worker process 0')
+
+
+def test_keeps_freed_memory_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(launch, 'keep_freed_memory', lambda: kept.append(True))
+    for device in ('cuda', 'cpu'):
+        monkeypatch.setattr(launch, 'get_device', lambda device=device: device)
+        with pytest.raises(SystemExit):
+            run(monkeypatch, '--help')
+        assert kept == [True] * (device == 'cpu')
+
+
+def test_process_group_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the tool fails."""
+    left = []
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    monkeypatch.setattr(torch.distributed, 'destroy_process_group', lambda: left.append(True))
+    with pytest.raises(SystemExit):
+        run(monkeypatch, '--help')
+    assert left == [True]

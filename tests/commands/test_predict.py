@@ -1,0 +1,343 @@
+"""`hrnet-plugin predict`: what it writes, says and refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from support.random_models import DETECTOR, POSE
+from support.video_files import damage, save_video
+
+from hrnet_plugin.commands.cli import main
+
+
+@pytest.fixture
+def options(weights, tmp_path) -> list[str]:
+    return [
+        *('--config', POSE, '--weights', str(weights / 'pose.pth')),
+        *('--out', str(tmp_path / 'out'), '--device', 'cpu'),
+    ]
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    def write(content) -> list[str]:
+        path = tmp_path / 'boxes.json'
+        path.write_text(json.dumps(content))
+        return ['--boxes', str(path)]
+
+    return write
+
+
+def results(tmp_path) -> list[dict]:
+    return results_of(tmp_path / 'out')
+
+
+def results_of(folder) -> list[dict]:
+    return json.loads((folder / 'results.json').read_text())
+
+
+def test_folder_and_video_with_a_detector(folder, clip, options, weights, tmp_path, capsys):
+    detector = ['--det', DETECTOR, '--det-weights', str(weights / 'detector.pth')]
+    assert main(['predict', str(folder), str(clip), *options, *detector, '--smooth']) == 0
+    found = results(tmp_path)
+    last = capsys.readouterr().out.splitlines()[-1]
+    out = tmp_path / 'out'
+    assert last == (
+        f'{len(found)} people in 15 pictures, drawn in {out}; all in {out / "results.json"}'
+    )
+    assert {p.name for p in out.iterdir()} == {
+        *(p.name for p in folder.iterdir()),
+        'clip.mp4',
+        'results.json',
+    }
+    video = [person for person in found if person['file_name'] == 'clip.mp4']
+    assert {person['frame'] for person in video} == set(range(11))
+    assert all(person['track_id'] >= 1 for person in video)
+
+
+def test_results_are_of_coco_format(folder, options, boxes, tmp_path):
+    known = boxes(
+        [
+            dict(image_id=0, bbox=[20, 30, 100, 190], score=0.5),
+            dict(image_id=3, bbox=[60, 20, 100, 200], score=0.9),
+            dict(image_id=3, bbox=[60, 20, 100, 200], score=0.1),  # not above --bbox-thr
+        ]
+    )
+    assert main(['predict', str(folder), *options, *known]) == 0
+    found = results(tmp_path)
+    assert [(p['image_id'], p['file_name']) for p in found] == [
+        (0, f'{0:012}.png'),
+        (3, f'{3:012}.png'),
+    ]
+    assert found[0]['bbox'] == [20, 30, 100, 190]
+    coco = COCO()
+    coco.dataset = dict(images=[dict(id=i) for i in range(4)], categories=[dict(id=1)], info={})
+    coco.createIndex()
+    loaded = coco.loadRes(str(tmp_path / 'out/results.json'))
+    assert [len(a['keypoints']) for a in loaded.anns.values()] == [51, 51]
+
+
+def test_boxes_by_file_name_and_frame(clip, options, boxes, tmp_path):
+    place = dict(file_name='clip.mp4', bbox=[20, 30, 100, 190])
+    known = boxes([dict(place, frame=2), dict(place, frame=5)])
+    assert main(['predict', str(clip), *options, *known]) == 0
+    assert [(p['frame'], p['image_id']) for p in results(tmp_path)] == [(2, 3), (5, 6)]
+
+
+def test_boxes_of_annotations(folder, options, boxes, tmp_path):
+    person = dict(image_id=7, bbox=[20, 30, 100, 190])
+    images = [dict(id=7, file_name=f'{1:012}.png')]
+    known = boxes(dict(images=images, annotations=[person, dict(person, iscrowd=1)]))
+    assert main(['predict', str(folder), *options, *known]) == 0
+    assert [p['image_id'] for p in results(tmp_path)] == [1]
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ([dict(image_id=99, bbox=[1, 2, 3, 4])], 'has no boxes for'),
+        ([dict(image_id=0)], 'it has no bbox'),
+        (dict(pictures=[]), "no 'images'"),
+        ([dict(image_id=0, bbox=[1, 2, 0, 4])], 'has no area'),
+    ],
+)
+def test_files_that_are_no_boxes(folder, options, boxes, capsys, content, message):
+    assert main(['predict', str(folder), *options, *boxes(content)]) == 2
+    assert message in capsys.readouterr().err
+
+
+PERSON = dict(image_id=0, bbox=[20, 30, 100, 190])
+
+
+def test_only_people_are_people(folder, options, boxes, tmp_path, capsys):
+    known = boxes(
+        [
+            dict(PERSON, category_id=1, score=None),
+            dict(PERSON, category_id=3, bbox=[60, 20, 100, 200]),
+            dict(PERSON, category_id=62, bbox=[10, 20, 50, 60]),
+            dict(PERSON, category_id=1, bbox=[900, 20, 50, 60]),
+            dict(PERSON, category_id=1, bbox=[0.2, 0.2, 0.5, 0.6]),
+        ]
+    )
+    assert main(['predict', str(folder), *options, *known]) == 0
+    assert [p['bbox'] for p in results(tmp_path)] == [[20, 30, 100, 190]]
+    said = capsys.readouterr().err
+    assert '2 of 5 boxes are left out, as they are of other categories (3: 1x, 62: 1x)' in said
+    assert '1 of 3 boxes left out, as the bbox is outside of the image' in said
+    assert '1 of 3 boxes left out, as the bbox is smaller than a pixel' in said
+    chosen = ['--box-categories', '62', '3']
+    assert main(['predict', str(folder), *options, *known, *chosen]) == 0
+    assert [p['bbox'] for p in results(tmp_path)] == [[60, 20, 100, 200], [10, 20, 50, 60]]
+
+
+@pytest.mark.parametrize(
+    ('entries', 'more', 'message'),
+    [
+        ([dict(category_id=3), dict(category_id=4)], [], 'there are 3: 1x, 4: 1x'),
+        ([dict(category_id=3)], ['--box-categories', '4'], "unknown category of boxes '4'"),
+        ([dict(bbox=[0.1, 0.2, 0.5, 0.6])], [], 'the boxes are in fractions of the image'),
+    ],
+)
+def test_nobody_is_left(folder, options, boxes, tmp_path, capsys, entries, more, message):
+    known = boxes([PERSON | entry for entry in entries])
+    assert main(['predict', str(folder), *options, *known, *more]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_boxes_of_images_in_folders(images, options, boxes, tmp_path, capsys):
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / '1.png'), images[0])
+    inputs = [str(tmp_path / 'b/1.png')]
+    known = boxes([PERSON | dict(file_name='a/1.png'), PERSON | dict(file_name='b/1.png')] * 2)
+    assert main(['predict', *inputs, *options, *known]) == 0
+    assert len(results(tmp_path)) == 2
+    inputs.append(str(tmp_path / 'a/1.png'))
+    assert main(['predict', *inputs, *options, *known]) == 0
+    found = results(tmp_path)
+    assert [p['file_name'] for p in found] == ['b/1.png'] * 2 + ['a/1.png'] * 2
+    known = boxes(found[:3])  # results of one run are boxes of the next
+    assert main(['predict', *inputs, *options, *known, '--bbox-thr', '-1']) == 0
+    assert [p['file_name'] for p in results(tmp_path)] == ['b/1.png'] * 2 + ['a/1.png']
+    known = boxes([PERSON | dict(image_id=1)])
+    assert main(['predict', *inputs, *options, *known]) == 2
+    assert f'image_id 1 may be any of {inputs[0]}, {inputs[1]}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda a: [*a, '--box-categories', 'person'], '--box-categories chooses among the boxes'),
+        (lambda a: a[:-2], 'nothing tells where people are: give a detector with --det'),
+        (lambda a: [a[0], 'none.jpg', *a[2:]], 'none.jpg'),
+        (lambda a: [*a, '--config', 'no.py'], "pose2d='no.py': there is no such config file"),
+    ],
+)
+def test_bad_input_exits_with_2(folder, options, capsys, change, message):
+    arguments = ['predict', str(folder), *options, '--det', 'whole_image']
+    assert main(change(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith('hrnet-plugin: error: ')
+    assert message in captured.err
+
+
+def test_whole_image(folder, options, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(
+        'hrnet_plugin.utils.allocator.keep_freed_memory', lambda: kept.append(True)
+    )
+    assert main(['predict', str(folder / '*0002.png'), *options, '--det', 'whole_image']) == 0
+    assert [p['bbox'] for p in results(tmp_path)] == [[0, 0, 160, 240]]
+    assert kept == [True], 'it runs on a CPU'
+
+
+WHOLE = ['--det', 'whole_image']
+
+
+class TestNothingIsLost:
+    def test_videos_and_images_of_one_name(self, options, tmp_path):
+        paths = [save_video(tmp_path / name, n) for name, n in (('x/c.avi', 2), ('y/c.avi', 3))]
+        cv2.imwrite(str(tmp_path / 'c.png'), np.full((48, 64, 3), 100, np.uint8))
+        inputs = [str(tmp_path / 'c.png'), *map(str, paths)]
+        assert main(['predict', *inputs, *options, *WHOLE]) == 0
+        found = results(tmp_path)
+        assert [(p['image_id'], p['file_name'], p.get('frame')) for p in found] == [
+            (1, 'c.png', None),
+            *((2 + i, 'x/c.avi', i) for i in range(2)),
+            *((4 + i, 'y/c.avi', i) for i in range(3)),
+        ]
+        assert [p['timestamp'] for p in found[1:]] == pytest.approx([0, 0.2, 0, 0.2, 0.4])
+        lengths = [
+            cv2.VideoCapture(str(tmp_path / f'out/{folder}/c.mp4')).get(cv2.CAP_PROP_FRAME_COUNT)
+            for folder in 'xy'
+        ]
+        assert lengths == [2, 3]
+        assert (tmp_path / 'out/c.png').is_file()
+
+    def test_videos_of_one_stem(self, options, tmp_path):
+        paths = [str(save_video(tmp_path / name, n)) for name, n in (('c.avi', 1), ('c.mkv', 2))]
+        assert main(['predict', *paths, *options, *WHOLE]) == 0
+        for name, length in (('c.avi.mp4', 1), ('c.mkv.mp4', 2)):
+            drawn = cv2.VideoCapture(str(tmp_path / 'out' / name))
+            assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == length
+        assert [p['file_name'] for p in results(tmp_path)] == ['c.avi', 'c.mkv', 'c.mkv']
+
+    def test_unreadable_ones_are_left_out_and_listed(self, folder, options, tmp_path, capsys):
+        bad = folder / f'{1:012}.png'
+        bad.write_bytes(bad.read_bytes()[:500])
+        damage(save_video(folder / 'a.avi', 4), 2)
+        assert main(['predict', str(folder), *options, *WHOLE]) == 3
+        found = results(tmp_path)
+        assert [(p['file_name'][-8:], p.get('frame')) for p in found] == [
+            *((f'000{i}.png', None) for i in (0, 2, 3)),
+            *(('a.avi', i) for i in (0, 1, 3)),
+        ]
+        captured = capsys.readouterr()
+        assert captured.out.splitlines()[-1].startswith('6 people in 6 pictures')
+        assert captured.err.splitlines()[-3:] == [
+            '2 inputs could not be read completely:',
+            f'  {bad} cannot be read as an image: the file is cut short',
+            f'  {folder / "a.avi"}: 3 of 4 frames were read; frame 2 cannot be decoded',
+        ]
+
+    def test_strict_stops_but_keeps_what_is_done(self, folder, options, tmp_path, capsys):
+        (folder / f'{2:012}.png').write_bytes(b'\x89PNG\r\n\x1a\n')
+        assert main(['predict', str(folder), *options, *WHOLE, '--strict']) == 2
+        assert [p['image_id'] for p in results(tmp_path)] == [0, 1]
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith('hrnet-plugin: error: ')
+        assert f'{2:012}.png cannot be read as an image' in error
+
+    def test_nothing_readable_is_an_error(self, options, tmp_path, capsys):
+        (tmp_path / 'x.jpg').write_bytes(b'')
+        assert main(['predict', str(tmp_path / 'x.jpg'), *options, *WHOLE]) == 2
+        assert 'x.jpg is empty' in capsys.readouterr().err
+
+    def test_what_folders_leave_out(self, folder, options, tmp_path, capsys):
+        (folder / '1.heic').write_bytes(b'')
+        (folder / 'sub').mkdir()
+        cv2.imwrite(str(folder / 'sub/0.bmp'), np.full((48, 64, 3), 100, np.uint8))
+        arguments = ['predict', str(folder), *options, *WHOLE]
+        assert main(arguments) == 0
+        error = capsys.readouterr().err
+        assert 'left out: 1 .heic (1.heic), 1 subfolder (sub)' in error
+        assert len(results(tmp_path)) == 4
+        assert main([*arguments, '--recursive']) == 0
+        assert 'subfolder' not in capsys.readouterr().err
+        assert {p['file_name'] for p in results(tmp_path)} >= {'0.bmp', f'{0:012}.png'}
+
+
+class TestFolderNames:
+    def test_dots_spaces_and_letters(self, folder, weights, tmp_path, options):
+        moved = folder.rename(tmp_path / 'Löwen v1.2 [x].jpg')
+        out = tmp_path / 'läufe 2026.11.26.mp4'
+        changed = [str(out) if text.endswith('/out') else text for text in options]
+        assert main(['predict', str(moved / '*.png'), *changed, *WHOLE]) == 0
+        assert len(list(out.glob('*.png'))) == len(results_of(out)) == 4
+
+    @pytest.mark.parametrize('name', ['file', 'file/below'])
+    def test_out_is_a_file(self, folder, options, tmp_path, capsys, name):
+        (tmp_path / 'file').write_text('kept')
+        changed = [str(tmp_path / name) if text.endswith('/out') else text for text in options]
+        assert main(['predict', str(folder), *changed, *WHOLE]) == 2
+        assert 'file is a file; give the name of a folder' in capsys.readouterr().err
+        assert (tmp_path / 'file').read_text() == 'kept'
+
+    def test_results_are_no_folder(self, folder, options, tmp_path, capsys):
+        (tmp_path / 'out/results.json').mkdir(parents=True)
+        assert main(['predict', str(folder), *options, *WHOLE]) == 2
+        assert 'results.json cannot be written: there is a folder' in capsys.readouterr().err
+
+    def test_inputs_and_boxes_are_not_written_over(self, folder, options, tmp_path, capsys):
+        out = ['--out', str(folder)]
+        assert main(['predict', str(folder), *options, *WHOLE, *out]) == 2
+        assert '0000.png would be written over; choose another --out' in capsys.readouterr().err
+        known = tmp_path / 'out/results.json'
+        known.parent.mkdir()
+        known.write_text(json.dumps([dict(image_id=0, bbox=[20, 30, 100, 190])]))
+        assert main(['predict', str(folder), *options, '--boxes', str(known)]) == 2
+        assert 'results.json would be written over' in capsys.readouterr().err
+
+
+def hears_ctrl_c():
+    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_ctrl_c_leaves_what_is_done(images, options, tmp_path):
+    (tmp_path / 'many').mkdir()
+    for i in range(1000):
+        cv2.imwrite(str(tmp_path / f'many/{i:012}.jpg'), images[2])
+    command = [sys.executable, '-m', 'hrnet_plugin', 'predict', str(tmp_path / 'many')]
+    process = subprocess.Popen(
+        [*command, *options, '--det', 'whole_image', '--batch-size', '2'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {'PYTHONWARNINGS': 'ignore'},
+        preexec_fn=hears_ctrl_c,
+    )
+    deadline = time.monotonic() + 300
+    while len(list((tmp_path / 'out').glob('*.jpg'))) < 8:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 'Traceback' not in errors
+    assert errors.strip().endswith('interrupted')
+    found = results(tmp_path)
+    assert 1 <= len(found) < 1000
+    assert out.startswith(f'{len(found)} people in {len(found)} pictures')
+    drawn = sorted((tmp_path / 'out').glob('*.jpg'))
+    assert len(drawn) >= len(found)
+    assert all(cv2.imread(str(path)) is not None for path in drawn)

@@ -1,0 +1,47 @@
+"""Small models with random weights that find something, as checkpoints."""
+
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from .paths import ROOT
+
+POSE = str(ROOT / 'configs/demo/td-hm_hrnet-w18-small-v1_demo.py')
+DETECTOR = str(ROOT / 'configs/demo/rtmdet_person.py')
+
+
+def save_pose(path: Path) -> str:
+    """A pose model whose heatmaps have distinct peaks."""
+    model = build(POSE, 'mmpose')
+    with torch.no_grad():
+        nn.init.normal_(model.head.final_layer.weight, std=0.3)
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return str(path)
+
+
+def save_detector(path: Path) -> str:
+    """A detector that sees a few people in anything."""
+    model = build(DETECTOR, 'mmdet')
+    with torch.no_grad():
+        for layer in model.bbox_head.rtm_cls:
+            nn.init.normal_(layer.weight, std=1.0)
+            nn.init.constant_(layer.bias, -1.0)
+    meta = dict(dataset_meta=dict(classes=('person',)))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return str(path)
+
+
+def build(config: str | Config, scope: str) -> nn.Module:
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(scope):
+        cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        model = MODELS.build(cfg.model)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.running_mean, std=0.1)
+                nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return model
