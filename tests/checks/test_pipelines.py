@@ -182,7 +182,7 @@ def test_sizes(coco: Path, tmp_path: Path) -> None:
     refuses(cfg, r'(?s)train: .*\(96, 64\), but head.decoder has \(64, 64\).*val: ')
     cfg = config(coco, tmp_path)
     step(cfg, 'train_dataloader', 'GenerateTarget').encoder.heatmap_size = (32, 32)
-    refuses(cfg, r'GenerateTarget has heatmap_size .*\(32, 32\), but head.decoder has \(16, 16\)')
+    refuses(cfg, r'GenerateTarget has heatmaps of .*\(32, 32\), but head.decoder of .* \(16, 16\)')
 
 
 def metainfo(*names: str) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def test_number_of_keypoints(coco: Path, tmp_path: Path) -> None:
     refuses(cfg, '17 keypoints in the dataset, but head.out_channels=16')
     cfg = config(coco, tmp_path)
     step(cfg, 'train_dataloader', 'GenerateTarget').encoder.sigma = [2.0, 3.0]
-    refuses(cfg, '17 keypoints in the dataset, but the codec of GenerateTarget has 2 values')
+    refuses(cfg, 'the codec of GenerateTarget does not fit the dataset: 17 keypoints, but 2 values')
 
 
 def test_channels_in_stocks_company(coco: Path, tmp_path: Path) -> None:

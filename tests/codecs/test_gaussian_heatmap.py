@@ -110,14 +110,14 @@ def test_batch_equals_one_by_one(variant):
     keypoints = np.concatenate([scattered_keypoints(rng) for _ in range(3)])
     visible = rng.choice([0.0, 1.0], keypoints.shape[:2])
     sigmas = np.array([[1.0], [2], [3]])
-    maps, weights = ours.render(keypoints, visible, sigmas)
+    maps, weights = ours.encode_batch(keypoints, visible, sigmas)
     for n in range(3):
         expected = codecs(variant, sigmas[n, 0])[1].encode(keypoints[n : n + 1], visible[n][None])
         np.testing.assert_allclose(maps[n], expected['heatmaps'], rtol=0, atol=1e-6)
         np.testing.assert_array_equal(weights[n : n + 1], expected['keypoint_weights'])
-    points, scores = ours.locate(maps)
+    points, scores = ours.decode_batch(maps)
     for n in range(3):
-        found, score = ours.locate(maps[n : n + 1])
+        found, score = ours.decode_batch(maps[n : n + 1])
         np.testing.assert_allclose(points[n : n + 1], found, atol=1e-4)
         np.testing.assert_array_equal(scores[n : n + 1], score)
 
@@ -168,7 +168,7 @@ def blurred_cases():
     keypoints = rng.uniform(-0.5, [47.5, 63.5], (1, 150, 2))
     keypoints[0, ::3, 0] = rng.choice([0, 0.4, 1, 2.3, 44.8, 46, 47], 50)
     keypoints[0, 1::3, 1] = rng.choice([0, 0.4, 1, 2.3, 60.8, 62, 63], 50)
-    drawn = GaussianHeatmap(**SIZES, sigma=2, variant='dark').render(4 * keypoints)[0][0]
+    drawn = GaussianHeatmap(**SIZES, sigma=2, variant='dark').encode_batch(4 * keypoints)[0][0]
     noise = rng.normal(size=drawn.shape).astype(np.float32)
     two = np.zeros((2, 64, 48), np.float32)
     two[:, 20:23, 20:23] = 0.5
@@ -299,7 +299,7 @@ def test_round_trip(variant, large):
     rng = np.random.default_rng(0)
     w, h = codec.input_size
     keypoints = rng.uniform(60, [w - 60, h - 60], (16, 17, 2)).astype(np.float32)
-    points, _ = codec.locate(codec.render(keypoints)[0])
+    points, _ = codec.decode_batch(codec.encode_batch(keypoints)[0])
     assert np.abs(points - keypoints).max() <= BOUNDS[variant]
 
 
@@ -339,8 +339,8 @@ def test_tensors_in_tensors_out(variant):
     rng = np.random.default_rng(0)
     arrays = rng.uniform(0, [192, 256], (4, 3, 2)).astype(np.float32), np.ones((4, 3), np.float32)
     tensors = tuple(map(torch.tensor, arrays))
-    drawn, drawn_tensors = codec.render(*arrays), codec.render(*tensors)
-    located, located_tensors = codec.locate(drawn[0]), codec.locate(drawn_tensors[0])
+    drawn, drawn_tensors = codec.encode_batch(*arrays), codec.encode_batch(*tensors)
+    located, located_tensors = codec.decode_batch(drawn[0]), codec.decode_batch(drawn_tensors[0])
     encoded = codec.encode(tensors[0][:1], tensors[1][:1])
     for array, tensor in zip((*drawn, *located), (*drawn_tensors, *located_tensors)):
         assert isinstance(array, np.ndarray)
@@ -355,13 +355,13 @@ def test_tensors_in_tensors_out(variant):
 def test_same_on_the_device_without_waiting(variant):
     codec = codecs(variant, [1, 2, 3])[0]
     keypoints = 250 * torch.rand((4, 3, 2), generator=torch.Generator().manual_seed(0))
-    expected = codec.render(keypoints)
-    expected += codec.locate(expected[0])
+    expected = codec.encode_batch(keypoints)
+    expected += codec.decode_batch(expected[0])
     on_device = keypoints.cuda()
-    codec.locate(codec.render(on_device)[0])  # brings constants to the device
+    codec.decode_batch(codec.encode_batch(on_device)[0])  # brings constants to the device
     with waiting_for_the_gpu_fails():
-        found = codec.render(on_device)
-        found += codec.locate(found[0])
+        found = codec.encode_batch(on_device)
+        found += codec.decode_batch(found[0])
     for value, wanted in zip(found, expected):
         assert value.is_cuda
         torch.testing.assert_close(value.cpu(), wanted, rtol=1e-6, atol=1e-4)
@@ -431,9 +431,9 @@ def test_encode_refuses_other_shapes(shape):
 
 
 @pytest.mark.parametrize('shape', [(17, 2), (1, 17, 3)])
-def test_render_refuses_other_shapes(shape):
+def test_encode_batch_refuses_other_shapes(shape):
     with pytest.raises(ValueError, match=r'expected \(N, K, 2\)'):
-        codecs()[0].render(np.zeros(shape))
+        codecs()[0].encode_batch(np.zeros(shape))
 
 
 @pytest.mark.parametrize('targets', ['heatmaps', 'keypoints'])

@@ -117,7 +117,7 @@ class TestErrors:
 
     @pytest.mark.parametrize('decoder', [None, STOCK['msra']])
     def test_nothing_to_draw_with(self, decoder: dict[str, Any] | None) -> None:
-        with pytest.raises(ValueError, match=r'head.decoder has to draw: .* it is'):
+        with pytest.raises(ValueError, match=r'head.decoder has to encode .* it is'):
             HeatmapHead(6, K, decoder=decoder).loss(streams(), packed(OURS))
 
     def test_other_number_of_keypoints(self) -> None:
@@ -125,5 +125,5 @@ class TestErrors:
             HeatmapHead(6, 5, decoder=OURS).loss(streams(), packed(OURS))
 
     def test_other_number_of_sigmas(self) -> None:
-        with pytest.raises(ValueError, match='out_channels=17, but its decoder has 3 values'):
+        with pytest.raises(ValueError, match='out_channels=17 does not fit its decoder: 17 keypoints, but 3'):
             HeatmapHead(6, K, decoder=OURS | dict(sigma=[1, 2, 3]))
