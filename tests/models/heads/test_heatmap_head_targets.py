@@ -125,5 +125,7 @@ class TestErrors:
             HeatmapHead(6, 5, decoder=OURS).loss(streams(), packed(OURS))
 
     def test_other_number_of_sigmas(self) -> None:
-        with pytest.raises(ValueError, match='out_channels=17 does not fit its decoder: 17 keypoints, but 3'):
+        with pytest.raises(
+            ValueError, match='out_channels=17 does not fit its decoder: 17 keypoints, but 3'
+        ):
             HeatmapHead(6, K, decoder=OURS | dict(sigma=[1, 2, 3]))
