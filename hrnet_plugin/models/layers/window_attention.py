@@ -62,8 +62,20 @@ class WindowAttention(nn.Module):
             padded = ~real[:, None, None]
             mask = windows.new_zeros(1) if mask is None else mask
             mask = mask.masked_fill(padded, float('-inf')).repeat(n // len(real), 1, 1, 1)
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        out = attention(query, key, value, mask)
         return self.proj(out.transpose(1, 2).reshape(n, length, channels))
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention, (N, heads, L, C) each, with a mask added to the logits."""
+    if not torch.compiler.is_exporting():
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    # Exporters decompose the fused kernel into operations whose result lies in memory in another
+    # order, on which the recorded view of it fails.
+    logits = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+    if mask is not None:
+        logits = logits + mask
+    return logits.softmax(-1) @ value
 
 
 class LocalWindowAttention(nn.Module):

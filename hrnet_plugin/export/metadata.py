@@ -1,0 +1,88 @@
+"""What an exported file says about its model, so that a runtime needs no config."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..version import __version__
+
+BOX_PADDING = 1.25  # of GetBBoxCenterScale, unless a pipeline says otherwise
+
+
+@dataclass(frozen=True)
+class PoseMetadata:
+    """Description of an exported pose model.
+
+    Attributes:
+        input_size: (w, h) of crops, in pixels.
+        color_order: Order of channels that the network was trained on, ``'rgb'`` or ``'bgr'``;
+            crops are BGR where the graph normalizes.
+        mean, std: Normalization of each channel, in ``color_order``.
+        keypoint_names: Names of the K keypoints.
+        skeleton: Pairs of keypoint numbers to draw lines between.
+        sigmas: Constants of OKS, one for each keypoint.
+        flip_pairs: Pairs of keypoint numbers that swap in a mirrored image.
+        codec: Variant of the codec that decodes: ``'msra'``, ``'dark'`` or ``'udp'``; empty if
+            the graph returns heatmaps.
+        is_udp: Whether crops are cut and keypoints measured between centres of pixels.
+        box_padding: Factor by which boxes are enlarged before they are cut out.
+        outputs: ``'keypoints'``, with scores, or ``'heatmaps'``.
+        normalizes: Whether the graph takes uint8 crops (N, h, w, 3) in BGR, or normalized images
+            (N, 3, h, w).
+        flip_test: Whether the graph averages with the mirrored image.
+        precision: ``'float32'``, ``'float16'`` or ``'int8'``.
+        model: Backbone and head, in words.
+        version: Version of the package that wrote the file.
+    """
+
+    input_size: tuple[int, int]
+    color_order: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    keypoint_names: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    codec: str
+    is_udp: bool
+    box_padding: float
+    outputs: str
+    normalizes: bool
+    flip_test: bool
+    precision: str = 'float32'
+    model: str = ''
+    version: str = __version__
+
+    def to_json(self) -> str:
+        """Write as JSON, without characters beyond ASCII."""
+        return json.dumps(asdict(self))
+
+
+def describe_keypoints(meta: Mapping[str, Any] | None, count: int) -> dict[str, Any]:
+    """Take names, skeleton, sigmas and flip pairs from a dataset's metainfo.
+
+    Args:
+        meta: Metainfo as MMPose parses it, or None for keypoints of which nothing is known.
+        count: Number of keypoints K of the model.
+
+    Raises:
+        ValueError: The metainfo is of another number of keypoints.
+    """
+    if meta is None:
+        names = tuple(f'keypoint_{i}' for i in range(count))
+        return dict(keypoint_names=names, skeleton=(), sigmas=(), flip_pairs=())
+    if meta['num_keypoints'] != count:
+        raise ValueError(
+            f'the metainfo has {meta["num_keypoints"]} keypoints, the model {count}: give the '
+            'metainfo of the dataset that the model was trained on'
+        )
+    flip = [int(i) for i in meta.get('flip_indices', ())]
+    return dict(
+        keypoint_names=tuple(str(meta['keypoint_id2name'][i]) for i in range(count)),
+        skeleton=tuple((int(a), int(b)) for a, b in meta.get('skeleton_links', ())),
+        sigmas=tuple(np.asarray(meta.get('sigmas', ()), float).tolist()),
+        flip_pairs=tuple((i, j) for i, j in enumerate(flip) if i < j),
+    )

@@ -1,0 +1,304 @@
+"""Export a pose model as an ONNX file that is checked against PyTorch before it is written."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..utils.atomic_files import write_atomically
+from ..utils.errors import unknown_name
+from .graph import InferenceGraph
+from .metadata import BOX_PADDING, PoseMetadata, describe_keypoints
+from .runtime import KEY, open_session
+
+OPSET = 20
+OUTPUTS = ('keypoints', 'heatmaps')
+INSTALL = 'pip install onnx onnxscript onnxruntime'
+# Largest difference between ONNX Runtime and PyTorch: of heatmaps, of their range; of keypoints
+# that both decode from the same heatmaps, in pixels of the crop
+HEATMAP_TOLERANCE = 1e-4
+KEYPOINT_TOLERANCE = 0.01
+BATCHES = (1, 3)  # of random crops, to check that the batch is dynamic
+
+
+@dataclass(frozen=True)
+class OnnxExport:
+    """What was exported, and how far it is from PyTorch.
+
+    Attributes:
+        path: The file.
+        metadata: What the file says about the model.
+        opset: Version of the ONNX operators.
+        size: Size of the file in bytes.
+        heatmap_difference: Largest difference of heatmaps, of their range.
+        keypoint_difference: Largest difference of keypoints that ONNX Runtime and PyTorch decode
+            from the same heatmaps, in pixels of the crop; None without decoding.
+        crops: Number of crops that were compared.
+    """
+
+    path: Path
+    metadata: PoseMetadata
+    opset: int
+    size: int
+    heatmap_difference: float
+    keypoint_difference: float | None
+    crops: int
+
+    def __str__(self) -> str:
+        keypoints = (
+            ''
+            if self.keypoint_difference is None
+            else f', of keypoints {self.keypoint_difference:.2g} px'
+        )
+        return (
+            f'{self.path}: {self.metadata.model}, {self.size / 1e6:.1f} MB, opset {self.opset}; '
+            f'largest difference between ONNX Runtime and PyTorch on {self.crops} crops: of '
+            f'heatmaps {self.heatmap_difference:.2g} of their range{keypoints}'
+        )
+
+
+def export_onnx(
+    model: Any,
+    path: str | Path,
+    input_size: tuple[int, int],
+    *,
+    outputs: str = 'keypoints',
+    normalize: bool = True,
+    flip_test: bool | None = None,
+    dataset_meta: Mapping[str, Any] | None = None,
+    box_padding: float = BOX_PADDING,
+    crops: Sequence[np.ndarray] = (),
+    overwrite: bool = False,
+) -> OnnxExport:
+    """Export a pose model as ONNX, with normalization, flip test and decoding in the graph.
+
+    The batch size is dynamic. The file is written after ONNX Runtime has computed the same as
+    PyTorch, and describes the model in its metadata, so that it runs without a config.
+
+    Args:
+        model: A top-down pose estimator of MMPose or of this package with a heatmap head.
+        path: The file to write, ``*.onnx``.
+        input_size: (w, h) of crops, in pixels.
+        outputs: ``'keypoints'`` returns keypoints (N, K, 2) in pixels of the crop and scores
+            (N, K); ``'heatmaps'`` leaves decoding out and returns heatmaps (N, K, H, W).
+        normalize: Takes uint8 crops (N, h, w, 3) in BGR; otherwise normalized images (N, 3, h, w).
+        flip_test: Averages with the mirrored crop; as ``test_cfg`` of the model says unless given.
+        dataset_meta: Metainfo of the dataset as MMPose parses it: names, flip pairs, sigmas.
+        box_padding: Factor by which boxes are enlarged before they are cut out.
+        crops: Crops (h, w, 3) in BGR to compare on, beside random ones.
+        overwrite: Replaces an existing file.
+
+    Returns:
+        What was exported, with the largest differences.
+
+    Raises:
+        FileExistsError: ``path`` exists, and ``overwrite`` is False.
+        ImportError: onnx, onnxscript or onnxruntime is not installed.
+        RuntimeError: The exported graph computes something else than PyTorch.
+        ValueError: The model or an argument is none of the above.
+    """
+    path = Path(path)
+    if outputs not in OUTPUTS:
+        raise ValueError(unknown_name('outputs of export_onnx', outputs, OUTPUTS))
+    if path.exists() and not overwrite:
+        raise FileExistsError(f'{path} exists already: give another name, or overwrite=True')
+    onnx = import_onnx()
+    if flip_test is None:
+        flip_test = bool((getattr(model, 'test_cfg', None) or {}).get('flip_test'))
+    graph = InferenceGraph(
+        model,
+        input_size,
+        outputs=outputs,
+        normalize=normalize,
+        flip_test=flip_test,
+        flip_indices=list((dataset_meta or {}).get('flip_indices', ())),
+    ).eval()
+    proto = trace(graph, input_size)
+    samples = [*random_batches(graph, input_size), *real_batches(graph, input_size, crops)]
+    heatmap_difference, keypoint_difference = compare(graph, proto, samples)
+    check_differences(heatmap_difference, keypoint_difference)
+
+    codec = graph.codec
+    metadata = PoseMetadata(
+        input_size=tuple(input_size),
+        color_order=graph.color_order,
+        mean=graph.mean,
+        std=graph.std,
+        **describe_keypoints(dataset_meta, count_keypoints(graph, samples[0])),
+        codec='' if codec is None else codec.variant,
+        is_udp=False if codec is None else codec.is_udp,
+        box_padding=box_padding,
+        outputs=outputs,
+        normalizes=normalize,
+        flip_test=flip_test,
+        model=f'{type(model.backbone).__name__} and {type(model.head).__name__}',
+    )
+    if outputs == 'keypoints':  # heatmaps were there to be compared
+        del proto.graph.output[2:]
+    onnx.helper.set_model_props(proto, {KEY: metadata.to_json()})
+    data = proto.SerializeToString()
+    write_atomically(path, data)
+    return OnnxExport(
+        path,
+        metadata,
+        proto.opset_import[0].version,
+        len(data),
+        heatmap_difference,
+        keypoint_difference,
+        sum(map(len, samples)),
+    )
+
+
+def import_onnx() -> Any:
+    """Import onnx, and see whether what exports and checks with it is there.
+
+    Raises:
+        ImportError: One is not installed; with the command that installs it.
+    """
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f'exporting needs {error.name}: {INSTALL}', name=error.name) from error
+    return onnx
+
+
+def trace(graph: InferenceGraph, input_size: tuple[int, int]) -> Any:
+    """Export a graph with a dynamic batch size; return the ONNX model."""
+    names = ['keypoints', 'scores', 'heatmaps'] if graph.codec else ['heatmaps']
+    example = random_crops(graph, input_size, 2)
+    with quiet():
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=['crops'],
+            output_names=names,
+            dynamic_shapes=({0: torch.export.Dim('batch', min=1, max=4096)},),
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    # Stack traces of the exporter: they name folders of this machine, and double the file.
+    for part in (proto, proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.functions):
+        part.ClearField('metadata_props')
+        part.ClearField('doc_string')
+    return proto
+
+
+def random_crops(graph: InferenceGraph, input_size: tuple[int, int], count: int) -> Tensor:
+    """Random crops as the graph takes them."""
+    width, height = input_size
+    generator = torch.Generator().manual_seed(count)
+    crops = torch.randint(0, 256, (count, height, width, 3), generator=generator)
+    return as_input(graph, crops.to(torch.uint8))
+
+
+def as_input(graph: InferenceGraph, crops: Tensor) -> Tensor:
+    """Normalize uint8 crops (N, h, w, 3) where the graph does not."""
+    return crops if graph.normalize else graph.normalized(crops)
+
+
+def random_batches(graph: InferenceGraph, input_size: tuple[int, int]) -> list[Tensor]:
+    return [random_crops(graph, input_size, count) for count in BATCHES]
+
+
+def real_batches(
+    graph: InferenceGraph, input_size: tuple[int, int], crops: Sequence[np.ndarray]
+) -> list[Tensor]:
+    """The given crops as one batch, if there are any.
+
+    Raises:
+        ValueError: One has another shape.
+    """
+    expected = (*input_size[::-1], 3)
+    for crop in crops:
+        if crop.shape != expected or crop.dtype != np.uint8:
+            raise ValueError(f'a crop is {crop.dtype} {crop.shape}; expected uint8 {expected}')
+    return [as_input(graph, torch.from_numpy(np.stack(list(crops))))] if len(crops) else []
+
+
+@torch.inference_mode()
+def count_keypoints(graph: InferenceGraph, crops: Tensor) -> int:
+    return graph(crops)[-1].shape[1]
+
+
+@torch.inference_mode()
+def compare(
+    graph: InferenceGraph, proto: Any, samples: Sequence[Tensor]
+) -> tuple[float, float | None]:
+    """Compare ONNX Runtime with PyTorch.
+
+    Keypoints are compared where both decode the same heatmaps, those of ONNX Runtime: where two
+    pixels of a heatmap are equally high, or nearly, another rounding moves a keypoint far.
+
+    Args:
+        graph: The module in PyTorch.
+        proto: The ONNX model, with heatmaps as its last output.
+        samples: Batches of inputs.
+
+    Returns:
+        Largest difference of heatmaps, of their range, and of keypoints, in pixels.
+    """
+    session = open_session_of(proto)
+    heatmaps, keypoints = 0.0, 0.0
+    for crops in samples:
+        *decoded, found = map(torch.from_numpy, session.run(None, {'crops': crops.numpy()}))
+        expected = graph(crops)[-1]
+        span = float(expected.max() - expected.min()) or 1.0
+        heatmaps = max(heatmaps, float((found - expected).abs().max()) / span)
+        if graph.codec is not None:
+            same = graph.codec.decode_batch(found)
+            keypoints = max(keypoints, float((decoded[0] - same[0]).abs().max()))
+    return heatmaps, None if graph.codec is None else keypoints
+
+
+def open_session_of(proto: Any) -> Any:
+    """Open an ONNX model in memory on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=['CPUExecutionProvider']
+    )
+
+
+def check_differences(heatmaps: float, keypoints: float | None) -> None:
+    """Raise a RuntimeError if the exported graph computes something else than PyTorch."""
+    problems = []
+    if not heatmaps <= HEATMAP_TOLERANCE:  # nan is a difference, too
+        problems.append(f'heatmaps by {heatmaps:.2g} of their range ({HEATMAP_TOLERANCE:g})')
+    if keypoints is not None and not keypoints <= KEYPOINT_TOLERANCE:
+        problems.append(f'keypoints by {keypoints:.2g} px ({KEYPOINT_TOLERANCE:g})')
+    if problems:
+        raise RuntimeError(
+            'the exported graph differs from PyTorch by more than is allowed (in brackets): '
+            f'{", ".join(problems)}; no file was written'
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Any:
+    """Silence what exporters print and log of their own progress."""
+    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'torch.export')]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
