@@ -17,7 +17,7 @@ from ..utils.atomic_files import write_atomically
 from ..utils.errors import unknown_name
 from .graph import InferenceGraph
 from .metadata import BOX_PADDING, PoseMetadata, describe_keypoints
-from .runtime import KEY, open_session
+from .runtime import KEY
 
 OPSET = 20
 OUTPUTS = ('keypoints', 'heatmaps')
