@@ -177,13 +177,12 @@ def compare_evaluation(detections: int) -> dict[str, Ratio]:
 
 def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
     options = evaluate._Options.of(None, 20, None, None)
-    groups, people, detections, _ = evaluate._read(gt, dt, options, True)
-    data = people, detections, options
-    matching = evaluate._match(*data)
+    data = evaluate._read(gt, dt, options, True)
+    matching = evaluate._match(data, options)
     parts = {
         'reading, sorting, sizes': lambda: evaluate._read(gt, dt, options, True),
-        'OKS and matching': lambda: evaluate._match(*data),
-        'precision and recall': lambda: evaluate._evaluate(groups, *data, matching),
+        'OKS and matching': lambda: evaluate._match(data, options),
+        'precision and recall': lambda: evaluate._accumulate(data, options, matching),
         'one pass over the keypoints (the least it can be)': dt['keypoints'].sum,
     }
     rows = [[name, 1e3 * best(part, 9)] for name, part in parts.items()]

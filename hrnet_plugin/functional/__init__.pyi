@@ -7,6 +7,8 @@ from .coco.oks import COCO_SIGMAS as COCO_SIGMAS
 from .coco.oks import estimate_sigmas as estimate_sigmas
 from .coco.oks import keypoint_similarity as keypoint_similarity
 from .coco.oks import oks as oks
+from .coco.result import KeypointEvaluation as KeypointEvaluation
+from .coco.result import KeypointMatches as KeypointMatches
 from .heatmaps.accuracy import heatmap_accuracy as heatmap_accuracy
 from .heatmaps.arrays import heatmap_peaks as heatmap_peaks
 from .heatmaps.decode import decode_dark as decode_dark

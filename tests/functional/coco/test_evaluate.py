@@ -4,7 +4,6 @@ import contextlib
 import copy
 import io
 import json
-import sys
 import tracemalloc
 import warnings
 
@@ -25,6 +24,7 @@ from hrnet_plugin.functional import (
     evaluate_coco_keypoints,
     evaluate_each_keypoint,
 )
+from hrnet_plugin.functional.coco import numeric
 
 NAMES = STATS
 
@@ -246,7 +246,7 @@ def test_threshold_of_one_forgives_rounding():
 def test_blocks_change_nothing(monkeypatch):
     scene = make_scene(9)
     expected = scene.ours()
-    monkeypatch.setattr(sys.modules['hrnet_plugin.functional.coco.oks'], 'BLOCK', 1)
+    monkeypatch.setattr(numeric, 'BLOCK', 1)
     assert_same(scene.ours(), expected)
 
 
@@ -446,7 +446,7 @@ def test_promise_1_missing_area_and_use_area():
 def test_an_area_of_next_to_nothing_is_told(area):
     gt, dt = perfect_pair([1, 2], [1, 2])
     gt['annotations'][0]['area'] = area
-    with pytest.warns(UserWarning, match='1 annotated people have an area of 0'):
+    with pytest.warns(UserWarning, match='1 annotated instances have an area of 0'):
         evaluate_coco_keypoints(gt, dt)
 
 
@@ -498,7 +498,7 @@ def test_promise_1_refuses_another_number_of_keypoints():
     gt['annotations'][1]['keypoints'] = [0] * 48
     with pytest.raises(ValueError, match='annotation 2 has 16 keypoints, and annotation 1 has 17'):
         evaluate_coco_keypoints(gt, [])
-    with pytest.raises(ValueError, match="2 values of 'score' for 1 people"):
+    with pytest.raises(ValueError, match="2 values of 'score' for 1 instances"):
         evaluate_coco_keypoints(
             gt | dict(annotations=[]), dict(short, score=[1, 2]), sigmas=[1] * 16
         )

@@ -101,7 +101,7 @@ def test_by_hand():
 
 @pytest.mark.parametrize('nms', OURS.values())
 def test_refuses(nms):
-    with pytest.raises(ValueError, match='17 keypoints per person, but there are 16'):
+    with pytest.raises(ValueError, match='17 keypoints per instance, but there are 16'):
         nms(np.zeros((1, 17, 2)), np.ones(1), np.ones(1), 0.9, COCO_SIGMAS[:16])
-    with pytest.raises(ValueError, match='2 images for 1 people'):
+    with pytest.raises(ValueError, match='2 images for 1 instances'):
         nms(np.zeros((1, 17, 2)), np.ones(1), np.ones(1), 0.9, COCO_SIGMAS, images=np.ones(2))

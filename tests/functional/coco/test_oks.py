@@ -74,9 +74,9 @@ def test_nobody():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(pred=np.zeros((1, 16, 2))), 'pred has 16 keypoints per person, but there are 17'),
+        (dict(pred=np.zeros((1, 16, 2))), 'pred has 16 keypoints per instance, but there are 17'),
         (dict(gt=np.zeros((1, 17, 3))), r'gt has shape \(1, 17, 3\); expected \(N, K, 2\)'),
-        (dict(sigmas=[0.1] * 5), 'pred has 17 keypoints per person, but there are 5'),
+        (dict(sigmas=[0.1] * 5), 'pred has 17 keypoints per instance, but there are 5'),
         (dict(visible=np.ones((1, 16))), r'visible has shape \(1, 16\); expected \(1, 17\)'),
         (dict(area=np.ones(2)), r'area has shape \(2,\); expected \(1,\)'),
         (dict(bbox=np.ones(4)), r'bbox has shape \(4,\); expected \(1, 4\)'),
@@ -123,13 +123,19 @@ class TestEstimateSigmas:
         [
             (dict(keypoints=np.zeros((4, 3, 2))), r'shape \(4, 3, 2\) and areas \(4,\)'),
             (dict(area=np.ones(3)), r'areas \(3,\)'),
-            (dict(area=np.array([1, 2, 0, 3])), 'area of person 2 is not above 0'),
+            (
+                dict(area=np.array([1, 2, 0, 3])),
+                'area of instance 2 is 0.0; expected a number above 0',
+            ),
             (dict(visible=np.ones((2, 4))), r'visible has shape \(2, 4\); expected \(2, 4, 3\)'),
             (
                 dict(visible=np.ones((2, 4, 3)) * [1, 0, 1]),
-                'nobody has keypoint 1 labelled by two',
+                'keypoint 1 is labelled by two annotators in no instance',
             ),
-            (dict(keypoints=np.zeros((1, 4, 3, 2))), 'nobody has keypoint 0 labelled by two'),
+            (
+                dict(keypoints=np.zeros((1, 4, 3, 2))),
+                'keypoint 0 is labelled by two annotators in no instance',
+            ),
         ],
     )
     def test_refuses(self, change, message):
