@@ -52,9 +52,7 @@ class Ids:
     def __init__(self, values: Any) -> None:
         keys = plain_ids(values)
         self.are_integers = keys.dtype == np.int64
-        self.values: Any = (
-            np.unique(keys) if self.are_integers else sorted({*keys}, key=id_order)
-        )
+        self.values: Any = np.unique(keys) if self.are_integers else sorted({*keys}, key=id_order)
 
     def __len__(self) -> int:
         return len(self.values)
