@@ -720,3 +720,10 @@ def test_predictions_of_another_shape(content, message):
     gt, _ = perfect_pair([1], [1])
     with pytest.raises(ValueError, match=message):
         evaluate_coco_keypoints(gt, content)
+
+
+def test_a_score_of_null_is_missing():
+    ann = dict(image_id=1, category_id=1, keypoints=[1, 2, 2] * 17, bbox=[0, 0, 9, 9], area=40)
+    gt = dict(images=[dict(id=1)], categories=[dict(id=1)], annotations=[ann])
+    with pytest.raises(ValueError, match="prediction 0 has no 'score'"):
+        evaluate_coco_keypoints(gt, [dict(ann, score=None)])
