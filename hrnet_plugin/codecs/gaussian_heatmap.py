@@ -17,8 +17,8 @@ from ..functional import (
     encode_msra,
     encode_udp,
 )
-from ..functional.heatmaps.arrays import Array, constant
 from ..functional.heatmaps.decode import check_kernel_size
+from ..functional.heatmaps.tensors import Array, constant
 from ..registry import KEYPOINT_CODECS
 from ..utils.errors import unknown_name
 

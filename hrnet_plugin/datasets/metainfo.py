@@ -9,7 +9,8 @@ import numpy as np
 
 from ..checks import check_units
 from ..functional import coco_to_arrays, estimate_sigmas
-from ..functional.coco.arrays import as_id, load
+from ..functional.coco.arrays import load
+from ..functional.coco.ids import as_id
 from ..functional.coco.schema import (
     EXAMPLES,
     check_coco_dict,

@@ -42,7 +42,7 @@ MOVED = {
     'functional.coco_matching': 'functional.coco.matching',
     'functional.coco_schema': 'functional.coco.schema',
     'functional.coordinate_units': 'functional.coco.units',
-    'functional.heatmap': 'functional.heatmaps.arrays',
+    'functional.heatmap': 'functional.heatmaps.peaks',
     'functional.heatmap_decode': 'functional.heatmaps.decode',
     'functional.heatmap_encode': 'functional.heatmaps.encode',
     'functional.one_euro': 'functional.video.one_euro',

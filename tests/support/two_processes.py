@@ -12,9 +12,11 @@ from hrnet_plugin.evaluation import OKSMetric
 
 
 def evaluate_in_two_processes(cases: list[dict], folder: Path) -> list[list]:
-    """Of each process, what each case gives: values, or an error as text.
+    """Return what each process has of each case: values, or an error as text.
 
-    A case has ``options`` of the metric, ``meta``, ``samples`` and ``batch``.
+    Args:
+        cases: Cases with ``options`` of the metric, ``meta``, ``samples`` and ``batch``.
+        folder: Empty folder for the exchange.
     """
     (folder / 'cases').write_bytes(pickle.dumps(cases))
     torch.multiprocessing.spawn(_work, (folder,), nprocs=2)

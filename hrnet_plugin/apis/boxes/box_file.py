@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from ...functional.coco.arrays import as_id
+from ...functional.coco.ids import as_id
 from ...functional.coco.units import box_problems
 from ...utils.json_files import read_json
 from ..inputs.image_sizes import image_size

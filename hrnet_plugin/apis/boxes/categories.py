@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...functional.coco.arrays import as_id
+from ...functional.coco.ids import as_id
 from ...utils.errors import unknown_name
 
 PERSON = 'person'

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...functional.coco.scoring import SCORE_MODES
+from ...functional.coco.scoring import score_instances
 from ..inputs.sources import Source
-
-SCORE_THRESHOLD = 0.2  # as OKSMetric's: keypoints below it do not count for a person's score
 
 
 class ResultLocations:
@@ -51,9 +49,7 @@ class ResultLocations:
 
 def coco_results(people: Any) -> list[dict[str, Any]]:
     """People (``pred_instances``) as COCO's results: x, y and score of keypoints, and so on."""
-    scores = SCORE_MODES['bbox_keypoint'](
-        people.bbox_scores, people.keypoint_scores, SCORE_THRESHOLD
-    )
+    scores = score_instances('bbox_keypoint', people.bbox_scores, people.keypoint_scores)
     triples = np.dstack([people.keypoints, people.keypoint_scores])
     sizes = people.bboxes[:, 2:] - people.bboxes[:, :2]
     results = [
