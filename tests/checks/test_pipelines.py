@@ -288,7 +288,7 @@ def test_wrapped_datasets(coco: Path, tmp_path: Path, wrapper: str) -> None:
         step(cfg, 'train', 'TopdownAffine').use_udp = False
         outer = dict(
             type='CombinedDataset',
-            metainfo=METAINFO,
+            metainfo=dict(from_file=METAINFO),
             datasets=[inner | dict(pipeline=[])],
             pipeline=cfg.train_dataloader.dataset.pipeline,
         )
