@@ -31,7 +31,7 @@ def make_instances(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def make_heatmaps(codec: GaussianHeatmap, keypoints: np.ndarray) -> np.ndarray:
     """Like a network's: not quite Gaussians, and never quite 0."""
-    heatmaps, _ = codec.render(keypoints)
+    heatmaps, _ = codec.encode_batch(keypoints)
     return heatmaps + np.random.default_rng(1).uniform(0, 0.02, heatmaps.shape).astype(np.float32)
 
 
@@ -50,7 +50,7 @@ def compare_with_stock(variant: str) -> dict[str, Ratio]:
             stock.decode(maps)
 
     return {
-        f'encode, {variant}': compare(lambda: ours.render(keypoints, visible), stock_encode, 25),
+        f'encode, {variant}': compare(lambda: ours.encode_batch(keypoints, visible), stock_encode, 25),
         f'decode, {variant}': compare(lambda: ours.batch_decode(heatmaps), stock_decode, 25),
     }
 
@@ -76,7 +76,7 @@ def codec_seconds(variant: str, count: int) -> tuple[float, float, float]:
     keypoints, visible = make_instances(count)
     heatmaps = torch.from_numpy(make_heatmaps(codec, keypoints))
     points, seen = torch.from_numpy(keypoints), torch.from_numpy(visible)
-    together = best(lambda: codec.render(points, seen)) / count
+    together = best(lambda: codec.encode_batch(points, seen)) / count
     decode = best(lambda: codec.batch_decode(heatmaps)) / count
     torch.set_num_threads(1)  # as in a worker of a data loader
     alone = best(lambda: codec.encode(keypoints[:1], visible[:1]))

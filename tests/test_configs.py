@@ -314,7 +314,7 @@ def test_pipeline_gives_what_the_model_takes(path: Path, roots: dict[str, Path])
     assert (heatmaps[inside].amax((1, 2)) == 1).all()
     # Stock's arg-max and quarter of a heatmap's pixel, of 4 pixels each
     torch.testing.assert_close(
-        head.decoder.locate(heatmaps)[0][inside], places[inside], rtol=0, atol=3
+        head.decoder.decode_batch(heatmaps)[0][inside], places[inside], rtol=0, atol=3
     )
     assert not heatmaps[weights == 0].any()
 

@@ -33,7 +33,7 @@ from . import (
 )
 from .contact_sheet import contact_sheet
 from .old_config import explain_old_config
-from .pipelines import HEATMAP_CODECS, disagreements, flip_warning
+from .pipelines import decoder_of, disagreements, flip_warning, output_error
 from .units import add_unit_findings, sample_problems
 
 PHASES = ('train', 'val', 'test')
@@ -405,8 +405,8 @@ def _missing_checkpoints(config: Config) -> Findings:
 def _output_findings(model: Any) -> Findings:
     """Run the model once: do its parts fit, and are its heatmaps as large as the codec's?"""
     findings = Findings('model')
-    decoder = getattr(getattr(model, 'head', None), 'decoder', None)
-    if not isinstance(decoder, HEATMAP_CODECS):
+    decoder = decoder_of(model)
+    if decoder is None:
         return findings
 
     def infer() -> Any:
@@ -414,19 +414,9 @@ def _output_findings(model: Any) -> Findings:
         with torch.no_grad():
             return model.head(model.extract_feat(torch.zeros(1, 3, height, width)))
 
-    heatmaps = _attempt(
-        infer, findings, f'it fails with an input of (w, h) = {decoder.input_size}'
-    )
-    if heatmaps is None:
-        return findings
-    width, height = decoder.input_size
-    size = tuple(heatmaps.shape[:1:-1]) if isinstance(heatmaps, torch.Tensor) else None
-    if size is not None and not np.array_equal(size, decoder.heatmap_size):
-        findings.error(
-            f'its heatmaps are (w, h) = {size} of an input of {(width, height)}, but '
-            f'head.decoder has heatmap_size={decoder.heatmap_size}; make it {size}, or let '
-            'deconv_out_channels double the size'
-        )
+    outputs = _attempt(infer, findings, f'it fails with an input of (w, h) = {decoder.input_size}')
+    if error := output_error(outputs, decoder):
+        findings.error(error)
     return findings
 
 

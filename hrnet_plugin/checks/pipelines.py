@@ -1,51 +1,83 @@
-"""Whether pipelines and model fit together."""
+"""Compare the pipelines of a run with its model: sizes, conventions, keypoints, channels."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mmpose.codecs import MSRAHeatmap, UDPHeatmap
+import torch
 from mmpose.datasets.transforms import RandomFlip
 from mmpose.models.heads import AssociativeEmbeddingHead
 
-from ..codecs import GaussianHeatmap, follows_udp, shift_error
+from ..codecs import KeypointCodec, as_keypoint_codec
 from ..datasets.mirror_pairs import describe_pairs, find_mirror_pairs
 from ..models import HeatmapHead
 from ..models.backbones.base import ParallelStreamBackbone
 
-HEATMAP_CODECS = (GaussianHeatmap, MSRAHeatmap, UDPHeatmap)
-
 
 def disagreements(dataset: Any, model: Any) -> list[str]:
-    """What does not fit between a dataset with its pipelines and a top-down estimator."""
+    """Compare a dataset and its pipelines with a top-down estimator.
+
+    Args:
+        dataset: Dataset of MMPose, also one that wraps others.
+        model: Estimator; parts of other packages are compared as far as they are known.
+
+    Returns:
+        One sentence for each thing that does not fit.
+    """
     head = getattr(model, 'head', None)
-    decoder = getattr(head, 'decoder', None)
+    decoder = decoder_of(model)
+    k = num_keypoints(dataset)
     problems: list[str | None] = []
     for steps in pipelines(dataset):
         encoders = [(f'the codec of {_name(s)}', c) for s in steps for c in _encoders(s)]
-        codecs = [
-            (name, codec)
-            for name, codec in [*encoders, ('head.decoder', decoder)]
-            if isinstance(codec, HEATMAP_CODECS)
-        ]
+        asked = [(name, as_keypoint_codec(c)) for name, c in encoders]
+        codecs = [(name, c) for name, c in [*asked, ('head.decoder', decoder)] if c is not None]
         for step in steps:
             if hasattr(step, 'use_udp') and hasattr(step, 'input_size'):
                 problems += [_affine_error(step, name, codec) for name, codec in codecs]
-        problems += [_size_error(*codecs[0], name, codec) for name, codec in codecs[1:]]
-        problems += [_sigma_error(dataset, name, codec) for name, codec in codecs]
+        problems += [_target_error(*codecs[0], name, codec) for name, codec in codecs[1:]]
+        problems += [_keypoint_error(k, name, codec) for name, codec in codecs]
         problems += [_tag_error(head, codec) for _, codec in encoders]
-    k = num_keypoints(dataset)
-    if isinstance(head, HeatmapHead) or isinstance(decoder, HEATMAP_CODECS):
-        channels = getattr(head, 'out_channels', k)
-        if k not in (None, channels):
-            problems.append(f'{k} keypoints in the dataset, but head.out_channels={channels}')
+    if isinstance(head, HeatmapHead) or decoder is not None:
+        problems.append(_head_error(k, head, decoder))
     problems.append(_flip_error(dataset, model))
     problems.append(_channel_error(model))
-    problems.append(shift_error(decoder, getattr(model, 'test_cfg', None) or {}))
+    if decoder is not None:
+        problems.append(decoder.shift_error(getattr(model, 'test_cfg', None) or {}))
     return list(dict.fromkeys(p for p in problems if p))
 
 
+def decoder_of(model: Any) -> KeypointCodec | None:
+    """Return the codec with which a model decodes, or None for one that is not known."""
+    return as_keypoint_codec(getattr(getattr(model, 'head', None), 'decoder', None))
+
+
+def output_error(outputs: Any, decoder: KeypointCodec) -> str | None:
+    """Compare the outputs of a head with the targets of its decoder.
+
+    Args:
+        outputs: Tensor, or tensors in the order of the targets, each (N, C, …), for an input of
+            the decoder's size; anything else is not compared.
+        decoder: The head's codec.
+
+    Returns:
+        What does not fit, or None.
+    """
+    outputs = [outputs] if isinstance(outputs, torch.Tensor) else outputs
+    shapes = decoder.target_shapes(1)
+    if not isinstance(outputs, (list, tuple)) or len(outputs) != len(shapes):
+        return None
+    for output, (target, shape) in zip(outputs, shapes.items()):
+        if isinstance(output, torch.Tensor) and tuple(output.shape[2:]) != shape[1:]:
+            return (
+                f'its {target} are {_size(output.shape[2:])} of an input of '
+                f'{decoder.input_size}, but head.decoder has {_size(shape[1:])}; set the size '
+                'there to that of the output, or let deconv_out_channels double the output'
+            )
+    return None
+
+
 def flip_warning(dataset: Any, model: Any) -> str | None:
-    """What to say of images that are flipped although no keypoints are swapped."""
+    """Return a warning if images are mirrored although no keypoints are swapped."""
     flip = list((getattr(dataset, 'metainfo', None) or {}).get('flip_indices') or ())
     mirror = _mirror(dataset, model)
     if mirror is None or len(flip) < 2 or flip != list(range(len(flip))):
@@ -57,7 +89,7 @@ def flip_warning(dataset: Any, model: Any) -> str | None:
 
 
 def pipelines(dataset: Any) -> Iterator[list[Any]]:
-    """The transforms that samples go through, one list for each way through wrapped datasets."""
+    """Yield the transforms of samples, one list for each path through wrapped datasets."""
     own = list(_flat(getattr(dataset, 'pipeline', ())))
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     for part in inner:
@@ -68,12 +100,12 @@ def pipelines(dataset: Any) -> Iterator[list[Any]]:
 
 
 def num_keypoints(dataset: Any) -> int | None:
-    """K, if the dataset says so."""
+    """Return the number of keypoints K of a dataset, or None without metainfo."""
     return (getattr(dataset, 'metainfo', None) or {}).get('num_keypoints')
 
 
 def _flat(transform: Any) -> Iterator[Any]:
-    """Transforms, with those within wrappers."""
+    """Yield transforms, those of wrappers included."""
     if not isinstance(transform, (list, tuple)):
         inside = getattr(transform, 'transforms', None)
         if not isinstance(inside, Iterable):
@@ -89,10 +121,10 @@ def _encoders(step: Any) -> list[Any]:
     return encoder if isinstance(encoder, list) else [encoder]
 
 
-def _affine_error(affine: Any, name: str, codec: Any) -> str | None:
+def _affine_error(affine: Any, name: str, codec: KeypointCodec) -> str | None:
     step = _name(affine)
-    if bool(affine.use_udp) != follows_udp(codec):
-        kind = 'follows UDP' if follows_udp(codec) else 'does not follow UDP'
+    if codec.is_udp not in (None, bool(affine.use_udp)):
+        kind = 'follows UDP' if codec.is_udp else 'does not follow UDP'
         return f'{step} has use_udp={affine.use_udp}, but {name} {kind}; set both alike'
     if tuple(affine.input_size) != tuple(codec.input_size):
         return (
@@ -102,24 +134,50 @@ def _affine_error(affine: Any, name: str, codec: Any) -> str | None:
     return None
 
 
-def _size_error(first_name: str, first: Any, name: str, codec: Any) -> str | None:
-    if tuple(first.heatmap_size) == tuple(codec.heatmap_size):
-        return None
-    return (
-        f'{first_name} has heatmap_size (w, h) = {tuple(first.heatmap_size)}, but {name} has '
-        f'{tuple(codec.heatmap_size)}; set both alike'
-    )
+def _target_error(
+    first_name: str, first: KeypointCodec, name: str, codec: KeypointCodec
+) -> str | None:
+    """Compare the sizes of targets that two codecs have in common."""
+    theirs = codec.target_shapes(1)
+    for target, shape in first.target_shapes(1).items():
+        if theirs.get(target, shape) != shape:
+            return (
+                f'{first_name} has {target} of {_size(shape[1:])}, but {name} of '
+                f'{_size(theirs[target][1:])}; set both alike'
+            )
+    return None
 
 
-def _sigma_error(dataset: Any, name: str, codec: Any) -> str | None:
-    sigmas, k = getattr(codec, 'num_keypoints', None), num_keypoints(dataset)
-    if None in (sigmas, k) or sigmas == k:
+def _size(shape: Iterable[int]) -> str:
+    """Word the shape of a target without its channels; of maps as MMPose's options name it."""
+    sizes = tuple(shape)
+    return f'(w, h) = {sizes[::-1]}' if len(sizes) == 2 else f'size {sizes}'
+
+
+def _keypoint_error(k: int | None, name: str, codec: KeypointCodec) -> str | None:
+    if k is None:
         return None
-    return f'{k} keypoints in the dataset, but {name} has {sigmas} values of sigma'
+    try:
+        codec.check_num_keypoints(k)
+    except ValueError as error:
+        return f'{name} does not fit the dataset: {error}'
+    return None
+
+
+def _head_error(k: int | None, head: Any, decoder: KeypointCodec | None) -> str | None:
+    """Compare the channels of a head with the keypoints of a dataset."""
+    channels = getattr(head, 'out_channels', None)
+    if k is None or channels is None:
+        return None
+    expected = {k} if decoder is None else {s[0] for s in decoder.target_shapes(k).values()}
+    if channels in expected:
+        return None
+    mend = '' if expected == {k} else f'; its decoder expects {" or ".join(map(str, expected))}'
+    return f'{k} keypoints in the dataset, but head.out_channels={channels}{mend}'
 
 
 def _mirror(dataset: Any, model: Any) -> str | None:
-    """What mirrors images of a dataset: a transform, or the flip test."""
+    """Name what mirrors images of a dataset: a transform, or the flip test."""
     for steps in pipelines(dataset):
         for step in steps:
             if isinstance(step, RandomFlip) and _mirrors(step):
@@ -138,7 +196,7 @@ def _mirrors(flip: RandomFlip) -> bool:
 
 
 def _flip_error(dataset: Any, model: Any) -> str | None:
-    """Keypoints that flips ought to swap, by their names, but do not."""
+    """Find keypoints that flips should swap, by their names, but do not."""
     mirror = _mirror(dataset, model)
     metainfo = getattr(dataset, 'metainfo', None) or {}
     flip, names = metainfo.get('flip_indices') or (), metainfo.get('keypoint_id2name') or {}
@@ -160,7 +218,7 @@ def _flip_error(dataset: Any, model: Any) -> str | None:
 
 
 def _channel_error(model: Any) -> str | None:
-    """What is wrong where our backbone and head are in the company of stock's estimator."""
+    """Compare our backbone with our head, where stock's estimator did not when it was built."""
     backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
     if not isinstance(backbone, ParallelStreamBackbone) or not isinstance(head, HeatmapHead):
         return None
@@ -174,14 +232,14 @@ def _channel_error(model: Any) -> str | None:
 
 
 def _tag_error(head: Any, codec: Any) -> str | None:
-    """What stock's associative embedding lacks: its own configs have no training pipeline."""
+    """Explain that stock's associative embedding cannot be trained, as its codec lacks a label."""
     if codec is None or not isinstance(head, AssociativeEmbeddingHead):
         return None
     if 'keypoint_indices' in (getattr(codec, 'label_mapping_table', None) or ()):
         return None
     return (
         f'AssociativeEmbeddingHead learns from keypoint_indices, which {type(codec).__name__} '
-        'does not pass on: MMPose 1.3 evaluates associative embedding, but cannot train it. Take '
+        'does not pass on: MMPose 1.3 evaluates associative embedding, but cannot train it. Use '
         'DEKRHead with SPR, or a codec of your own whose label_mapping_table has keypoint_indices'
     )
 

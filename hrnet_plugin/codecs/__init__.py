@@ -1,5 +1,8 @@
-"""Keypoint codecs: how keypoints become a network's targets, and its outputs keypoints again."""
+"""Keypoint codecs: encode keypoints as a network's targets, decode its outputs to keypoints."""
 
-from .gaussian_heatmap import GaussianHeatmap, follows_udp, shift_error
+from .deprecated import follows_udp, shift_error
+from .gaussian_heatmap import GaussianHeatmap
+from .protocol import KeypointCodec
+from .stock import as_keypoint_codec
 
-__all__ = ['GaussianHeatmap', 'follows_udp', 'shift_error']
+__all__ = ['GaussianHeatmap', 'KeypointCodec', 'as_keypoint_codec', 'follows_udp', 'shift_error']

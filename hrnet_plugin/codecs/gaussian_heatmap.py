@@ -5,7 +5,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from mmpose.codecs import UDPHeatmap
 from mmpose.codecs.base import BaseKeypointCodec
 from torch import Tensor
 
@@ -21,8 +20,8 @@ from ..functional.heatmaps.decode import check_kernel_size
 from ..functional.heatmaps.tensors import Array, constant
 from ..registry import KEYPOINT_CODECS
 from ..utils.errors import unknown_name
-
-Size = tuple[int, int]
+from .deprecated import warn_of_former_name
+from .protocol import KeypointCodec, Size
 
 
 class Variant(NamedTuple):
@@ -32,8 +31,8 @@ class Variant(NamedTuple):
     encode: Callable[..., tuple[Any, Any]]
     # (heatmaps, **options) -> keypoints in heatmap pixels, scores
     decode: Callable[..., tuple[Any, Any]]
-    # How the length of a side is measured, which maps coordinates of the input to the heatmap's:
-    # in whole pixels, or from the centre of the first one to that of the last (UDP, section 3.2)
+    # Unit of the lengths by which coordinates of the input are scaled to the heatmap's: whole
+    # pixels, or from the centre of the first pixel to that of the last (UDP, section 3.2)
     lengths: Literal['pixels', 'centres'] = 'pixels'
     # Options of ``decode`` and their defaults
     options: Mapping[str, Any] = {}
@@ -47,7 +46,7 @@ VARIANTS = {
 
 
 class Targets(NamedTuple):
-    """What ``encode`` returns, by the names under which MMPose packs it."""
+    """Results of ``encode``, by the names under which MMPose packs them."""
 
     labels: dict[str, str]  # of the instance
     fields: dict[str, str]  # maps over the image
@@ -57,7 +56,7 @@ TARGETS = {
     'heatmaps': Targets(
         labels=dict(keypoint_weights='keypoint_weights'), fields=dict(heatmaps='heatmaps')
     ),
-    # The head encodes.
+    # HeatmapHead encodes them.
     'keypoints': Targets(
         labels=dict(keypoint_labels='keypoint_labels', keypoint_weights='keypoint_weights'),
         fields={},
@@ -66,17 +65,17 @@ TARGETS = {
 
 
 @KEYPOINT_CODECS.register_module()
-class GaussianHeatmap(BaseKeypointCodec):
+class GaussianHeatmap(KeypointCodec, BaseKeypointCodec):
     """Represent each keypoint of an instance by a Gaussian on a heatmap.
 
     ``encode``, ``decode`` and ``batch_decode`` are MMPose's interface and return NumPy arrays.
-    ``render`` and ``locate`` encode and decode any number of instances; they return arrays for
+    ``encode_batch`` and ``decode_batch`` take any number of instances and return arrays for
     arrays, and for tensors tensors on the same device.
 
     Args:
         input_size: (w, h) of the network's input, in pixels.
         heatmap_size: (w, h) of a heatmap; divides ``input_size``, by the same on both axes.
-        sigma: standard deviation in heatmap pixels; 2 for inputs of 192x256 (w x h) and 3 for
+        sigma: Standard deviation in heatmap pixels; 2 for inputs of 192x256 (w x h) and 3 for
             288x384 in HRNet's recipes. Or one for each of K keypoints.
         variant: ``'msra'`` encodes around the nearest pixel and decodes to a quarter pixel beside
             the highest one (Xiao et al., "Simple Baselines for Human Pose Estimation and
@@ -85,13 +84,20 @@ class GaussianHeatmap(BaseKeypointCodec):
             (https://arxiv.org/abs/1910.06278); ``'udp'`` does so too, and measures lengths from
             pixel centre to pixel centre, as ``TopdownAffine(use_udp=True)`` does
             (https://arxiv.org/abs/1911.07524).
-        blur_kernel_size: odd size in heatmap pixels of the blur with which ``'dark'`` and
+        blur_kernel_size: Odd size in heatmap pixels of the blur with which ``'dark'`` and
             ``'udp'`` decode; 11 unless given. It goes with sigma: 11 with 2, 17 with 3.
         targets: ``'heatmaps'``: ``encode`` returns heatmaps. ``'keypoints'``: it only packs
             keypoints, and ``hrnet_plugin.HeatmapHead`` encodes them on the model's device.
 
     Raises:
-        ValueError: if an argument is none of the above.
+        ValueError: An argument is none of the above.
+
+    >>> codec = GaussianHeatmap(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
+    >>> heatmaps, weights = codec.encode_batch(np.array([[[96.0, 128.0], [-99.0, 0.0]]]))
+    >>> heatmaps.shape, weights.tolist()  # the second keypoint is outside
+    ((1, 2, 64, 48), [[1.0, 0.0]])
+    >>> codec.decode_batch(heatmaps)[0][0, 0].tolist()
+    [96.0, 128.0]
     """
 
     def __init__(
@@ -118,11 +124,27 @@ class GaussianHeatmap(BaseKeypointCodec):
         self.label_mapping_table, self.field_mapping_table = map(dict, TARGETS[targets])
 
     @property
+    def is_udp(self) -> bool:
+        """Whether lengths are measured from pixel centre to pixel centre."""
+        return VARIANTS[self.variant].lengths == 'centres'
+
+    @property
     def num_keypoints(self) -> int | None:
-        """K, if there is one sigma for each keypoint."""
+        """Number of values of sigma, or None if there is one for all keypoints."""
         return len(self.sigma) if isinstance(self.sigma, tuple) else None
 
-    def render(
+    def check_num_keypoints(self, num_keypoints: int) -> None:
+        if self.num_keypoints not in (None, num_keypoints):
+            raise ValueError(
+                f'{num_keypoints} keypoints, but {self.num_keypoints} values of sigma: give one '
+                'number, or one for each keypoint'
+            )
+
+    def target_shapes(self, num_keypoints: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of one instance's heatmaps, also where the head encodes them."""
+        return dict(heatmaps=(num_keypoints, *self.heatmap_size[::-1]))
+
+    def encode_batch(
         self,
         keypoints: Array,
         visible: Array | None = None,
@@ -132,64 +154,74 @@ class GaussianHeatmap(BaseKeypointCodec):
 
         Args:
             keypoints: (N, K, 2), in input pixels.
-            visible: (N, K); the heatmap of a keypoint below 0.5 is 0. All are visible if not
-                given.
-            sigma: instead of the codec's: a number, or (K,), (N, 1) or (N, K), in heatmap pixels.
+            visible: (N, K); the heatmap of a keypoint below 0.5 is 0. All are visible if it is
+                not given.
+            sigma: Replaces the codec's: a number, or (K,), (N, 1) or (N, K), in heatmap pixels.
 
         Returns:
             Heatmaps (N, K, H, W), and weights (N, K): ``visible``, but 0 for a keypoint that is
             too far outside to leave a trace.
 
         Raises:
-            ValueError: the shapes differ from those above, or K from the number of sigmas.
+            ValueError: The shapes differ from those above, or K from the number of sigmas.
         """
         if keypoints.ndim != 3 or keypoints.shape[2] != 2:
             raise ValueError(f'keypoints have shape {tuple(keypoints.shape)}; expected (N, K, 2)')
         if visible is None:
             visible = _ones(keypoints)
         if sigma is None:
-            self._check_number(keypoints.shape[1])
+            self.check_num_keypoints(keypoints.shape[1])
             sigma = self._like(keypoints, self.sigma)
         return VARIANTS[self.variant].encode(
             keypoints / self._like(keypoints, self._scale()), visible, self.heatmap_size, sigma
         )
 
-    def locate(self, heatmaps: Array) -> tuple[Array, Array]:
-        """Decode the heatmaps of N instances: the inverse of ``render``.
+    def decode_batch(self, encoded: Array) -> tuple[Array, Array]:
+        """Decode the heatmaps of N instances: the inverse of ``encode_batch``.
 
         Args:
-            heatmaps: (N, K, H, W).
+            encoded: Heatmaps (N, K, H, W).
 
         Returns:
             Keypoints (N, K, 2), in input pixels, and scores (N, K).
 
         Raises:
-            ValueError: the shape differs from that above.
+            ValueError: The shape differs from that above.
         """
-        keypoints, scores = self._decode(heatmaps)
+        keypoints, scores = self._decode(encoded)
         return keypoints * self._like(keypoints, self._scale()), scores
+
+    def render(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """Former name of ``encode_batch``."""
+        warn_of_former_name('GaussianHeatmap.render', 'GaussianHeatmap.encode_batch')
+        return self.encode_batch(*args, **kwargs)
+
+    def locate(self, heatmaps: Array) -> tuple[Array, Array]:
+        """Former name of ``decode_batch``."""
+        warn_of_former_name('GaussianHeatmap.locate', 'GaussianHeatmap.decode_batch')
+        return self.decode_batch(heatmaps)
 
     def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
         """Encode one instance as heatmaps, or pack the keypoints that the head encodes.
 
         Args:
             keypoints: (1, K, 2), in input pixels.
-            keypoints_visible: (1, K); all visible if not given.
+            keypoints_visible: (1, K); all are visible if it is not given.
 
         Returns:
-            dict: ``heatmaps`` (K, H, W) and ``keypoint_weights`` (1, K), 0 for a keypoint that is
+            ``heatmaps`` (K, H, W) and ``keypoint_weights`` (1, K), 0 for a keypoint that is
             too far outside to leave a trace; with ``targets='keypoints'``, ``keypoint_labels``
             (1, K, 3), which are x, y and visibility, and ``keypoint_weights`` (1, K), which are
             the visibilities, also of keypoints outside.
 
         Raises:
-            ValueError: if the shapes differ from those above.
+            ValueError: The shapes differ from those above.
         """
         shape = tuple(np.shape(keypoints))
         if len(shape) != 3 or shape[0] != 1 or shape[2] != 2:
             raise ValueError(
                 f'keypoints have shape {shape}; expected (1, K, 2): a heatmap holds one instance; '
-                '`render` encodes several'
+                'encode_batch takes several'
             )
         visible = _ones(keypoints) if keypoints_visible is None else keypoints_visible
         if np.shape(visible) != shape[:2]:
@@ -198,18 +230,18 @@ class GaussianHeatmap(BaseKeypointCodec):
                 f'{shape[:2]}, one value per keypoint'
             )
         if self.targets == 'keypoints':
-            self._check_number(shape[1])
+            self.check_num_keypoints(shape[1])
             join = torch.cat if isinstance(keypoints, Tensor) else np.concatenate
             labels: Any = join((keypoints, visible[..., None]), -1)
             return dict(keypoint_labels=labels, keypoint_weights=visible)
-        heatmaps, weights = self.render(keypoints, visible)
+        heatmaps, weights = self.encode_batch(keypoints, visible)
         return dict(heatmaps=heatmaps[0], keypoint_weights=weights)
 
     def decode(self, encoded: Array) -> tuple[np.ndarray, np.ndarray]:
         """Decode the heatmaps of one instance.
 
         Args:
-            encoded: heatmaps (K, H, W).
+            encoded: Heatmaps (K, H, W).
 
         Returns:
             Keypoints (1, K, 2) and scores (1, K), as from ``batch_decode``.
@@ -221,12 +253,12 @@ class GaussianHeatmap(BaseKeypointCodec):
         """Decode the heatmaps of a batch of instances, on their device.
 
         MMPose's estimators divide these keypoints by ``input_size`` and multiply them by the size
-        of the instance's box. For that they are not quite in input pixels if the variant is
-        ``'udp'``, where the box is as long as ``input_size - 1``: the box is stretched to
-        ``input_size``, as by stock. (``locate`` returns input pixels.)
+        of the instance's box. With the variant ``'udp'`` that box is ``input_size - 1`` long, so
+        keypoints are stretched to ``input_size``, as by stock, and not quite in input pixels;
+        those of ``decode_batch`` are.
 
         Args:
-            batch_encoded: heatmaps (B, K, H, W).
+            batch_encoded: Heatmaps (B, K, H, W).
 
         Returns:
             For each instance keypoints (1, K, 2) and scores (1, K).
@@ -235,7 +267,7 @@ class GaussianHeatmap(BaseKeypointCodec):
         scores: Any
         keypoints, scores = self._decode(batch_encoded)
         if isinstance(keypoints, Tensor):
-            # In one transfer, so that the device is synchronised once.
+            # One transfer synchronises the device once.
             packed = torch.cat((keypoints, scores[..., None]), dim=-1).cpu().numpy()
             keypoints, scores = packed[..., :2].astype(np.float32), packed[..., 2].copy()
         keypoints = keypoints * self._like(keypoints, self._scale(self.input_size))
@@ -251,46 +283,20 @@ class GaussianHeatmap(BaseKeypointCodec):
             )
         return VARIANTS[self.variant].decode(heatmaps, **self.options)
 
-    def _scale(self, lengths: Size | None = None) -> tuple[float, float]:
-        """Input pixels per heatmap pixel, along x and y; or other lengths per heatmap pixel."""
-        shorter = 1 if VARIANTS[self.variant].lengths == 'centres' else 0
-        w, h = lengths or (self.input_size[0] - shorter, self.input_size[1] - shorter)
+    def _scale(self, size: Size | None = None) -> tuple[float, float]:
+        """Input pixels per heatmap pixel, along x and y; or those of a box of another size."""
+        shorter = 1 if self.is_udp else 0
+        w, h = size or (self.input_size[0] - shorter, self.input_size[1] - shorter)
         return w / (self.heatmap_size[0] - shorter), h / (self.heatmap_size[1] - shorter)
-
-    def _check_number(self, k: int) -> None:
-        if self.num_keypoints not in (None, k):
-            raise ValueError(
-                f'{k} keypoints, but {self.num_keypoints} values of sigma: give one number, or '
-                'one for each keypoint'
-            )
 
     @staticmethod
     def _like(array: Array, values: float | tuple[float, ...]) -> Any:
-        """Constants as an array, or as a tensor on the device, of single precision."""
+        """Constants in single precision, as an array, or as a tensor on the device."""
         if not isinstance(values, tuple):
             return values
         if isinstance(array, Tensor):
             return constant(values, array.device)
         return np.array(values, dtype=np.float32)
-
-
-def follows_udp(codec: object) -> bool:
-    """Whether a codec, ours or stock's, measures lengths from pixel centre to pixel centre."""
-    return getattr(codec, 'variant', None) == 'udp' or isinstance(codec, UDPHeatmap)
-
-
-def shift_error(codec: object, test_cfg: Mapping[str, Any]) -> str | None:
-    """What is wrong with a flip test's options for a codec, if anything.
-
-    Mirrored heatmaps are a pixel off where lengths are whole pixels, and have to be shifted; from
-    pixel centre to pixel centre, they are not.
-    """
-    if test_cfg.get('shift_heatmap') and follows_udp(codec):
-        return (
-            'test_cfg.shift_heatmap=True, but the decoder follows UDP, whose heatmaps are '
-            'mirrored without a shift: set it to False'
-        )
-    return None
 
 
 def _ones(keypoints: Any) -> Any:
@@ -301,14 +307,14 @@ def _ones(keypoints: Any) -> Any:
 
 
 def _options(variant: str, **given: Any) -> dict[str, Any]:
-    """Options of a variant's ``decode``, those that are not None over the defaults."""
+    """Options of a variant's ``decode``: its defaults, replaced by those that are not None."""
     options = dict(VARIANTS[variant].options)
     for name, value in given.items():
         if value is None:
             continue
         if name not in options:
-            having = ' or '.join(repr(v) for v, row in VARIANTS.items() if name in row.options)
-            raise ValueError(f'variant {variant!r} has no {name}: leave it out, or take {having}')
+            others = ' or '.join(repr(v) for v, row in VARIANTS.items() if name in row.options)
+            raise ValueError(f'variant {variant!r} has no {name}: leave it out, or use {others}')
         options[name] = value
     if 'blur_kernel_size' in options:
         check_kernel_size(options['blur_kernel_size'])

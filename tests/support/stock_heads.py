@@ -169,6 +169,7 @@ def model_and_data(
         data_mode='topdown' if top_down else 'bottomup',
         ann_file='annotations/person_keypoints_train2017.json',
         data_prefix=dict(img='train2017/'),
+        serialize_data=False,  # which collects garbage, for half a second
     )
     return dict(
         default_scope='mmpose',

@@ -15,15 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers import Exchange, Transition, conv_norm
 from ..layers.conv_norm import NormCfg
+from ..layers.initialisation import NORMAL as NORMAL
 
 InitCfg = dict[str, Any] | list[dict[str, Any]] | None
 
 BN = dict(type='BN')
-# The initialisation of the published code
-NORMAL = [
-    dict(type='Normal', std=0.001, layer=['Conv2d']),
-    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
-]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Top-down estimator: stock MMPose's, with a faster flip test and checks when it is built."""
+"""Top-down estimator: stock MMPose's, with a flip test in one forward and checks when built."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,6 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator as StockTopdownPo
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from ...codecs import shift_error
 from ...registry import MODELS
 from ...utils.errors import unknown_name
 from ..backbones.base import ParallelStreamBackbone
@@ -19,12 +18,23 @@ TEST_OPTIONS = ('output_keypoint_indices',)
 
 @MODELS.register_module()
 class TopdownPoseEstimator(StockTopdownPoseEstimator):
-    """Stock's estimator, whose flip test runs both orientations as one batch.
+    """Stock MMPose's estimator, except that the flip test runs both orientations as one batch.
+
+    Args:
+        backbone: Config of the backbone.
+        neck: Config of the neck between backbone and head, if any.
+        head: Config of the head.
+        train_cfg: Options of the head's ``loss``: ``train_options`` of ``HeatmapHead``.
+        test_cfg: Options of the head's ``predict``, ``test_options`` of ``HeatmapHead``, and
+            ``output_keypoint_indices``, the keypoints that results keep.
+        data_preprocessor: Config of what normalises and collates images.
+        init_cfg: Initialisation of weights, as in MMEngine.
+        metainfo: Metainfo of the dataset, or a dict that says in which file it is.
 
     Raises:
-        ValueError: an option of ``train_cfg`` or ``test_cfg`` is unknown, or the head's
-            ``in_channels`` are not those of the backbone's stream, or the flip test shifts
-            heatmaps that follow UDP.
+        ValueError: With ``HeatmapHead``, an option of ``train_cfg`` or ``test_cfg`` is unknown,
+            the head's ``in_channels`` are not those of the backbone's stream, or the flip test
+            shifts heatmaps that follow UDP.
     """
 
     def __init__(
@@ -41,24 +51,26 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
         super().__init__(
             backbone, neck, head, train_cfg, test_cfg, data_preprocessor, init_cfg, metainfo
         )
-        # Heads and backbones of other packages do not say what fits them.
+        # Heads and backbones of other packages do not declare what fits them.
         if isinstance(self.head, HeatmapHead):
             check_options('train_cfg', train_cfg, self.head.train_options)
             check_options('test_cfg', test_cfg, (*self.head.test_options, *TEST_OPTIONS))
-            if error := shift_error(self.head.decoder, self.test_cfg):
+            codec = self.head.codec
+            if codec and (error := codec.shift_error(self.test_cfg)):
                 raise ValueError(error)
             if not self.with_neck and isinstance(self.backbone, ParallelStreamBackbone):
                 self.head.check_channels(self.backbone.out_channels)
 
     def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
-        """Predict keypoints in pixels of the pictures.
+        """Predict keypoints in pixels of the original images.
 
         Args:
-            inputs: pictures, (N, 3, H, W).
-            data_samples: N samples, each with the place of its crop in the picture.
+            inputs: Crops (N, 3, H, W).
+            data_samples: N samples, each with the position of its crop in the original image.
 
         Returns:
-            The samples, each with ``pred_instances`` and, if asked for, ``pred_fields``.
+            The samples, each with ``pred_instances`` and, if ``test_cfg['output_heatmaps']``,
+            ``pred_fields``.
         """
         if not self.test_cfg.get('flip_test', False):
             return super().predict(inputs, data_samples)

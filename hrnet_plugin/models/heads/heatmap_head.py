@@ -1,5 +1,6 @@
-"""Heatmap head: Xiao et al., https://arxiv.org/abs/1804.06208, with the names of stock MMPose."""
+"""Heatmap head (Xiao et al., https://arxiv.org/abs/1804.06208), with stock MMPose's names."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,17 +13,14 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
+from ...codecs import KeypointCodec, as_keypoint_codec
 from ...functional import heatmap_accuracy
 from ...registry import MODELS
+from ..layers.initialisation import NORMAL
 
 # kernel size of a deconvolution that doubles the size: (padding, output_padding)
 DECONV_PADDING = {4: (1, 0), 3: (1, 1), 2: (0, 0)}
 MSE = dict(type='KeypointMSELoss', use_target_weight=True)
-# The initialisation of the published code
-NORMAL = [
-    dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=0.001),
-    dict(type='Constant', layer='BatchNorm2d', val=1),
-]
 
 
 @MODELS.register_module()
@@ -30,27 +28,32 @@ class HeatmapHead(BaseHead):
     """One stream of features -> deconvolutions -> convolutions -> one heatmap per keypoint.
 
     Args:
-        in_channels: channels of the stream that the head reads.
-        out_channels: keypoints K.
-        deconv_out_channels: channels of deconvolutions, each of which doubles the size. Stock's
+        in_channels: Channels of the stream that the head reads.
+        out_channels: Number of keypoints K.
+        deconv_out_channels: Channels of deconvolutions, each of which doubles the size. Stock's
             default is three of them; here it is none, as high-resolution streams need none.
-        deconv_kernel_sizes: their kernel sizes: 2, 3 or 4.
-        conv_out_channels: channels of convolutions behind them.
-        conv_kernel_sizes: their kernel sizes, odd.
-        final_layer: arguments of the last convolution, such as ``dict(kernel_size=3, padding=1)``;
+        deconv_kernel_sizes: Their kernel sizes: 2, 3 or 4.
+        conv_out_channels: Channels of convolutions behind them.
+        conv_kernel_sizes: Their kernel sizes, odd.
+        final_layer: Arguments of the last convolution, such as ``dict(kernel_size=3, padding=1)``;
             None leaves it out.
-        loss: loss of heatmaps against targets.
-        decoder: keypoint codec that turns heatmaps into keypoints, and, where samples carry
-            keypoints instead of heatmaps, draws those that the loss compares with.
-        stream: which stream to read; 0 is the one with the highest resolution.
-        reset_final_layer: begin with a new last convolution where a checkpoint has another number
+        loss: Config of the loss between heatmaps and targets.
+        decoder: Config of the keypoint codec that decodes heatmaps, and encodes the targets where
+            samples carry keypoints instead.
+        stream: Index of the stream to read; 0 is the one with the highest resolution.
+        reset_final_layer: Start with a new last convolution where a checkpoint has another number
             of keypoints, to train from it. Without this, such a checkpoint is an error.
-        init_cfg: how weights are initialised, as in MMEngine.
+        init_cfg: Initialisation of weights, as in MMEngine; Normal with std 0.001 if not given.
 
     Raises:
-        ValueError: lengths or kernel sizes do not fit, or the decoder is for another number of
-            keypoints; or, in use, the stream is not there or has other channels than
-            ``in_channels``.
+        ValueError: Lengths or kernel sizes do not fit, or the decoder is for another number of
+            keypoints or for targets that are not one heatmap per keypoint. In use: the stream
+            does not exist or has other channels than ``in_channels``.
+
+    >>> head = HeatmapHead(in_channels=8, out_channels=17)
+    >>> streams = [torch.zeros(2, 8, 16, 12), torch.zeros(2, 16, 8, 6)]
+    >>> tuple(head(streams).shape)
+    (2, 17, 16, 12)
     """
 
     _version = 2  # of the state dict; 2 is MMPose 1.x
@@ -85,24 +88,23 @@ class HeatmapHead(BaseHead):
             if decoder is None
             else MMPOSE_KEYPOINT_CODECS.build({'_scope_': 'mmpose', **decoder})
         )
-        sigmas = getattr(self.decoder, 'num_keypoints', None)
-        if sigmas not in (None, out_channels):
-            raise ValueError(
-                f'head.out_channels={out_channels}, but its decoder has {sigmas} values of sigma: '
-                'give one number, or one for each keypoint'
-            )
+        self.target_name = self._check_codec()
 
         width = in_channels
         deconvs: list[nn.Module] = []
         for channels, kernel in pairs('deconv', deconv_out_channels, deconv_kernel_sizes):
-            deconvs += [deconv(width, channels, kernel), nn.BatchNorm2d(channels), relu()]
+            deconvs += [
+                deconv(width, channels, kernel),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(inplace=True),
+            ]
             width = channels
         convs: list[nn.Module] = []
         for channels, kernel in pairs('conv', conv_out_channels, conv_kernel_sizes):
             if kernel % 2 == 0:
                 raise ValueError(f'conv kernel size {kernel}; expected an odd one')
             conv = nn.Conv2d(width, channels, kernel, padding=kernel // 2)
-            convs += [conv, nn.BatchNorm2d(channels), relu()]
+            convs += [conv, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
             width = channels
         self.deconv_layers = nn.Sequential(*deconvs)
         self.conv_layers = nn.Sequential(*convs)
@@ -116,18 +118,51 @@ class HeatmapHead(BaseHead):
             else nn.Conv2d(width, out_channels, **{'kernel_size': 1, **final_layer})
         )
 
+    @property
+    def codec(self) -> KeypointCodec | None:
+        """The decoder behind the protocol of codecs; None without a decoder that is known."""
+        return as_keypoint_codec(self.decoder)
+
+    def _check_codec(self) -> str:
+        """Check that the codec's targets are heatmaps of K keypoints; return their name."""
+        if self.codec is None:
+            return 'heatmaps'
+        try:
+            self.codec.check_num_keypoints(self.out_channels)
+        except ValueError as error:
+            raise ValueError(
+                f'head.out_channels={self.out_channels} does not fit its decoder: {error}'
+            ) from None
+        shapes = self.codec.target_shapes(self.out_channels)
+        if [len(shape) for shape in shapes.values()] != [3]:
+            raise ValueError(
+                f'the targets of {type(self.decoder).__name__} have the shapes {shapes}; expected '
+                'heatmaps (K, H, W): choose a decoder for heatmaps, or another head than '
+                'HeatmapHead'
+            )
+        return next(iter(shapes))
+
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Streams, each (N, C_i, h_i, w_i), to heatmaps (N, K, H, W)."""
-        x = self.select(feats)
-        return self.final_layer(self.conv_layers(self.deconv_layers(x)))
+        """Convert streams, each (N, C_i, h_i, w_i), to heatmaps (N, K, H, W)."""
+        try:
+            x = feats[self.stream]
+            return self.final_layer(self.conv_layers(self.deconv_layers(x)))
+        except (IndexError, RuntimeError):
+            self.check_channels([x.shape[1] for x in feats])  # explains it, if this is the reason
+            raise
 
     def select(self, feats: Sequence[Tensor]) -> Tensor:
-        """The stream that the head reads, checked."""
+        """Former way to check streams: ``check_channels``."""
+        warnings.warn(
+            'HeatmapHead.select goes with the next release: use check_channels',
+            DeprecationWarning,
+            stacklevel=2,
+        )
         self.check_channels([x.shape[1] for x in feats])
         return feats[self.stream]
 
     def check_channels(self, channels: Sequence[int]) -> None:
-        """Raise a ValueError unless the streams have the channels that the head was built for."""
+        """Raise a ValueError unless streams of these channels fit the head."""
         if not -len(channels) <= self.stream < len(channels):
             raise ValueError(
                 f'head.stream={self.stream}, but the backbone puts out '
@@ -140,9 +175,9 @@ class HeatmapHead(BaseHead):
             )
 
     def match_keypoints(self, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
-        """Refuse another number of keypoints, or keep the last convolution as it is.
+        """Refuse a checkpoint for another number of keypoints, or keep the last convolution.
 
-        MMEngine's loader would only log the mismatch, and go on with random weights.
+        MMEngine's loader would only log the mismatch, and continue with random weights.
         """
         weight = state_dict.get(f'{prefix}final_layer.weight')
         if weight is None or len(weight) == self.out_channels:
@@ -162,13 +197,13 @@ class HeatmapHead(BaseHead):
         batch_data_samples: list[PoseDataSample],
         test_cfg: Mapping[str, Any] = {},
     ) -> list[InstanceData] | tuple[list[InstanceData], list[PixelData]]:
-        """Keypoints of a batch, in pixels of the network's input.
+        """Predict the keypoints of a batch, in pixels of the network's input.
 
         Args:
-            feats: streams; with ``test_cfg['flip_test']`` a pair of them, of the pictures as they
-                are and mirrored.
-            batch_data_samples: N samples; their ``flip_indices`` are read.
-            test_cfg: ``flip_test``, ``flip_mode``, ``shift_heatmap``, ``output_heatmaps``.
+            feats: Streams; with ``test_cfg['flip_test']`` a pair of them: those of the images and
+                those of the mirrored images.
+            batch_data_samples: N samples, whose ``flip_indices`` are read.
+            test_cfg: Options ``flip_test``, ``flip_mode``, ``shift_heatmap``, ``output_heatmaps``.
 
         Returns:
             N InstanceData with ``keypoints`` (1, K, 2) and ``keypoint_scores`` (1, K); with
@@ -196,16 +231,19 @@ class HeatmapHead(BaseHead):
         batch_data_samples: list[PoseDataSample],
         train_cfg: Mapping[str, Any] = {},
     ) -> dict[str, Tensor]:
-        """Loss of a batch, and with ``train_cfg['compute_acc']`` the accuracy, on the device.
+        """Compute the loss of a batch without synchronising the device.
 
         Args:
-            feats: streams.
-            batch_data_samples: N samples, with heatmaps, or with keypoints from which the decoder
-                draws them (``GaussianHeatmap(targets='keypoints')``).
-            train_cfg: ``compute_acc``.
+            feats: Streams.
+            batch_data_samples: N samples with heatmaps, or with keypoints that the decoder encodes
+                (``GaussianHeatmap(targets='keypoints')``).
+            train_cfg: Option ``compute_acc``: also compute the accuracy.
 
         Returns:
-            ``loss_kpt`` and, if asked for, ``acc_pose``: scalars, not waited for.
+            Scalars ``loss_kpt`` and, with ``compute_acc``, ``acc_pose``, on the device.
+
+        Raises:
+            ValueError: Targets have another shape than the head's output, or see ``targets``.
         """
         predicted = self.forward(feats)
         target, weights = self.targets(batch_data_samples)
@@ -222,36 +260,35 @@ class HeatmapHead(BaseHead):
         return losses
 
     def targets(self, batch_data_samples: list[PoseDataSample]) -> tuple[Tensor, Tensor]:
-        """Heatmaps (N, K, H, W) and keypoints' weights (N, K), on the device.
+        """Stack, or encode, the heatmaps (N, K, H, W) and keypoint weights (N, K) of a batch.
 
         Raises:
-            ValueError: the samples carry neither heatmaps nor keypoints, or keypoints that the
-                decoder cannot draw.
+            ValueError: The samples carry neither heatmaps nor keypoints, or keypoints that the
+                decoder cannot encode on the device.
         """
         labels = [d.gt_instance_labels for d in batch_data_samples]
+        weights = torch.cat([label.keypoint_weights for label in labels])
         if 'gt_fields' in batch_data_samples[0]:
-            heatmaps = torch.stack([d.gt_fields.heatmaps for d in batch_data_samples])
-            return heatmaps, torch.cat([label.keypoint_weights for label in labels])
+            maps = [getattr(d.gt_fields, self.target_name) for d in batch_data_samples]
+            return torch.stack(maps), weights
         if 'keypoint_labels' not in labels[0]:
             raise ValueError(
                 'the samples have neither heatmaps nor keypoint_labels; the pipeline needs a '
                 'GenerateTarget with a codec for heatmaps, such as hrnet_plugin.GaussianHeatmap'
             )
-        render = getattr(self.decoder, 'render', None)
-        if render is None:
+        if not isinstance(self.decoder, KeypointCodec):
             raise ValueError(
-                'the samples have keypoints instead of heatmaps, which head.decoder has to draw: '
-                f'make it hrnet_plugin.GaussianHeatmap; it is {type(self.decoder).__name__}'
+                'the samples have keypoints, which head.decoder has to encode as heatmaps: make '
+                f'it hrnet_plugin.GaussianHeatmap; it is {type(self.decoder).__name__}'
             )
         points = torch.cat([label.keypoint_labels for label in labels])  # x, y, visibility
-        heatmaps, drawn = render(points[..., :2], points[..., 2])
-        # What leaves no trace does not count; the rest as the pipeline weighs it.
-        weights = torch.cat([label.keypoint_weights for label in labels])
-        return heatmaps, torch.where(drawn == 0, 0, weights)
+        heatmaps, traces = self.decoder.encode_batch(points[..., :2], points[..., 2])
+        # A keypoint that leaves no trace does not count; others as the pipeline weighs them.
+        return heatmaps, torch.where(traces == 0, 0, weights)
 
 
 def deconv(in_channels: int, out_channels: int, kernel_size: int) -> nn.ConvTranspose2d:
-    """A deconvolution that doubles the size."""
+    """Build a deconvolution that doubles the size."""
     if kernel_size not in DECONV_PADDING:
         raise ValueError(f'deconv kernel size {kernel_size}; expected 2, 3 or 4')
     padding, output_padding = DECONV_PADDING[kernel_size]
@@ -260,18 +297,14 @@ def deconv(in_channels: int, out_channels: int, kernel_size: int) -> nn.ConvTran
     )
 
 
-def relu() -> nn.ReLU:
-    return nn.ReLU(inplace=True)
-
-
 def pairs(
     name: str, channels: Sequence[int] | None, kernels: Sequence[int] | None
 ) -> list[tuple[int, int]]:
-    """Channels and kernel sizes, one pair a layer."""
+    """Pair channels and kernel sizes, one pair per layer."""
     channels, kernels = channels or (), kernels or ()
     if len(channels) != len(kernels):
         raise ValueError(
             f'{name}_out_channels={tuple(channels)} and {name}_kernel_sizes={tuple(kernels)} '
-            'differ in length; expected one kernel size a layer'
+            'differ in length; expected one kernel size per layer'
         )
     return list(zip(channels, kernels))

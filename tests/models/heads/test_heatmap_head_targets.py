@@ -1,4 +1,4 @@
-"""Targets that the head draws itself, against those that stock's pipeline draws."""
+"""Targets that the head encodes itself, against those of stock's pipeline."""
 
 import pickle
 from typing import Any
@@ -53,7 +53,7 @@ def streams(n: int = 6) -> list[torch.Tensor]:
 @pytest.mark.parametrize('weighted', [False, True])
 @pytest.mark.parametrize('variant', STOCK)
 def test_loss_equals_that_of_stocks_pipeline(variant: str, weighted: bool) -> None:
-    """Also its gradient and the accuracy, and with the data set's weights of keypoints."""
+    """Also its gradient and the accuracy, and with the dataset's weights of keypoints."""
     head = HeatmapHead(6, K, decoder=OURS | dict(variant=variant))
     options = dict(use_dataset_keypoint_weights=weighted)
     losses, gradients, targets = [], [], []
@@ -102,9 +102,9 @@ def test_same_on_the_device(variant: str) -> None:
     on_device = [sample.to('cuda') for sample in samples]
     head.targets(on_device)  # brings constants to the device
     with waiting_for_the_gpu_fails():
-        heatmaps, found = head.targets(on_device)
+        heatmaps, weights_there = head.targets(on_device)
     torch.testing.assert_close(heatmaps.cpu(), expected, rtol=0, atol=1e-6)
-    assert torch.equal(found.cpu(), weights)
+    assert torch.equal(weights_there.cpu(), weights)
 
 
 class TestErrors:
@@ -116,8 +116,8 @@ class TestErrors:
             HeatmapHead(6, K, decoder=OURS).loss(streams(), samples)
 
     @pytest.mark.parametrize('decoder', [None, STOCK['msra']])
-    def test_nothing_to_draw_with(self, decoder: dict[str, Any] | None) -> None:
-        with pytest.raises(ValueError, match=r'head.decoder has to draw: .* it is'):
+    def test_nothing_to_encode_with(self, decoder: dict[str, Any] | None) -> None:
+        with pytest.raises(ValueError, match=r'head.decoder has to encode .* it is'):
             HeatmapHead(6, K, decoder=decoder).loss(streams(), packed(OURS))
 
     def test_other_number_of_keypoints(self) -> None:
@@ -125,5 +125,7 @@ class TestErrors:
             HeatmapHead(6, 5, decoder=OURS).loss(streams(), packed(OURS))
 
     def test_other_number_of_sigmas(self) -> None:
-        with pytest.raises(ValueError, match='out_channels=17, but its decoder has 3 values'):
+        with pytest.raises(
+            ValueError, match='out_channels=17 does not fit its decoder: 17 keypoints, but 3'
+        ):
             HeatmapHead(6, K, decoder=OURS | dict(sigma=[1, 2, 3]))
