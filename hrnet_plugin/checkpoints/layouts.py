@@ -11,6 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..models.families import FAMILIES
+from .published import vocabulary, words_of
+
 State = dict[str, Tensor]
 PositionBias = Literal['keep', 'zero', 'drop']
 Rules = Sequence[tuple[str, str]]
@@ -106,27 +109,21 @@ HOOK_DROPS = (
     (r'(steps|n_averaged)$', 'a counter of the averaging'),
 )
 
-NORM = 'weight bias running_mean running_var num_batches_tracked'
-# Every part of a name is a number or one of these.
-VOCABULARY = {
-    'backbone': frozenset(
-        f"""{NORM} conv conv1 conv2 conv3 downsample branches fuse_layers layer1
-        transition0 transition1 transition2 transition3 stage0 stage1 stage2 stage3 stage4
-        bn bn1 bn2 bn3 gn gn1 gn2 gn3 ln ln1 ln2 ln3 in in1 in2 in3
-        stem branch1 branch2 expand_conv depthwise_conv linear_conv pointwise_conv layers
-        cross_resolution_weighting depthwise_convs spatial_weighting head_layer projects
-        attn q_proj k_proj v_proj qkv proj norm1 norm2 norm3 ffn fc1 dw3x3 fc2
-        relative_position_bias_table relative_position_index""".split()
-    ),
-    'head': frozenset(f'{NORM} deconv_layers conv_layers final_layer'.split()),
-}
+PROJECTION = re.compile(r'(.*\.)[qkv]_proj(\.\w+)')  # to queries, keys or values
+# The words of HeatmapHead's names; a test compares them with the class, which needs mmpose.
+HEAD_WORDS = frozenset(
+    'deconv_layers conv_layers final_layer '
+    'weight bias running_mean running_var num_batches_tracked'.split()
+)
 
 
 def is_known(name: str) -> bool:
-    """Whether a name can be one of MMPose 1.x (or, of a q, k or v projection, becomes one)."""
-    part, *words = name.split('.')
-    vocabulary = VOCABULARY.get(part, frozenset())
-    return bool(words) and all(word.isdecimal() or word in vocabulary for word in words)
+    """Return whether a name is one of MMPose 1.x, or becomes one by joining projections."""
+    part, _, rest = PROJECTION.sub(r'\1qkv\2', name).partition('.')
+    words = words_of([rest])
+    if part == 'backbone':
+        return all(any(word in vocabulary(family) for family in FAMILIES) for word in words)
+    return part == 'head' and words <= HEAD_WORDS
 
 
 def find_layout(state: Mapping[str, Tensor]) -> Layout:
@@ -201,7 +198,7 @@ def join_projections(state: State) -> State:
     """
     out: State = {}
     for name, tensor in state.items():
-        match = re.fullmatch(r'(.*\.)[qkv]_proj(\.\w+)', name)
+        match = PROJECTION.fullmatch(name)
         if match is None:
             out[name] = tensor
             continue
