@@ -11,9 +11,8 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
 
-from ..models.families import FAMILIES, Family
+from ..models.families import FAMILIES
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -21,6 +20,16 @@ Shapes = dict[str, tuple[int, ...]]
 COUNTER = re.compile(r'.*\.num_batches_tracked')
 # Layers of other norms are named by their kind, as BatchNorm's are: gn1, where a model has bn1.
 OTHER_NORM = re.compile(r'(gn|ln|in)(?=\d?$)')
+
+
+@cache
+def _shapes(family: str, arch: str) -> Shapes:
+    with torch.device('meta'):
+        try:
+            model = FAMILIES[family].build(arch, multiscale_output=True)
+        except TypeError:  # the family has no such option
+            model = FAMILIES[family].build(arch)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 @cache
@@ -34,36 +43,27 @@ def published_shapes(family: str, arch: str) -> Shapes:
     Returns:
         The shape of each tensor by its name, which begins with ``backbone.``.
     """
-    state = _build(FAMILIES[family], arch).state_dict()
     return {
-        f'backbone.{name}': tuple(tensor.shape)
-        for name, tensor in state.items()
+        f'backbone.{name}': shape
+        for name, shape in _shapes(family, arch).items()
         if not COUNTER.fullmatch(name)
     }
 
 
-def _build(family: Family, arch: str) -> nn.Module:
-    with torch.device('meta'):
-        try:
-            return family.build(arch, multiscale_output=True)
-        except TypeError:  # the family has no such option
-            return family.build(arch)
-
-
 @cache
-def vocabulary(family: str) -> frozenset[str]:
-    """Return the words of which names of a family's tensors consist; see :func:`words_of`.
+def _kinds() -> tuple[tuple[str, str], ...]:
+    """Return family and name of the smallest row of each kind.
 
-    Rows that differ in numbers only name their tensors alike: the smallest of them is built.
+    Rows that differ in numbers only name their tensors alike, so that one of them will do.
     """
-    smallest: dict[tuple[Any, ...], tuple[float, str]] = {}
-    for name, arch in FAMILIES[family].archs.items():
-        values = asdict(arch)
-        kind = tuple(value for value in values.values() if isinstance(value, str))
-        size = sum(_numbers(tuple(values.values())))
-        smallest[kind] = min(smallest.get(kind, (size, name)), (size, name))
-    names = (_build(FAMILIES[family], name).state_dict() for _, name in smallest.values())
-    return frozenset().union(*map(words_of, names))
+    smallest: dict[tuple[str, ...], tuple[float, str]] = {}
+    for family in FAMILIES.values():
+        for name, arch in family.archs.items():
+            values = tuple(asdict(arch).values())
+            kind = (family.name, *(value for value in values if isinstance(value, str)))
+            row = (sum(_numbers(values)), name)
+            smallest[kind] = min(smallest.get(kind, row), row)
+    return tuple((kind[0], name) for kind, (_, name) in smallest.items())
 
 
 def _numbers(values: tuple[Any, ...]) -> Iterable[float]:
@@ -85,6 +85,21 @@ def words_of(names: Iterable[str]) -> frozenset[str]:
     return frozenset(OTHER_NORM.sub('bn', part) for part in parts if not part.isdecimal())
 
 
+@cache
+def _words(family: str, arch: str) -> frozenset[str]:
+    return words_of(_shapes(family, arch))
+
+
+def vocabulary(family: str) -> frozenset[str]:
+    """Return the words of which names of a family's tensors consist; see :func:`words_of`."""
+    return frozenset().union(*(_words(*kind) for kind in _kinds() if kind[0] == family))
+
+
+def is_backbone_name(name: str) -> bool:
+    """Return whether each word of a name is of some family; ``name`` has no ``backbone.``."""
+    return all(any(word in _words(*kind) for kind in _kinds()) for word in words_of([name]))
+
+
 def find_family(names: Iterable[str]) -> str:
     """Return the family that a backbone's names are from.
 
@@ -95,5 +110,5 @@ def find_family(names: Iterable[str]) -> str:
         The first family that has all their words, or the one that lacks the fewest.
     """
     words = words_of(names)
-    complete = (family for family in FAMILIES if words <= vocabulary(family))
+    complete = (family for family, arch in _kinds() if words <= _words(family, arch))
     return next(complete, None) or min(FAMILIES, key=lambda f: len(words - vocabulary(f)))

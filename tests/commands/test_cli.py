@@ -136,7 +136,7 @@ def test_convert_says_what_it_found(official, tmp_path, capsys):
     assert main(['convert', str(out), str(out), '--num-keypoints', '5', '--overwrite']) == 0
     assert capsys.readouterr().out.splitlines() == [
         'MMPose 1.x model: HRNet w18-small-v1, 5 keypoints, 350 tensors',
-        '- the final layer starts afresh: 5 keypoints instead of 17',
+        '- re-initialised the final layer: 5 keypoints instead of 17',
         f'wrote {out}',
     ]
     assert torch.load(out)['state_dict']['head.final_layer.bias'].shape == (5,)
@@ -161,7 +161,7 @@ class _Unknown:
 @pytest.mark.parametrize(
     ('spoil', 'message'),
     [
-        (cut, 'official.pth is cut short, damaged'),
+        (cut, 'official.pth is cut short, corrupt'),
         (unsafe, '_Unknown, which the safe loader refuses'),
         (unknown, 'official.pth: not a known checkpoint'),
         (os.remove, 'No such file'),
