@@ -16,8 +16,8 @@ from .files import check_target, read_checkpoint, write_checkpoint
 from .layouts import PositionBias, State, apply_layout, count, find_layout
 from .recognise import Model, recognise
 
-# Keys under which checkpoints keep weights, in order of preference: averaged weights come first, as
-# published results are theirs.
+# Keys under which checkpoints keep weights, in order of preference: published results are those of
+# averaged weights.
 AVERAGED = ('state_dict_ema', 'model_ema', 'ema', 'ema_state_dict')
 PLAIN = ('state_dict', 'model_state_dict', 'model', 'module', 'best_state_dict')
 # Prefixes that wrappers of models add to all names

@@ -1,4 +1,4 @@
-"""`hrnet-plugin synth`: synthetic people in COCO format."""
+"""`hrnet-plugin synth`: write a synthetic dataset in COCO format."""
 
 import argparse
 
@@ -13,10 +13,14 @@ def _image_size(text: str) -> tuple[int, int]:
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
-    parser.description = 'Write synthetic people as a COCO data set with train and val splits.'
+    parser.description = 'Write a synthetic COCO dataset of people, with train and val splits.'
     parser.add_argument('out', metavar='OUT', help='folder to write to')
     parser.add_argument(
-        '--images', type=int, required=True, metavar='N', help='train and val together'
+        '--images',
+        type=int,
+        required=True,
+        metavar='N',
+        help='images, train and val together',
     )
     parser.add_argument('--seed', type=int, default=0, metavar='S', help='default: %(default)s')
     parser.add_argument(
@@ -27,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
     )
     parser.add_argument('--workers', type=int, metavar='N', help='default: one per core')
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace a data set of other parameters'
+        '--overwrite', action='store_true', help='replace a dataset of other parameters'
     )
     return run
 
@@ -48,6 +52,6 @@ def run(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             progress=lambda done: bar.update(done - bar.n),
         )
-    done = 'wrote' if summary.written else 'nothing to do, there are already'
-    print(f'{done} {summary.images} images with {summary.people} people in {summary.out_dir}')
+    result = 'wrote' if summary.written else 'nothing to do, there are already'
+    print(f'{result} {summary.images} images with {summary.people} people in {summary.out_dir}')
     return OK

@@ -142,7 +142,7 @@ class Deadly(Dataset):
 
 loader = DataLoader(Deadly(), batch_size=2, num_workers=1)
 fetch_of(loader)
-with launch.explained_deaths():
+with launch.explained_worker_deaths():
     list(loader)
 """
 
@@ -160,14 +160,14 @@ def test_dead_worker_names_its_sample() -> None:
 def test_other_errors_stay_as_they_are() -> None:
     with (
         pytest.raises(RuntimeError, match=r'^Caught ValueError in DataLoader worker process 0$'),
-        launch.explained_deaths(),
+        launch.explained_worker_deaths(),
     ):
         raise RuntimeError('Caught ValueError in DataLoader worker process 0')
 
 
 def test_keeps_freed_memory_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[bool] = []
-    monkeypatch.setattr(launch, 'keep_freed_memory', lambda: kept.append(True))
+    monkeypatch.setattr(launch, 'disable_malloc_trim', lambda: kept.append(True))
     for device in ('cuda', 'cpu'):
         monkeypatch.setattr(launch, 'get_device', lambda device=device: device)
         with pytest.raises(SystemExit):

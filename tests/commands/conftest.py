@@ -1,3 +1,0 @@
-from support.prediction import clip, folder, images, weights
-
-__all__ = ['clip', 'folder', 'images', 'weights']
