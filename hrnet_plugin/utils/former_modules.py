@@ -19,6 +19,7 @@ MOVED = {
     'apis.checkpoints.layouts': 'checkpoints.layouts',
     'apis.checkpoints.recognise': 'checkpoints.recognise',
     'apis.checkpoints.safe_globals': 'checkpoints.safe_globals',
+    'apis.configs': 'apis',
     'apis.configs.check': 'checks.config',
     'apis.configs.names': 'utils.model_index',
     'apis.configs.versions': 'checks.old_config',
