@@ -2,11 +2,9 @@
 
 import argparse
 import os
-import re
 import runpy
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -20,9 +18,8 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from ..checks.old_config import explain_old_config
-from ..datasets.fetch import FETCHES
 from ..utils.allocator import disable_malloc_trim
-from .processes import end_with_launcher, explained_lost_peers
+from .processes import end_with_launcher, explained_lost_peers, explained_worker_deaths
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
@@ -206,19 +203,3 @@ def _check_launcher(launcher: str, environ: Mapping[str, str]) -> None:
             'torchrun --nproc-per-node N … --launcher pytorch, or '
             'mim … --launcher pytorch --gpus N'
         )
-
-
-@contextmanager
-def explained_worker_deaths() -> Iterator[None]:
-    """Explain errors in a ``with`` block when a data loader's worker dies, with its samples."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not re.match(r'DataLoader worker \(pid', str(error)):
-            raise
-        samples = [sample for fetch in FETCHES for sample in fetch.in_progress()]
-        loading = f' while workers were loading {"; ".join(samples)}' if samples else ''
-        raise RuntimeError(
-            f'{str(error).strip()}{loading}. The usual cause is a lack of memory: use fewer '
-            'workers (train_dataloader.num_workers) or smaller batches'
-        ) from error

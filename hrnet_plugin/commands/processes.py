@@ -1,4 +1,4 @@
-"""Training in several processes: they end together and explain why."""
+"""Processes of a run and workers of its data loaders: they end together and explain why."""
 
 import ctypes
 import re
@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch.distributed
+
+from ..datasets.fetch import FETCHES
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 # Errors of gloo and NCCL when another process has ended or does not answer
@@ -45,4 +47,20 @@ def explained_lost_peers() -> Iterator[None]:
             'env_cfg.dist_cfg.timeout: the output of that process, often on another node, says '
             'why. Fix the cause, then run the same command on all nodes again, with --resume '
             f'({str(error).strip()})'
+        ) from error
+
+
+@contextmanager
+def explained_worker_deaths() -> Iterator[None]:
+    """Explain errors in a ``with`` block when a data loader's worker dies, with its samples."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.match(r'DataLoader worker \(pid', str(error)):
+            raise
+        samples = [sample for fetch in FETCHES for sample in fetch.in_progress()]
+        loading = f' while workers were loading {"; ".join(samples)}' if samples else ''
+        raise RuntimeError(
+            f'{str(error).strip()}{loading}. The usual cause is a lack of memory: use fewer '
+            'workers (train_dataloader.num_workers) or smaller batches'
         ) from error

@@ -1,4 +1,4 @@
-"""The command `hrnet-plugin`: what it prints and how it exits."""
+"""The command `hrnet-plugin`: output and exit codes."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def test_out_must_not_be_a_file(tmp_path, capsys):
         ([], 'COMMAND'),
     ],
 )
-def test_wrong_usage_names_what_is_right(capsys, arguments, message):
+def test_usage_errors_name_the_valid_option(capsys, arguments, message):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -88,8 +88,8 @@ def test_interrupt_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err.strip().splitlines()[-1] == 'interrupted'
 
 
-def hears_ctrl_c():
-    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+def accept_ctrl_c():
+    """Undo that background jobs of a shell, and their children, ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_all_workers(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=hears_ctrl_c,
+        preexec_fn=accept_ctrl_c,
     )
     deadline = time.monotonic() + 60
     while not list((tmp_path / 'out').rglob('*.jpg')):
@@ -126,7 +126,7 @@ def official(tmp_path):
     return path
 
 
-def test_convert_says_what_it_found(official, tmp_path, capsys):
+def test_convert_prints_layout_and_model(official, tmp_path, capsys):
     out = tmp_path / 'out.pth'
     assert main(['convert', str(official), str(out)]) == 0
     assert capsys.readouterr().out.splitlines() == [

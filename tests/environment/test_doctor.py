@@ -260,7 +260,7 @@ def test_runs_where_every_package_is_broken(tmp_path: Path) -> None:
 
 
 def test_other_commands_name_the_doctor(tmp_path: Path) -> None:
-    (tmp_path / 'mmcv.py').write_text("raise ImportError('broken on purpose')")
+    (tmp_path / 'cv2.py').write_text("raise ImportError('broken on purpose')")
     ran = subprocess.run(
         [sys.executable, '-m', 'hrnet_plugin', 'check', 'hrnet-w32_coco-256x192'],
         env={**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH")}'},

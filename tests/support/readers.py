@@ -1,4 +1,4 @@
-"""What reads users' files, one function for each kind: with a mutated one, only named errors."""
+"""Readers of users' files, one function for each kind, which give them mutated files."""
 
 import contextlib
 import copy
@@ -141,7 +141,7 @@ def mpii_people() -> list[dict[str, Any]]:
 
 
 def run(path: Path, *arguments: object) -> int:
-    """A command: its exit code; its error has to be one line that names the file."""
+    """Run a command; its error must be one line that names the file. Return the exit code."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([*map(str, arguments)])
@@ -185,7 +185,7 @@ def check_likely_annotations(folder: Path, rng: np.random.Generator) -> None:
 
 
 def assert_agrees(path: Path) -> bool:
-    """What the check passes, MMPose trains with and the metric evaluates: with the same people."""
+    """Assert that MMPose and the metric use the same instances as the check, if it passes."""
     people = check_coco(path, len(NAMES))
     if any(finding.is_error for finding in people.findings):
         return False
