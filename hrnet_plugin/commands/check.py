@@ -11,6 +11,7 @@ LONGEST_CONFIG = 1 << 20  # characters; a longer file is not a config
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
+    """Add the arguments of the command."""
     parser.description = (
         'Check a config and its data before training: annotations, boxes, images, metainfo, '
         'pipelines, codec and model. Lists all errors and warnings with file and id. Exit code 1 '
@@ -30,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
     import cv2
 
     from ..checks.config import check_config

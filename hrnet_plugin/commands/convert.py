@@ -6,12 +6,14 @@ from . import OK, Run
 
 
 def _keypoints(text: str) -> int:
+    """Parse a number of 1 or more."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'{text!r} is not a number of keypoints, 1 or more')
     return int(text)
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
+    """Add the arguments of the command."""
     parser.description = (
         'Convert a published checkpoint of HRNet, Lite-HRNet or HRFormer to the names of MMPose '
         '1.x, and print its layout and model.'
@@ -35,6 +37,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
     from ..apis import convert_file
 
     conversion = convert_file(

@@ -22,6 +22,7 @@ OPERATIONS = {
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
+    """Add the arguments of the command."""
     parser.description = (
         'Print the versions of all packages that matter, and for each conflict the command that '
         'fixes it. Exit code 1 if there are conflicts.'
@@ -30,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
     env = inspect_environment()
     print(f'{"python":<{WIDTH}} {sys.version.split()[0]}  ({sys.executable})')
     for name in DISTRIBUTIONS:

@@ -9,6 +9,7 @@ from . import OK, Run
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
+    """Add the arguments of the command."""
     parser.description = (
         'Write the metainfo of a dataset with custom keypoints: names, skeleton, pairs that a '
         'flip swaps, and sigmas.'
@@ -28,6 +29,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
     from ..datasets import metainfo_from_coco
 
     out = Path(args.out)
@@ -39,19 +41,24 @@ def run(args: argparse.Namespace) -> int:
         warnings.simplefilter('always')  # notes below, whatever the filters
         info = metainfo_from_coco(args.annotations, args.repeated, out.stem)
     out.write_text(_source(info), encoding='utf-8')
-
-    keypoints = info['keypoint_info'].values()
-    for keypoint, sigma in zip(keypoints, info['sigmas']):
-        swap = f', mirrored: {keypoint["swap"]}' if keypoint['swap'] else ''
-        print(f'{keypoint["id"]} {keypoint["name"]}: sigma {sigma}{swap}')
+    _print_keypoints(info)
     for warning in caught:
         print(f'note: {warning.message}')
-    if len(keypoints) > 1 and not any(keypoint['swap'] for keypoint in keypoints):
+    swaps = [keypoint['swap'] for keypoint in info['keypoint_info'].values()]
+    if len(swaps) > 1 and not any(swaps):
         print('note: a flip swaps no keypoints; train without flips if they have sides')
     if not args.repeated:
         print('note: no --repeated annotations, so every sigma is the same')
     print(f'wrote {out}: metainfo=dict(from_file={str(out)!r})')
     return OK
+
+
+def _print_keypoints(info: dict[str, Any]) -> None:
+    """Print one line for each keypoint."""
+    keypoints = info['keypoint_info'].values()
+    for keypoint, sigma in zip(keypoints, info['sigmas']):
+        swap = f', mirrored: {keypoint["swap"]}' if keypoint['swap'] else ''
+        print(f'{keypoint["id"]} {keypoint["name"]}: sigma {sigma}{swap}')
 
 
 def _source(info: dict[str, Any]) -> str:

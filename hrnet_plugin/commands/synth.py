@@ -6,6 +6,7 @@ from . import OK, Run
 
 
 def _image_size(text: str) -> tuple[int, int]:
+    """Parse ``WIDTHxHEIGHT``."""
     width, _, height = text.partition('x')
     if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, such as 320x240')
@@ -13,6 +14,7 @@ def _image_size(text: str) -> tuple[int, int]:
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
+    """Add the arguments of the command."""
     parser.description = 'Write a synthetic COCO dataset of people, with train and val splits.'
     parser.add_argument('out', metavar='OUT', help='folder to write to')
     parser.add_argument(
@@ -37,6 +39,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
     from tqdm import tqdm
 
     from ..datasets.synthetic import synthesize

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -86,6 +87,22 @@ def test_interrupt_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr('hrnet_plugin.datasets.synthetic.synthesize', interrupted)
     assert main(['synth', 'out', '--images', '4']) == 130
     assert capsys.readouterr().err.strip().splitlines()[-1] == 'interrupted'
+
+
+def test_noise_is_hidden_only_while_a_command_runs(monkeypatch):
+    message = 'pkg_resources is deprecated as an API'
+
+    def noisy(*args, **kwargs):
+        warnings.warn(message, stacklevel=1)
+        raise ValueError('end of the test')
+
+    monkeypatch.setattr('hrnet_plugin.datasets.synthetic.synthesize', noisy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        assert main(['synth', 'out', '--images', '4']) == 2
+        assert not [warning for warning in caught if str(warning.message) == message]
+        warnings.warn(message, stacklevel=1)
+        assert str(caught[-1].message) == message
 
 
 def accept_ctrl_c():
