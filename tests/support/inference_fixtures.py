@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # importing it takes seconds, which other tests need not wait
 @pytest.fixture(scope='session')
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the checkpoints pose.pth and detector.pth."""
-    from support.random_models import save_detector, save_pose
+    from .random_models import save_detector, save_pose
 
     folder = tmp_path_factory.mktemp('weights')
     save_pose(folder / 'pose.pth')
@@ -26,7 +26,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inferencer(weights: Path) -> 'PoseInferencer':
     """An inferencer with a detector."""
     from hrnet_plugin.apis import PoseInferencer
-    from support.random_models import DETECTOR, POSE
+
+    from .random_models import DETECTOR, POSE
 
     return PoseInferencer(
         POSE,
@@ -41,7 +42,8 @@ def inferencer(weights: Path) -> 'PoseInferencer':
 def boxes_only(weights: Path) -> 'PoseInferencer':
     """An inferencer without a detector."""
     from hrnet_plugin.apis import PoseInferencer
-    from support.random_models import POSE
+
+    from .random_models import POSE
 
     return PoseInferencer(POSE, str(weights / 'pose.pth'), device='cpu')
 
