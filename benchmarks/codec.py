@@ -8,7 +8,7 @@ from timing import THREADS, Ratio, best, cell, compare, ratio_table, table, use_
 from training import MODELS, measure
 
 from hrnet_plugin.codecs import GaussianHeatmap
-from hrnet_plugin.utils.allocator import keep_freed_memory
+from hrnet_plugin.utils.allocator import disable_malloc_trim
 
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 INSTANCES = 64
@@ -124,7 +124,7 @@ def shares() -> str:
 
 def main() -> None:
     use_threads()
-    keep_freed_memory()  # for both sides, as `mim train hrnet_plugin` and `hrnet-plugin predict`
+    disable_malloc_trim()  # for both sides, as `mim train hrnet_plugin` and `hrnet-plugin predict`
     ratios: dict[str, Ratio] = {}
     for variant in STOCK:
         ratios |= compare_with_stock(variant)

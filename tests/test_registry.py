@@ -163,4 +163,4 @@ except ImportError as error:
 """
     message_found = run(code, tmp_path)
     assert message in message_found
-    assert '`hrnet-plugin doctor` says what to type' in message_found
+    assert '`hrnet-plugin doctor` prints the commands' in message_found

@@ -12,9 +12,9 @@ from mmengine.runner import EpochBasedTrainLoop
 from ..checkpoints.last_checkpoint import (
     POINTER,
     check_agreement,
-    damage,
-    mend_last_checkpoint,
+    find_corruption,
     named_checkpoint,
+    repair_last_checkpoint,
 )
 from ..checkpoints.safe_globals import allow_mmengine_checkpoints
 from ..registry import HOOKS
@@ -85,11 +85,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 runner.logger.warning(f'deleting {path}, left half-written by a killed run')
                 path.unlink()
             if runner._load_from is None:
-                mend_last_checkpoint(
+                repair_last_checkpoint(
                     Path(runner.work_dir), folder, self.filename_tmpl, runner.logger.warning
                 )
             elif Path(runner._load_from).is_file():
-                problem = damage(Path(runner._load_from))
+                problem = find_corruption(Path(runner._load_from))
                 if problem:
                     raise ValueError(
                         f'cannot resume from {runner._load_from}: {problem}. Resume without '

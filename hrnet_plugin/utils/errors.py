@@ -1,11 +1,16 @@
-"""How an error names what was wrong, what was expected and how to mend it."""
+"""Wording of error messages."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 def unknown_name(what: str, name: object, valid: Iterable[object]) -> str:
-    """Word an error about a name that is not among the valid ones.
+    """Word an error about an unknown name, with the closest valid one.
+
+    Args:
+        what: The kind of thing that the name is for, such as ``'arch'``.
+        name: The unknown name.
+        valid: The valid names.
 
     >>> unknown_name('arch', 'w23', ['w18', 'w32'])
     "unknown arch 'w23'; did you mean 'w32'? Valid: 'w18', 'w32'"

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = 'hrnet_plugin'
-# Without functional.oks and functional.oks_nms: such a module would hide the function of its name.
+# functional.oks and functional.oks_nms are missing: they would hide the functions of these names.
 MOVED = {
     'allocator': 'utils.allocator',
     'apis.checkpoints': 'checkpoints',
@@ -19,6 +19,7 @@ MOVED = {
     'apis.checkpoints.layouts': 'checkpoints.layouts',
     'apis.checkpoints.recognise': 'checkpoints.recognise',
     'apis.checkpoints.safe_globals': 'checkpoints.safe_globals',
+    'apis.configs': 'apis',
     'apis.configs.check': 'checks.config',
     'apis.configs.names': 'utils.model_index',
     'apis.configs.versions': 'checks.old_config',
@@ -52,11 +53,11 @@ MOVED = {
     'hooks.sample_fetch': 'datasets.fetch',
     'requirements': 'environment.requirements',
 }
-STAYS = ('archs',)  # a name of its own for users; no warning
+STAYS = ('archs',)  # a public name, without a warning
 
 
 class FormerModules(MetaPathFinder, Loader):
-    """Find a module under its former name: the module itself, with a warning."""
+    """Import a module under its former name, with a warning."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         package, _, name = fullname.partition('.')
@@ -81,8 +82,8 @@ class FormerModules(MetaPathFinder, Loader):
 
 
 def find_former_modules() -> None:
-    """Let modules be imported under their former names."""
+    """Allow imports of modules under their former names."""
     if not any(isinstance(finder, FormerModules) for finder in sys.meta_path):
-        # First: Python would find apis.checkpoints.convert in the folder of what apis.checkpoints
-        # now is, and load it twice.
+        # First, as Python would find apis.checkpoints.convert in the folder of checkpoints, and
+        # load it a second time.
         sys.meta_path.insert(0, FormerModules())

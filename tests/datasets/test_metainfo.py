@@ -174,7 +174,7 @@ def test_says_what_is_not_paired(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / 'fox.json'
     for names, note in (
         (('eye_l', 'ear_r'), 'note: names say left or right, but no keypoints are swapped'),
-        (('a', 'b'), 'note: mirrored images swap no keypoints'),
+        (('a', 'b'), 'note: a flip swaps no keypoints'),
     ):
         path.write_text(json.dumps(of_names(*names)))
         assert main(['metainfo', str(path), str(tmp_path / 'fox.py'), '--overwrite']) == 0
