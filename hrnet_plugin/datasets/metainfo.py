@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_units
 from ..functional import coco_to_arrays, estimate_sigmas
 from ..functional.coco.arrays import as_id, load
 from ..functional.coco.schema import (
@@ -18,7 +17,9 @@ from ..functional.coco.schema import (
     keypoint_names,
     skeleton_links,
 )
+from ..utils.errors import count_examples
 from .mirror_pairs import MirrorPairs, find_mirror_pairs
+from .units import unit_problems
 
 # Where nothing tells how far annotators differ: within COCO's 0.025 (eyes) to 0.107 (hips)
 USUAL_SIGMA = 0.05
@@ -59,8 +60,9 @@ def metainfo_from_coco(
     with errors_name(annotations):
         names, links = _keypoints(contents[0])
     for where, content in zip(called, contents):
-        for finding in check_units(where, content):
-            warnings.warn(str(finding), stacklevel=2)
+        for problem, ids in unit_problems(content):
+            count = count_examples(len(ids), [f'annotation {i}' for i in ids[:3]])
+            warnings.warn(f'{where}: {problem.message}: {count}', stacklevel=2)
     sigmas = (
         _sigmas(sources, contents, called, names) if repeated else np.full(len(names), USUAL_SIGMA)
     )
