@@ -4,7 +4,7 @@ import pytest
 # bears only before the first backward pass of a process.
 FIRST = (
     'test_end_to_end.py',
-    'test_real_pictures.py',
+    'test_real_images.py',
     'test_training.py',
     'test_distributed.py',
 )
