@@ -23,7 +23,7 @@ from hrnet_plugin.datasets import synthesize
 from hrnet_plugin.models import HeatmapHead
 
 NUM_IMAGES, BATCH, WORKERS = 60, 32, 2
-SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
+SIZES: dict[str, Any] = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 STOCK = dict(
     msra=dict(type='MSRAHeatmap', **SIZES),
     udp=dict(type='UDPHeatmap', **SIZES),
@@ -44,16 +44,16 @@ class Route:
     def __init__(self, root: str, codec: dict[str, Any], udp: bool) -> None:
         affine = dict(type='TopdownAffine', input_size=SIZES['input_size'], use_udp=udp)
         self.ends = [GenerateTarget(encoder=codec), PackPoseInputs()]
-        dataset = CocoDataset(
+        self.dataset: Any = CocoDataset(
             data_root=root,
             ann_file='annotations/person_keypoints_train2017.json',
             data_prefix=dict(img='train2017/'),
             pipeline=[*STEPS, affine, *self.ends],
         )
         self.loader = DataLoader(
-            dataset,
+            self.dataset,
             batch_size=BATCH,
-            sampler=DefaultSampler(dataset),
+            sampler=DefaultSampler(self.dataset),
             num_workers=WORKERS,
             persistent_workers=True,
             collate_fn=pseudo_collate,
@@ -107,9 +107,9 @@ def start_worker(_: int) -> None:
 def compare_variant(root: str, variant: str) -> list[list[object]]:
     codec = dict(type='hrnet_plugin.GaussianHeatmap', variant=variant, targets='keypoints')
     ours, stock = (Route(root, c, variant == 'udp') for c in (codec | SIZES, STOCK[variant]))
-    instances = len(ours.loader.dataset)
-    data = ours.loader.dataset.get_data_info(0)
-    for step in ours.loader.dataset.pipeline.transforms[:-2]:
+    instances = len(ours.dataset)
+    data = ours.dataset.get_data_info(0)
+    for step in ours.dataset.pipeline.transforms[:-2]:
         data = step(data)
     epoch = compare(ours.epoch, stock.epoch, repeats=5, warm_up=1)
     batch = compare(ours.after_loading, stock.after_loading, repeats=15)
