@@ -1,8 +1,8 @@
-"""Everything that is looked at before a run: each kind of mistake is found at once, with its cure.
+"""Check everything that a run depends on before it starts, and say how to mend it.
 
 ``hrnet-plugin check`` and ``PreflightHook`` are thin faces of this room. A check takes what it
-looks at and returns `Findings`; one that reads annotations returns what it read, too, with its
-``findings``.
+looks at and returns `Findings`; one that reads a file returns its content, too, with
+``findings``. ``pipelines`` and ``gathering``, which the hook asks, return sentences.
 
 ========================  =============================================================
 `check_config`            a config with all its data, as ``hrnet-plugin check`` does
