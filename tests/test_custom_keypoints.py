@@ -16,7 +16,7 @@ EXAMPLES = re.findall(r'```(\w+)\n(.*?)```', DOC, flags=re.DOTALL)
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all of the document has been typed."""
+    """Run all examples of the document in a folder."""
     folder = tmp_path_factory.mktemp('kites')
     (folder / 'demo').symlink_to(ROOT / 'demo')
     for language, code in EXAMPLES:
@@ -40,14 +40,16 @@ def test_training_ends_with_a_good_ap(folder: Path) -> None:
     assert float(ap) > 0.5
 
 
-def test_it_finds_the_keypoints_of_a_kite(folder: Path) -> None:
-    found = json.loads((folder / 'keypoints').read_text().splitlines()[-1])
+def test_predicts_the_keypoints_of_a_kite(folder: Path) -> None:
+    predicted = json.loads((folder / 'keypoints').read_text().splitlines()[-1])
     annotations = json.loads((folder / 'kites/annotations/val.json').read_text())['annotations']
     (truth,) = (a['keypoints'] for a in annotations if a['image_id'] == 1001)
     expected = [truth[3 * k : 3 * k + 2] for k in range(5)]
-    distances = [((a - x) ** 2 + (b - y) ** 2) ** 0.5 for (a, b), (x, y) in zip(found, expected)]
+    distances = [
+        ((a - x) ** 2 + (b - y) ** 2) ** 0.5 for (a, b), (x, y) in zip(predicted, expected)
+    ]
     assert max(distances) < 10  # of 160 pixels
-    assert cv2.imread(str(folder / 'kites/found/1001.jpg')) is not None
+    assert cv2.imread(str(folder / 'kites/predicted/1001.jpg')) is not None
 
 
 def test_document_shows_the_format_that_is_read() -> None:

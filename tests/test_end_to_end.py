@@ -104,7 +104,7 @@ def home(continued: Continued) -> Path:
 class TestDemo:
     def test_stops_at_ctrl_c(self, interrupted: Interrupted) -> None:
         assert interrupted.code == 1
-        assert 'interrupted; the same command continues' in interrupted.error
+        assert 'interrupted; re-run the command to resume' in interrupted.error
         assert 'Traceback' not in interrupted.error
         assert not interrupted.processes
 
@@ -194,7 +194,7 @@ class TestReadme:
         people = Counter(person['file_name'] for person in found)
         # Where it finds nobody, stock takes the whole picture for a person. (So short a training
         # leaves a detector that is sure of nobody; the next test has people.)
-        ours = [max(people[file.name], 1) for file in (home / 'work_dirs/demo/pictures').iterdir()]
+        ours = [max(people[file.name], 1) for file in (home / 'work_dirs/demo/images').iterdir()]
         assert sorted(map(int, re.findall(r'^(\d+) people', printed, re.M))) == sorted(ours)
         assert cv2.imread(str(home / 'work_dirs/sheets/train_samples.jpg')) is not None
 
@@ -203,7 +203,7 @@ class TestReadme:
             code for _, code in readme_examples() if code.startswith('hrnet-plugin predict')
         )
         folder, boxes = 'val2017', 'annotations/person_keypoints_val2017.json'
-        line = line.replace('work_dirs/demo/pictures', f'work_dirs/demo/data/{folder}')
+        line = line.replace('work_dirs/demo/images', f'work_dirs/demo/data/{folder}')
         line = re.sub(r'--det \S+ --det-weights \S+', f'--boxes work_dirs/demo/data/{boxes}', line)
         run(line.replace('work_dirs/predictions', 'work_dirs/annotated'), cwd=home)
         known = json.loads((home / 'work_dirs/demo/data' / boxes).read_text())

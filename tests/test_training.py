@@ -214,7 +214,7 @@ def test_middle_of_an_epoch(people: Path, tmp_path: Path) -> None:
     assert not (work_dir / 'iter_15.pth').exists()
     run = start(resumed(people, work_dir, log_level='INFO', **save), work_dir)
     run.succeeds()
-    assert re.search(r'Going on after [1-4] batches of epoch [23]', run.log.read_text())
+    assert re.search(r'Resuming after [1-4] batches of epoch [23]', run.log.read_text())
     assert_same(work_dir, expected, 'iter_15.pth')
 
 

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         cv2.imwrite(str(path), sheet)
         print(f'wrote {path}')
     print(
-        f'{report.people} people in {report.images} images: {errors} errors, '
+        f'{report.instances} instances in {report.images} images: {errors} errors, '
         f'{len(report.findings) - errors} warnings'
     )
     return FOUND_ERRORS if report.has_errors else OK

@@ -92,7 +92,7 @@ def test_what_is_right_passes(coco: Path) -> None:
     report = check_config(config(coco), progress=progress)
     assert report.findings == []
     assert report.images == 8 == len(seen)
-    assert report.people >= 8
+    assert report.instances >= 8
 
 
 # user_pains 8
@@ -272,8 +272,8 @@ def test_mpii(mpii: Path) -> None:
 
     savemat(mpii / 'annotations/mpii_gt_val.mat', dict(headboxes_src=np.zeros((2, 2, 3))))
     report = check_config(config(mpii, MPII))
-    assert messages(report).endswith('3 heads, but the annotations have 2 people')
-    assert (report.people, report.images) == (4, 2)
+    assert messages(report).endswith('3 heads, but the annotations have 2 instances')
+    assert (report.instances, report.images) == (4, 2)
     savemat(mpii / 'annotations/mpii_gt_val.mat', dict(headboxes_src=np.zeros((2, 2, 2))))
     assert check_config(config(mpii, MPII)).findings == []
 
@@ -373,7 +373,7 @@ class TestCommand:
     ) -> None:
         assert self.run(coco, 'hrnet-w32_coco-256x192', '--out', str(tmp_path / 'out')) == 0
         out = capsys.readouterr().out.splitlines()
-        assert out[-1].endswith(' people in 8 images: 0 errors, 0 warnings')
+        assert out[-1].endswith(' instances in 8 images: 0 errors, 0 warnings')
         for phase in ('train', 'val'):
             assert cv2.imread(str(tmp_path / f'out/{phase}_samples.jpg')) is not None
 

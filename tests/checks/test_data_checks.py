@@ -17,7 +17,7 @@ from scipy.io import savemat
 
 from hrnet_plugin.checks import (
     Findings,
-    Image,
+    ImageRecord,
     check_boxes,
     check_coco,
     check_images,
@@ -26,7 +26,7 @@ from hrnet_plugin.checks import (
     check_units,
 )
 from hrnet_plugin.checks.images import is_cut_short
-from hrnet_plugin.checks.units import sample_problems
+from hrnet_plugin.checks.samples import sample_problems
 
 Edit = Callable[[Any], object]
 K = 3
@@ -156,7 +156,7 @@ ERRORS: dict[str, tuple[Edit, str]] = {
     'no list': (lambda c: c.pop('annotations'), "no list of 'annotations'"),
     'same image id': (image(id=1), 'two images have the same id: 1x (image 1)'),
     'same id': (person(id=10), 'two annotations have the same id: 1x (annotation 10)'),
-    'text ids': (text_ids, "the id is text, with which MMPose's data sets fail"),
+    'text ids': (text_ids, "the id is text, with which MMPose's datasets fail"),
     'unknown image': (
         person(image_id=7),
         "not among the 'images': 1x (annotation 11 (image_id 7))",
@@ -182,8 +182,8 @@ ERRORS: dict[str, tuple[Edit, str]] = {
         everybody(keypoints=[0.2, 0.3, 2, 0.4, 0.5, 1, 0, 0, 0]),
         'the keypoints are in fractions of the image (0 to 1)',
     ),
-    'nobody': (everybody(num_keypoints=0), 'nobody can be used'),
-    'crowds only': (everybody(iscrowd=1), 'nobody can be used'),
+    'nobody': (everybody(num_keypoints=0), 'no instance can be used'),
+    'crowds only': (everybody(iscrowd=1), 'no instance can be used'),
     'an odd row': (lambda c: c['annotations'].append('x'), "'annotations', entry 4, is 'x'; exp"),
 }
 WARNINGS: dict[str, tuple[Edit, str]] = {
@@ -206,7 +206,7 @@ WARNINGS: dict[str, tuple[Edit, str]] = {
     ),
     'point outside': (
         person(keypoints=[120, 30, 2, 40, 50, 1, 0, 0, 0]),
-        'a labelled keypoint is outside of the picture: 1x (annotation 11)',
+        'a labelled keypoint is outside of the image: 1x (annotation 11)',
     ),
     'visibility': (
         person(keypoints=[20, 30, 0.5, 40, 50, 1, 0, 0, 0]),
@@ -214,7 +214,7 @@ WARNINGS: dict[str, tuple[Edit, str]] = {
     ),
     'count': (
         person(num_keypoints=3),
-        'labelled keypoints; where it is 0, the person is left out: 1x',
+        'labelled keypoints; where it is 0, the instance is left out: 1x',
     ),
 }
 
@@ -298,8 +298,11 @@ def test_what_is_right_passes(tmp_path: Path) -> None:
     people = check_coco(written(tmp_path, good()), K)
     assert people.findings == []
     assert people.usable.tolist() == [0, 1, 2, 3]
-    assert people.images == [Image(1, '1.png', (100, 80)), Image(2, '2.png', (100, 80))]
-    assert people.a_few(2).tolist() == [0, 3]
+    assert people.images == [
+        ImageRecord(1, '1.png', (100, 80)),
+        ImageRecord(2, '2.png', (100, 80)),
+    ]
+    assert people.spread_rows(2).tolist() == [0, 3]
 
 
 def test_everything_at_once(tmp_path: Path) -> None:
@@ -343,7 +346,7 @@ def detections() -> list[dict[str, Any]]:
     [
         (lambda d: [b.update(image_id=9) for b in d], 'none of its image ids is one', True),
         (lambda d: d[0].update(image_id=9), 'do not list this image: MMPose fails', True),
-        (lambda d: d.pop(), 'annotated people, but no detection: they count as missed', False),
+        (lambda d: d.pop(), 'annotated instances, but no detection: they count as missed', False),
         (lambda d: [b.update(category_id=0) for b in d], 'no detection is of category 1', True),
         (lambda d: d[0].update(category_id=3), 'not of category 1: left out', False),
         (lambda d: d[0].pop('score'), 'no score, or one that is no finite number', True),
@@ -418,7 +421,7 @@ def mpii_with(**changes: Any) -> list[dict[str, Any]]:
         (lambda p: p[1].update(joints=[[1, 2]] * 4), '4 keypoints, but'),
         (lambda p: p[1].update(joints=[[1, 2], [3, 4], [5]]), 'other than pairs of numbers'),
         (lambda p: p[1].update(joints_vis=[1]), 'joints_vis has not one number for each'),
-        (lambda p: p.clear(), 'nobody in it can be used'),
+        (lambda p: p.clear(), 'no instance in it can be used'),
     ],
 )
 def test_mpii(tmp_path: Path, edit: Edit, message: str) -> None:
@@ -433,7 +436,9 @@ def test_mpii_heads(tmp_path: Path) -> None:
     path, heads = written(tmp_path, mpii()), str(tmp_path / 'heads.mat')
     assert 'does not exist' in str(check_mpii(path, K, heads).findings)
     savemat(heads, dict(headboxes_src=np.zeros((2, 2, 4))))
-    assert '4 heads, but the annotations have 3 people' in str(check_mpii(path, K, heads).findings)
+    assert '4 heads, but the annotations have 3 instances' in str(
+        check_mpii(path, K, heads).findings
+    )
     savemat(heads, dict(headboxes_src=np.zeros((4, 3))))
     assert 'headboxes_src has shape (4, 3); exp' in str(check_mpii(path, K, heads).findings)
     savemat(heads, dict(headboxes_src=np.zeros((2, 2, 3))))
@@ -567,7 +572,7 @@ def pictures(tmp_path: Path) -> Path:
     for name in ('short.jpg', 'short.png'):
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) * 2 // 3])
-    # Where a file has a thumbnail, that ends before the picture does.
+    # The thumbnail of a file ends before its image does.
     data = (tmp_path / 'short.jpg').read_bytes()
     thumbnail = b'\xff\xe1\x00\x08\xff\xda\x00\x00\xff\xd9'
     (tmp_path / 'short.jpg').write_bytes(data[:2] + thumbnail + data[2:])
@@ -577,11 +582,11 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_images(pictures: Path) -> None:
-    images = [Image(p.name, p.name, (96, 64)) for p in sorted(pictures.iterdir())]
-    images[images.index(Image('large.jpg', 'large.jpg', (96, 64)))] = Image(
+    images = [ImageRecord(p.name, p.name, (96, 64)) for p in sorted(pictures.iterdir())]
+    images[images.index(ImageRecord('large.jpg', 'large.jpg', (96, 64)))] = ImageRecord(
         5, 'large.jpg', (64, 96)
     )
-    images.append(Image(9, 'nowhere.jpg', None))
+    images.append(ImageRecord(9, 'nowhere.jpg', None))
     calls: list[int] = []
     found = check_images(pictures, images, done=lambda: calls.append(1))
     assert len(calls) == len(images) == 8
@@ -603,7 +608,7 @@ def test_images_of_fewer_bits_than_their_file(tmp_path: Path, ending: str) -> No
     for bits in (8, 10, 12, 14, 16):
         cv2.imwrite(str(tmp_path / f'{bits:02}.{ending}'), noise << (bits - 8))
     cv2.imwrite(str(tmp_path / f'usual.{ending}'), noise.astype(np.uint8))
-    images = [Image(p.name, p.name, (32, 24)) for p in sorted(tmp_path.iterdir())]
+    images = [ImageRecord(p.name, p.name, (32, 24)) for p in sorted(tmp_path.iterdir())]
     (finding,) = check_images(tmp_path, images)
     assert 'MMPose keeps the upper 8 and reads it almost black' in finding.message
     assert not finding.is_error
@@ -617,7 +622,7 @@ def test_a_photograph_followed_by_a_film_is_not_cut_short(pictures: Path) -> Non
     """Such a file may end in what looks like the beginning of a scan."""
     path = pictures / 'good.jpg'
     path.write_bytes(path.read_bytes() + b'\0\0\0\x18ftypmp42\xff\xda\0\x0c')
-    assert check_images(pictures, [Image(1, 'good.jpg', (96, 64))]) == []
+    assert check_images(pictures, [ImageRecord(1, 'good.jpg', (96, 64))]) == []
 
 
 @pytest.mark.parametrize('flag', [cv2.IMWRITE_JPEG_PROGRESSIVE, cv2.IMWRITE_JPEG_RST_INTERVAL])
@@ -632,7 +637,7 @@ def test_jpegs_of_several_scans_and_with_restarts(tmp_path: Path, flag: int) -> 
 
 
 def test_images_are_not_read_unless_asked_for(pictures: Path) -> None:
-    images = [Image(1, 'text.jpg', None), Image(2, 'nowhere.jpg', None)]
+    images = [ImageRecord(1, 'text.jpg', None), ImageRecord(2, 'nowhere.jpg', None)]
     (finding,) = check_images(pictures, images, read=False)
     assert (finding.message, finding.count) == ('the image does not exist', 1)
 

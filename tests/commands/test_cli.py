@@ -29,7 +29,7 @@ def test_synth_writes_and_a_second_run_does_nothing(tmp_path, capsys):
 def test_other_parameters_need_overwrite(tmp_path, capsys):
     assert main(['synth', str(tmp_path), '--images', '4', *SMALL]) == 0
     assert main(['synth', str(tmp_path), '--images', '3', *SMALL]) == 2
-    assert 'num_images 4 there, 3 asked for' in capsys.readouterr().err
+    assert 'num_images 4 there, 3 requested' in capsys.readouterr().err
     assert main(['synth', str(tmp_path), '--images', '3', '--overwrite', *SMALL]) == 0
 
 

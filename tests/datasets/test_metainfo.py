@@ -167,9 +167,9 @@ def test_pairs_and_colours_in_camel_case() -> None:
 
 
 def test_says_what_is_not_paired(tmp_path: Path, capsys: Any) -> None:
-    with pytest.warns(UserWarning, match="no keypoints are swapped .*: 'eye_l', 'ear_r' found"):
+    with pytest.warns(UserWarning, match="no keypoints are swapped .*: 'eye_l', 'ear_r' have"):
         metainfo_from_coco(of_names('eye_l', 'ear_r'))
-    with pytest.warns(UserWarning, match="not all of them are swapped .*: 'left_toe' found"):
+    with pytest.warns(UserWarning, match="not all of them are swapped .*: 'left_toe' have"):
         metainfo_from_coco(of_names('left_eye', 'right_eye', 'left_toe'))
     path = tmp_path / 'fox.json'
     for names, note in (

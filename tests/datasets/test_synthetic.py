@@ -167,7 +167,7 @@ def test_a_second_run_writes_nothing(dataset):
 
 def test_other_parameters_are_refused_unless_overwriting(tmp_path):
     synthesize(tmp_path, 4, image_size=(96, 96), num_workers=1)
-    with pytest.raises(FileExistsError, match=r'seed 0 there, 3 asked for.*--overwrite'):
+    with pytest.raises(FileExistsError, match=r'seed 0 there, 3 requested.*--overwrite'):
         synthesize(tmp_path, 4, seed=3, image_size=(96, 96))
     summary = synthesize(tmp_path, 3, 3, image_size=(96, 96), num_workers=1, overwrite=True)
     assert summary.written

@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from hrnet_plugin.apis.inference.model_files import load_weights
 from hrnet_plugin.checks import (
-    Image,
+    ImageRecord,
     check_boxes,
     check_coco,
     check_images,
@@ -229,7 +229,7 @@ def check_image_files(folder: Path, rng: np.random.Generator) -> None:
     name = ('1.png', '1.jpg')[int(rng.integers(2))]
     cv2.imwrite(str(folder / name), np.full((16, 16, 3), 7, np.uint8))
     (folder / name).write_bytes(mutated_bytes((folder / name).read_bytes(), rng))
-    check_images(folder, [Image(1, name, (16, 16))])
+    check_images(folder, [ImageRecord(1, name, (16, 16))])
 
 
 def pose_config(folder: Path) -> dict[str, Any]:
