@@ -1,5 +1,7 @@
 import pytest
 
+pytest_plugins = ('support.inference_fixtures',)
+
 # What takes longest, so that no process ends long after the others; and what forks, which torch
 # bears only before the first backward pass of a process.
 FIRST = (
