@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+SCORE_THRESHOLD = 0.2  # of keypoints that count for the score of an instance
+
 
 def _bbox(box: np.ndarray, keypoint: np.ndarray, threshold: float) -> np.ndarray:
     return box

@@ -1,4 +1,4 @@
-"""Which input a name or an id in a file means."""
+"""Names and ids in a file are matched with inputs."""
 
 import os
 from pathlib import Path
@@ -16,8 +16,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def matched(inputs: list[str], names: list[str]) -> dict[str, str]:
-    found, astray = match_paths(inputs, {name: name for name in names})
-    assert astray == []
+    found, mismatched = match_paths(inputs, {name: name for name in names})
+    assert mismatched == []
     return found
 
 
@@ -67,13 +67,13 @@ def test_two_images_of_one_name() -> None:
 
 
 def test_folders_of_another_place() -> None:
-    """They are left aside, and told, if no folder fits."""
-    found, astray = match_paths(
+    """They are ignored, and reported, if no folder agrees."""
+    found, mismatched = match_paths(
         ['new/val/1.jpg', 'new/val/2.jpg', 'new/train/2.jpg'],
         {1: '/old/val/1.jpg', 2: '/old/val/2.jpg', 3: '/old/train/2.jpg'},
     )
     assert found == {'new/val/1.jpg': 1, 'new/val/2.jpg': 2, 'new/train/2.jpg': 3}
-    assert sorted(astray) == sorted(found)
+    assert sorted(mismatched) == sorted(found)
 
 
 def test_ids() -> None:

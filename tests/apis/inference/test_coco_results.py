@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from hrnet_plugin.apis.inference.coco_results import ResultLocations
-from hrnet_plugin.apis.inputs.sources import Images
+from hrnet_plugin.apis.inputs.images import Images
 
 
 def images(*names):

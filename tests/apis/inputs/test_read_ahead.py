@@ -1,4 +1,4 @@
-"""A thread that works ahead, but not too far, and ends with its reader."""
+"""A thread fetches ahead, but not too far, and ends with its consumer."""
 
 import threading
 import time
