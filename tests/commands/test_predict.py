@@ -14,7 +14,11 @@ from pycocotools.coco import COCO
 from support.random_models import DETECTOR, POSE
 from support.video_files import damage, save_video
 
+from hrnet_plugin.apis import PoseInferencer, write_coco_results
+from hrnet_plugin.apis.inference.batches import CropBatches
 from hrnet_plugin.commands.cli import main
+
+BUILT: dict[str, PoseInferencer] = {}
 
 
 @pytest.fixture
@@ -23,6 +27,19 @@ def options(weights, tmp_path) -> list[str]:
         *('--config', POSE, '--weights', str(weights / 'pose.pth')),
         *('--out', str(tmp_path / 'out'), '--device', 'cpu'),
     ]
+
+
+@pytest.fixture(autouse=True)
+def _build_once(monkeypatch):
+    """Build each inferencer once for all tests: that takes longer than most of them."""
+    monkeypatch.setattr('hrnet_plugin.apis.PoseInferencer', build_inferencer)
+
+
+def build_inferencer(*args, **options):
+    key = repr((args, options))
+    if key not in BUILT:
+        BUILT[key] = PoseInferencer(*args, **options)
+    return BUILT[key]
 
 
 @pytest.fixture
@@ -307,11 +324,48 @@ class TestFolderNames:
         assert 'results.json would be overwritten' in capsys.readouterr().err
 
 
+def test_the_file_is_that_of_python(folder, clip, options, boxes, boxes_only, tmp_path):
+    """``write_coco_results`` writes it byte by byte, and ``to_coco`` returns what it has."""
+    known = [dict(image_id=i, bbox=[20, 30, 100, 190]) for i in range(4)]
+    known += [dict(file_name='clip.mp4', frame=i, bbox=[20 + i, 30, 100, 190]) for i in range(9)]
+    known_boxes = boxes(known)
+    assert main(['predict', str(folder), str(clip), *options, *known_boxes, '--smooth']) == 0
+    path = tmp_path / 'python/results.json'
+    chosen = dict(bboxes=known_boxes[1], track=True, smooth=True)
+    summary = write_coco_results(
+        boxes_only, [folder, clip], path, vis_out_dir=path.parent, draw_bbox=True, **chosen
+    )
+    assert path.read_bytes() == (tmp_path / 'out/results.json').read_bytes()
+    assert summary == (path, 15, 13, [])
+    assert boxes_only.to_coco([folder, clip], **chosen) == results(tmp_path)
+    drawn = {p.name: p.read_bytes() for p in path.parent.iterdir()}
+    assert drawn == {p.name: p.read_bytes() for p in (tmp_path / 'out').iterdir()}
+
+
+def test_an_interruption_keeps_what_is_done(folder, options, tmp_path, monkeypatch, capsys):
+    add, added = CropBatches.add, []
+
+    def interrupted(self, frame, boxes):
+        if len(added) == 3:
+            raise KeyboardInterrupt
+        added.append(frame.name)
+        return add(self, frame, boxes)
+
+    monkeypatch.setattr(CropBatches, 'add', interrupted)
+    assert main(['predict', str(folder), *options, *WHOLE, '--batch-size', '1']) == 130
+    captured = capsys.readouterr()
+    assert [p['image_id'] for p in results(tmp_path)] == [0, 1]
+    assert captured.out.startswith('2 instances in 2 images')
+    assert captured.err.strip().endswith('interrupted')
+    assert cv2.imread(str(tmp_path / f'out/{1:012}.png')) is not None
+
+
 def take_sigint():
     """Take SIGINT, which children of a shell's background job ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_is_done(images, options, tmp_path):
     (tmp_path / 'many').mkdir()
     for i in range(1000):
