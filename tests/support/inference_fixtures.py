@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # importing it takes seconds, which other tests need not wait
 @pytest.fixture(scope='session')
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the checkpoints pose.pth and detector.pth."""
-    from support.random_models import save_detector, save_pose
+    from .random_models import save_detector, save_pose
 
     folder = tmp_path_factory.mktemp('weights')
     save_pose(folder / 'pose.pth')
@@ -25,9 +25,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='session')
 def inferencer(weights: Path) -> 'PoseInferencer':
     """An inferencer with a detector."""
-    from support.random_models import DETECTOR, POSE
-
     from hrnet_plugin.apis import PoseInferencer
+
+    from .random_models import DETECTOR, POSE
 
     return PoseInferencer(
         POSE,
@@ -41,9 +41,9 @@ def inferencer(weights: Path) -> 'PoseInferencer':
 @pytest.fixture(scope='session')
 def boxes_only(weights: Path) -> 'PoseInferencer':
     """An inferencer without a detector."""
-    from support.random_models import POSE
-
     from hrnet_plugin.apis import PoseInferencer
+
+    from .random_models import POSE
 
     return PoseInferencer(POSE, str(weights / 'pose.pth'), device='cpu')
 

@@ -40,7 +40,7 @@ T = TypeVar('T')
 class PoseInferencer:
     """MMPoseInferencer's arguments and results for top-down models, faster.
 
-    Instances are found by the given boxes or by the detector only, or, with
+    Instances come from the given boxes or from the detector only, or, with
     ``det_model='whole_image'``, each image is one instance. Weights are never random, and all
     files and numbers are checked when the inferencer is built.
 

@@ -155,7 +155,7 @@ def _check(item: str | np.ndarray, report: InputReport) -> None:
         raise FileNotFoundError(_why_missing(item))
     if is_video(item):
         raise ValueError(f'{item} is a video: give it by itself, not in a list')
-    # This looks at the first bytes only; a truncated file is found when it is read.
+    # This looks at the first bytes only; a truncated file is noticed when it is read.
     if not cv2.haveImageReader(str(path)):
         if not report.strict and path.suffix.lower() in IMAGES:
             return  # reported when it is read

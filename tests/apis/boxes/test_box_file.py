@@ -34,7 +34,7 @@ def read(content: Any, categories: Any = None) -> BoxFile:
     return BoxFile('boxes.json', 0.3, categories)
 
 
-def found(given: GivenBoxes, source: Source) -> list[list[list[float]]]:
+def boxes_of_images(given: GivenBoxes, source: Source) -> list[list[list[float]]]:
     return [given.of(frame).tolist() for frame in source]
 
 
@@ -42,7 +42,7 @@ def boxes(content: Any, inputs: Any) -> tuple[list[list[list[float]]], list[str]
     """Boxes of each image, and everything that is said."""
     file, source = read(content), open_inputs(inputs)
     (given,) = file.of([source])
-    return found(given, source), [*file.notes, *given.notes()]
+    return boxes_of_images(given, source), [*file.notes, *given.notes()]
 
 
 def result(**changes: Any) -> dict[str, Any]:
@@ -174,12 +174,12 @@ def test_videos(clip: Path, here: Path) -> None:
     source = open_inputs(str(clip))
     file = read([*frames, result(file_name='x.png', frame=3)])
     video, images = file.of([source, open_inputs('a/x.png')])
-    assert [len(b) for b in found(video, source)] == [0, 0, 2, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert [len(b) for b in boxes_of_images(video, source)] == [0, 0, 2, 0, 0, 1, 0, 0, 0, 0, 0]
     assert video.notes() == [
         'boxes.json: boxes of 2 frames are not used, the first in frame 11: 11 frames '
         'were read, counted from 0'
     ]
-    assert found(images, open_inputs('a/x.png')) == [[]]
+    assert boxes_of_images(images, open_inputs('a/x.png')) == [[]]
     assert file.notes == ['boxes.json: boxes of 1 frames skipped: the input is an image']
     with pytest.raises(ValueError, match=r'2 boxes without a frame for the video .*clip.mp4;'):
         read([result(file_name='clip.mp4')] * 2).of([source])

@@ -48,8 +48,8 @@ def test_categories(
         with pytest.raises(ValueError, match=said):
             select_categories(ids, names, chosen)
         return
-    found, notes = select_categories(ids, names, chosen)
-    assert found & set(ids) == used
+    selected, notes = select_categories(ids, names, chosen)
+    assert selected & set(ids) == used
     if said is None:
         assert notes == []
     else:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from support.random_models import DETECTOR, POSE, build
 
 from hrnet_plugin.apis import PoseInferencer
-from hrnet_plugin.apis.inference.detector import check_cat_ids
+from hrnet_plugin.apis.inference.detector import Detector, check_cat_ids
 from hrnet_plugin.apis.inference.model_files import read_model_config
 
 
@@ -186,29 +186,32 @@ class TestPose:
 
 # user_pains 28
 class TestDetector:
-    def test_files(self, pose, detector):
-        message = "det_model='no.py': there is no"
-        assert_refused(
-            FileNotFoundError, message, POSE, pose, det_model='no.py', det_weights=detector
-        )
-        assert_refused(ValueError, "did you mean 'rtmdet-s'", POSE, pose, det_model='rtmdet_s')
-        assert_refused(ValueError, 'det_weights is missing', POSE, pose, det_model=DETECTOR)
-        assert_refused(
-            ValueError, 'is of a pose estimator', POSE, pose, det_model=POSE, det_weights=pose
-        )
-        message = "det_weights='.*pose.pth' is of another kind of model"
-        assert_refused(ValueError, message, POSE, pose, det_model=DETECTOR, det_weights=pose)
+    @pytest.mark.parametrize(
+        ('model', 'message'),
+        [
+            ('no.py', "det_model='no.py': there is no"),
+            ('rtmdet_s', "did you mean 'rtmdet-s'"),
+            (POSE, 'is of a pose estimator'),
+        ],
+    )
+    def test_configs(self, detector, model, message):
+        with pytest.raises((OSError, ValueError), match=message):
+            Detector(model, detector, None, 'cpu')
+
+    def test_weights(self, pose):
+        with pytest.raises(ValueError, match='det_weights is missing'):
+            Detector(DETECTOR, None, None, 'cpu')
+        with pytest.raises(
+            ValueError, match=r"det_weights='.*pose.pth' is of another kind of mod"
+        ):
+            Detector(DETECTOR, pose, None, 'cpu')
+
+    def test_weights_without_a_config(self, pose, detector):
         assert_refused(ValueError, 'need det_model', POSE, pose, det_weights=detector)
 
-    def test_unknown_classes(self, pose, detector):
-        options = dict(det_model=DETECTOR, det_weights=detector, det_cat_ids=[0, 3])
-        assert_refused(
-            ValueError,
-            "has 3; expected indices of the detector's classes: 0 person",
-            POSE,
-            pose,
-            **options,
-        )
+    def test_unknown_classes(self, detector):
+        with pytest.raises(ValueError, match="has 3; expected indices of the detector's classes"):
+            Detector(DETECTOR, detector, [0, 3], 'cpu')
 
     @pytest.mark.parametrize(
         ('cat_ids', 'classes', 'expected'),

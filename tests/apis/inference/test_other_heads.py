@@ -47,8 +47,8 @@ def test_top_down(tmp_path: Path, images: list[np.ndarray], kind: Any, backbone:
         PoseInferencer(*files, device='cpu', det_model='whole_image'),
     ):
         (result,) = inferencer(path)
-        (found,) = result['predictions'][0]
-        results.append(found)
+        (instance,) = result['predictions'][0]
+        results.append(instance)
     stock, ours = results
     assert np.ptp(ours['keypoints'], axis=0).min() > 10
     np.testing.assert_allclose(ours['keypoints'], stock['keypoints'], atol=1e-3)

@@ -36,8 +36,8 @@ def names(paths, folder):
 
 
 def test_images_are_read_and_the_rest_is_reported(shots, report):
-    found = names(list_folder(str(shots), report), shots)
-    assert found == ['a.JPG', 'b.jp2', 'c.avif', 'd.gif']
+    listed = names(list_folder(str(shots), report), shots)
+    assert listed == ['a.JPG', 'b.jp2', 'c.avif', 'd.gif']
     ((message, where),) = report.notes.items()
     assert where == [str(shots)]
     assert message.startswith(
@@ -50,8 +50,8 @@ def test_images_are_read_and_the_rest_is_reported(shots, report):
 
 def test_subfolders_and_videos_if_asked_for(shots, report):
     (shots / 'sub/loop').symlink_to(shots)
-    found = names(list_folder(str(shots), report, recursive=True, videos=True), shots)
-    assert found == [
+    listed = names(list_folder(str(shots), report, recursive=True, videos=True), shots)
+    assert listed == [
         *('a.JPG', 'b.jp2', 'c.avif', 'd.gif', 'film.avi', 'sub/f.jpg', 'x.jpg/e.png')
     ]
     (message,) = report.notes
@@ -82,9 +82,9 @@ def test_patterns(shots, report):
     report.notes.clear()
     assert 'x.jpg/e.png' in names(list_pattern(f'{shots}/**/*', report), shots)
     assert 'subfolder' not in next(iter(report.notes))
-    found = list_pattern(f'{shots}/**/*.*', report, recursive=True)
-    assert {'sub/f.jpg', 'x.jpg/e.png'} < set(names(found, shots))
-    assert len(found) == len(set(found)) == 6
+    listed = list_pattern(f'{shots}/**/*.*', report, recursive=True)
+    assert {'sub/f.jpg', 'x.jpg/e.png'} < set(names(listed, shots))
+    assert len(listed) == len(set(listed)) == 6
     with pytest.raises(FileNotFoundError, match='no file matches'):
         list_pattern(f'{shots}/*.bmp', report)
 

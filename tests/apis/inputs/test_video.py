@@ -48,10 +48,10 @@ class TestDamagedVideos:
 
     def test_strict_stops_at_the_damage(self, tmp_path):
         path = str(damage(save_video(tmp_path / 'a.avi'), 5))
-        found = []
+        frames_read = []
         with pytest.raises(ValueError, match='frame 5 cannot be decoded'):
-            found.extend(frame.index for frame in open_inputs(path))
-        assert found == [0, 1, 2, 3, 4]
+            frames_read.extend(frame.index for frame in open_inputs(path))
+        assert frames_read == [0, 1, 2, 3, 4]
 
     @pytest.mark.parametrize(('name', 'codec'), [('a.avi', 'MJPG'), ('a.mkv', 'MJPG')])
     def test_cut_files(self, tmp_path, report, name, codec):
@@ -71,9 +71,9 @@ class TestDamagedVideos:
 
     def test_stopping_early_reports_the_damage_so_far(self, tmp_path, report):
         path = str(damage(save_video(tmp_path / 'a.avi'), 2))
-        found = iter(Video(path, path, report))
-        assert [next(found).index for _ in range(4)] == [0, 1, 3, 4]
-        found.close()
+        frames_read = iter(Video(path, path, report))
+        assert [next(frames_read).index for _ in range(4)] == [0, 1, 3, 4]
+        frames_read.close()
         assert len(report.unreadable) == 1
 
 
