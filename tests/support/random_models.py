@@ -1,4 +1,4 @@
-"""Small models with random weights that find something, as checkpoints."""
+"""Checkpoints of small models with random weights that detect instances."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ DETECTOR = str(ROOT / 'configs/demo/rtmdet_person.py')
 
 
 def save_pose(path: Path) -> str:
-    """A pose model whose heatmaps have distinct peaks."""
+    """Save a pose model whose heatmaps have distinct peaks, and return its path."""
     model = build(POSE, 'mmpose')
     with torch.no_grad():
         nn.init.normal_(model.head.final_layer.weight, std=0.3)
@@ -23,7 +23,7 @@ def save_pose(path: Path) -> str:
 
 
 def save_detector(path: Path) -> str:
-    """A detector that sees a few people in anything."""
+    """Save a detector that detects a few instances in any image, and return its path."""
     model = build(DETECTOR, 'mmdet')
     with torch.no_grad():
         for layer in model.bbox_head.rtm_cls:
@@ -35,6 +35,7 @@ def save_detector(path: Path) -> str:
 
 
 def build(config: str | Config, scope: str) -> nn.Module:
+    """Build a model with seeded weights and statistics of its norms."""
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(scope):
         cfg = config if isinstance(config, Config) else Config.fromfile(config)
