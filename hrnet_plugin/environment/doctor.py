@@ -16,7 +16,7 @@ from pathlib import Path
 from .requirements import WORKING_SET
 
 # The stand-ins for what OpenMMLab would have to compile lie in the package: ../packages
-PACKAGES = Path(__file__).parent / '.mim' / 'packages'
+PACKAGES = Path(__file__).parents[1] / '.mim' / 'packages'
 
 OPENCV = (
     'opencv-python',

@@ -6,7 +6,7 @@ from mmengine.fileio import load
 
 from .errors import unknown_name
 
-MIM = Path(__file__).parents[2] / '.mim'
+MIM = Path(__file__).parents[1] / '.mim'
 
 
 def find_config(name: str) -> Path:
