@@ -7,7 +7,7 @@ from support.promises import broken_promises
 # bears only before the first backward pass of a process.
 FIRST = (
     'test_end_to_end.py',
-    'test_real_pictures.py',
+    'test_real_images.py',
     'test_training.py',
     'test_distributed.py',
 )

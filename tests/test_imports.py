@@ -38,8 +38,7 @@ def run(code: str, cwd: Path, *arguments: str) -> list[str]:
         ('hrnet_plugin.commands.cli', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.functional', (*OPENMMLAB, 'cv2', 'matplotlib')),
         ('hrnet_plugin.archs', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
-        ('hrnet_plugin.evaluation', ('mmpose.models', 'mmdet')),
-        ('hrnet_plugin.models.backbones', ('mmpose.models', 'mmdet')),
+        ('hrnet_plugin.evaluation, hrnet_plugin.models.backbones', ('mmpose.models', 'mmdet')),
     ],
 )
 def test_imports_no_more_than_it_needs(
@@ -47,7 +46,7 @@ def test_imports_no_more_than_it_needs(
 ) -> None:
     code = f"""
 import sys, {module}
-print({module!r} in sys.modules, *(name for name in {forbidden} if name in sys.modules))
+print('hrnet_plugin' in sys.modules, *(name for name in {forbidden} if name in sys.modules))
 """
     assert run(code, tmp_path) == ['True']
 
@@ -60,13 +59,12 @@ print('hrnet_plugin' in MODELS.children)
 print(MODELS.get('hrnet_plugin.HRNet').__name__)
 print('hrnet_plugin' in MODELS.children)
 """
-    assert run(code, tmp_path)[0::2] == ['False', 'True']
-    assert 'HRNet' in run(code, tmp_path)
+    assert run(code, tmp_path) == ['False', 'HRNet', 'True']
 
 
 @pytest.mark.parametrize(
     'package',
-    ['', '.apis', '.apis.checkpoints', '.apis.configs', '.datasets', '.hooks', '.models'],
+    ['', '.apis', '.checkpoints', '.datasets', '.functional', '.hooks', '.models'],
 )
 def test_every_public_name_is_there(package: str) -> None:
     module = import_module(f'hrnet_plugin{package}')
@@ -80,14 +78,16 @@ def test_every_public_name_is_there(package: str) -> None:
 
 ORDERS = [
     'import hrnet_plugin, torch',
-    'import torch, hrnet_plugin',
+    pytest.param('import torch, hrnet_plugin', marks=pytest.mark.slow),
     'import mmengine, torch; from mmengine.config import Config; '
     """Config.fromstring("custom_imports = dict(imports=['hrnet_plugin'])", '.py')""",
-    "import hrnet_plugin, importlib.util; importlib.util.find_spec('torch'); import torch",
+    pytest.param(
+        "import hrnet_plugin, importlib.util; importlib.util.find_spec('torch'); import torch",
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
-# user_pains 15
 @pytest.mark.parametrize('order', ORDERS)
 def test_the_safe_loader_reads_mmengine_checkpoints_in_any_order(
     tmp_path: Path, order: str
@@ -134,7 +134,7 @@ def test_a_refused_attribute_is_named(tmp_path: Path) -> None:
 
 PACKAGE = 'hrnet_plugin'
 # Lowest first. A room imports from the levels below its own; rooms of one level do not import each
-# other. Within a room of INSIDE the same holds for its parts; elsewhere, only cycles are forbidden.
+# other. Within a room of INSIDE the same holds for its parts; elsewhere only cycles are forbidden.
 # A name in a string is no import: the registries' locations, former names of modules, lazy names.
 LEVELS = (
     'environment version',

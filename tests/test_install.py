@@ -65,6 +65,7 @@ def readme_lines(heading: str) -> list[str]:
     return re.findall(r'```sh\n(.*?)```', section, re.DOTALL)[0].strip().splitlines()
 
 
+@pytest.mark.slow
 def test_builds_without_a_compiler_beside_a_gpu(tmp_path: Path) -> None:
     env = without_compilers(tmp_path / 'bin')
     (tmp_path / 'fake').mkdir()
@@ -119,6 +120,7 @@ def versions(python: str) -> dict[str, str]:
     return {package['name']: package['version'] for package in packages}
 
 
+@pytest.mark.slow
 def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path: Path) -> None:
     """pip has no index here: whatever else it wanted to install would be an error."""
     python = new_environment(tmp_path / 'venv', beside_the_set=True)
@@ -133,14 +135,21 @@ def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path
     assert versions(python) == before
     where = 'import mmcv._ext, hrnet_plugin; print(mmcv._ext.__file__, hrnet_plugin.__file__)'
     ran = subprocess.run(
-        [python, '-W', 'ignore', '-c', where], cwd=tmp_path, capture_output=True, text=True
+        [python, '-W', 'ignore', '-c', where],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
     )
     assert str(tmp_path / 'venv') in ran.stdout.split()[-1], ran.stderr
 
 
 @pytest.mark.parametrize(
     ('mend', 'module'),
-    [(INSTALL_OPERATIONS, 'mmcv_torchvision'), (INSTALL_XTCOCOTOOLS, 'xtcocotools')],
+    [
+        (INSTALL_XTCOCOTOOLS, 'xtcocotools'),
+        pytest.param(INSTALL_OPERATIONS, 'mmcv_torchvision', marks=pytest.mark.slow),
+    ],
 )
 def test_commands_of_the_doctor_run(tmp_path: Path, mend: str, module: str) -> None:
     python = new_environment(tmp_path / 'venv', beside_the_set=True)

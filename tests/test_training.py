@@ -35,7 +35,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(cfg: Config, work_dir: Path, prepare: Callable[[], object] = lambda: None) -> Forked:
-    """Train in another process, which first runs ``prepare``, and resume what is in ``work_dir``."""
+    """Train in another process, which runs ``prepare`` first; resume what is there."""
     work_dir.mkdir(exist_ok=True)
 
     def run() -> None:

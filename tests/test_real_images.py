@@ -1,4 +1,4 @@
-"""A model that has seen a picture often must find its people: `demo/real.py`."""
+"""A model overfits a handful of COCO images: `demo/real.py`."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from support.shell import run
 COCO_SAMPLE = os.environ.get('COCO_SAMPLE')
 needs_sample = pytest.mark.skipif(
     COCO_SAMPLE is None,
-    reason="COCO_SAMPLE does not name a folder with MMPose's tests/data/coco: four real pictures",
+    reason="COCO_SAMPLE does not name a folder with MMPose's tests/data/coco: four real images",
 )
 
 
 def learn(folder: Path, epochs: int) -> tuple[float, float]:
-    """AP with ground-truth boxes and with detector boxes."""
+    """Return AP with ground-truth boxes and with detector boxes."""
     script, options = ROOT / 'demo' / 'real.py', ['--epochs', str(epochs)]
     command = [sys.executable, str(script), str(COCO_SAMPLE), '--work-dir', str(folder)]
     out = run([*command, *options], cwd=folder)
@@ -28,7 +28,8 @@ def learn(folder: Path, epochs: int) -> tuple[float, float]:
 
 
 @needs_sample
-def test_some_are_soon_found(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_some_keypoints_are_soon_learnt(tmp_path: Path) -> None:
     gt, detected = learn(tmp_path, epochs=150)
     assert gt > 0.3
     assert detected > 0.2
@@ -36,6 +37,6 @@ def test_some_are_soon_found(tmp_path: Path) -> None:
 
 @needs_sample
 @pytest.mark.slow
-def test_all_are_found_in_the_end(tmp_path: Path) -> None:
+def test_all_keypoints_are_learnt_in_the_end(tmp_path: Path) -> None:
     gt, _ = learn(tmp_path, epochs=300)
     assert gt >= 0.9
