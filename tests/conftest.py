@@ -3,6 +3,8 @@
 import pytest
 from support.promises import broken_promises
 
+collect_ignore = ['support']  # helpers, not tests: some run only where others are compiled
+
 # What takes longest, so that no process ends long after the others; and what forks, which torch
 # bears only before the first backward pass of a process.
 FIRST = (

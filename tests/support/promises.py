@@ -1,6 +1,7 @@
 """docs/promises.md: what the plugin promises, and the tests that keep each promise."""
 
 import ast
+import functools
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -51,7 +52,12 @@ def read_promises(page: str) -> list[Promise]:
 
 def declared_tests(file: Path, root: Path = ROOT) -> dict[str, Declared]:
     """Return the test functions that a file declares, by id."""
-    module = ast.parse(file.read_text(encoding='utf-8'))
+    return _declared(file.read_text(encoding='utf-8'), file.relative_to(root).as_posix())
+
+
+@functools.cache
+def _declared(code: str, file: str) -> dict[str, Declared]:
+    module = ast.parse(code)
     marks = {  # names of marks: `needs_gpu = pytest.mark.skipif(…)`
         ast.unparse(node.targets[0]): ast.unparse(node.value)
         for node in module.body
@@ -73,8 +79,7 @@ def declared_tests(file: Path, root: Path = ROOT) -> dict[str, Declared]:
                 slow = re.search(r'^pytest\.mark\.slow$', text, re.M) is not None
                 yield name, Declared(slow, conditional)
 
-    name = file.relative_to(root).as_posix()
-    return dict(walk(module.body, name, marks.get('pytestmark', '')))
+    return dict(walk(module.body, file, marks.get('pytestmark', '')))
 
 
 def named_tests(promises: list[Promise], root: Path = ROOT) -> dict[str, Declared | None]:
@@ -86,8 +91,10 @@ def named_tests(promises: list[Promise], root: Path = ROOT) -> dict[str, Declare
         declared |= declared_tests(file, root)
     found: dict[str, Declared | None] = {}
     for name in names:
-        tests = {t: d for t, d in declared.items() if t == name or t.startswith(f'{name}::')}
-        found.update(tests or {name: None})
+        tests: dict[str, Declared | None] = {
+            t: d for t, d in declared.items() if t == name or t.startswith(f'{name}::')
+        }
+        found |= tests or dict.fromkeys([name])
     return found
 
 

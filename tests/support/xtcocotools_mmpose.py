@@ -5,7 +5,9 @@ import copy
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mmpose
 import numpy as np
@@ -17,9 +19,9 @@ from mmpose.evaluation.metrics import CocoMetric, CocoWholeBodyMetric
 from .xtcocotools_scenes import COUNTS, Scene, keypoint_scene
 
 META = Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets'
-CROWD = dict(iou_type='keypoints_crowd', score_mode='bbox')
+CROWD: dict[str, Any] = dict(iou_type='keypoints_crowd', score_mode='bbox')
 # Data set, its annotations' keypoints, whether it has areas, and the metric's options
-SETTINGS = {
+SETTINGS: dict[str, tuple[str, int | None, bool, dict[str, Any]]] = {
     'COCO': ('coco', 17, True, dict()),
     'COCO, area of the box': ('coco', 17, False, dict(use_area=False)),
     'COCO without ann_file': ('coco', 17, True, dict(nms_mode='none', score_mode='keypoint')),
@@ -81,7 +83,7 @@ def metric_results(name: str, folder: Path) -> tuple[dict[str, float], list[str]
     return {key: float(value) for key, value in found.items()}, lines
 
 
-def data_samples(scene: Scene):
+def data_samples(scene: Scene) -> Iterator[dict[str, Any]]:
     """One for each image with predictions, like a bottom-up model's."""
     for image in scene.gt['images']:
         dets = [det for det in scene.dt if det['image_id'] == image['id']]
