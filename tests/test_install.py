@@ -122,7 +122,7 @@ def versions(python: str) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path: Path) -> None:
-    """pip has no index here: whatever else it wanted to install would be an error."""
+    """pip has no index here: anything else to install would be an error."""
     python = new_environment(tmp_path / 'venv', beside_the_set=True)
     before = versions(python)
     assert before['mmpose'] == '1.3.2'
@@ -145,16 +145,18 @@ def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path
 
 
 @pytest.mark.parametrize(
-    ('mend', 'module'),
+    ('repair', 'module'),
     [
         (INSTALL_XTCOCOTOOLS, 'xtcocotools'),
         pytest.param(INSTALL_OPERATIONS, 'mmcv_torchvision', marks=pytest.mark.slow),
     ],
 )
-def test_commands_of_the_doctor_run(tmp_path: Path, mend: str, module: str) -> None:
+def test_commands_of_the_doctor_run(tmp_path: Path, repair: str, module: str) -> None:
     python = new_environment(tmp_path / 'venv', beside_the_set=True)
     copy = copy_repository(tmp_path / 'source')
-    line = command(mend).replace(sys.executable, python).replace(str(PACKAGES), f'{copy}/packages')
+    line = (
+        command(repair).replace(sys.executable, python).replace(str(PACKAGES), f'{copy}/packages')
+    )
     env = without_compilers(tmp_path / 'bin') | {
         'PIP_NO_INDEX': '1',
         'PIP_NO_BUILD_ISOLATION': '0',

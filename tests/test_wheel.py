@@ -80,7 +80,7 @@ def test_is_typed(wheel: Path) -> None:
 
 
 def test_installing_it_changes_no_version_of_the_environment(wheel: Path) -> None:
-    """pip has no index here: whatever else it wanted to install would be an error."""
+    """pip has no index here: anything else to install would be an error."""
     pip = [sys.executable, '-m', 'pip', 'install', '--quiet', '--dry-run', '--no-index']
     result = subprocess.run(
         [*pip, '--force-reinstall', '--no-deps', '--report', '-', str(wheel)],

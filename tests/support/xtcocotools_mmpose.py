@@ -1,4 +1,4 @@
-"""What stock MMPose's metrics and data sets, which stand on ``xtcocotools``, make of scenes."""
+"""What stock MMPose's metrics and datasets, which use ``xtcocotools``, make of scenes."""
 
 import contextlib
 import copy
@@ -20,7 +20,7 @@ from .xtcocotools_scenes import COUNTS, Scene, keypoint_scene
 
 META = Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets'
 CROWD: dict[str, Any] = dict(iou_type='keypoints_crowd', score_mode='bbox')
-# Data set, its annotations' keypoints, whether it has areas, and the metric's options
+# Dataset, its annotations' keypoints, whether it has areas, and the metric's options
 SETTINGS: dict[str, tuple[str, int | None, bool, dict[str, Any]]] = {
     'COCO': ('coco', 17, True, dict()),
     'COCO, area of the box': ('coco', 17, False, dict(use_area=False)),
@@ -41,7 +41,7 @@ DATASETS = dict(
 
 
 def make_pose_scene(name: str, seed: int = 0) -> tuple[Scene, dict]:
-    """A scene of this data set, and its meta information."""
+    """Return a scene of this dataset, and its metainfo."""
     data, count, has_area, _ = SETTINGS[name]
     rng = np.random.default_rng([seed, *name.encode()])
     if count is None:
@@ -52,7 +52,7 @@ def make_pose_scene(name: str, seed: int = 0) -> tuple[Scene, dict]:
         image['file_name'] = f'{image["id"]}.jpg'
     for ann in scene.gt['annotations']:
         ann.setdefault('iscrowd', 0)
-        ann.update(segmentation=[])  # data sets read more than is evaluated
+        ann.update(segmentation=[])  # datasets read more than is evaluated
         ann.update(foot_valid=1, face_valid=1, lefthand_valid=1, righthand_valid=1)
         if not has_area:
             del ann['area']
@@ -109,7 +109,7 @@ def data_samples(scene: Scene) -> Iterator[dict[str, Any]]:
 
 
 def dataset_digest(name: str, folder: Path) -> str:
-    """Digest of what the data set loads from the annotations."""
+    """Digest of what the dataset loads from the annotations."""
     scene, _ = make_pose_scene(name)
     path = folder / 'annotations.json'
     path.write_text(json.dumps(scene.gt))
