@@ -150,7 +150,14 @@ LEVELS = (
 )
 INSIDE = {
     'functional': ('coco heatmaps', 'video'),
-    'models': ('archs families', 'layers', 'backbones necks heads', 'estimators', 'fuse'),
+    'models': (
+        'archs',
+        'extra families',
+        'layers',
+        'backbones necks heads',
+        'estimators',
+        'fuse',
+    ),
     'apis': ('inputs', 'boxes', 'inference'),
 }
 # (importing room, imported module) -> why it may
@@ -205,7 +212,7 @@ def imports(name: str, file: Path, known: dict[str, Path]) -> Iterator[Import]:
 
 def all_imports() -> list[Import]:
     known = modules()
-    return [each for name, file in known.items() for each in imports(name, file, known)]
+    return sorted({each for name, file in known.items() for each in imports(name, file, known)})
 
 
 def level(part: str, levels: tuple[str, ...]) -> int | None:
