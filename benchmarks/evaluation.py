@@ -154,7 +154,8 @@ def compare_evaluation(detections: int) -> dict[str, Ratio]:
     print(f'{IMAGES} images, {instances} instances, {detections} detections: arrays to numbers')
     print('in ours; in the others result dicts to numbers.\n')
     results = as_dicts(dt)
-    expected, ratios = None, {}
+    expected: Any = None
+    ratios = {}
     for name, run in rivals(as_coco(gt)).items():
         # Loading writes into the dicts, and takes another way when it finds its own traces.
         repeats = 3 if name == 'pycocotools' else 7

@@ -24,7 +24,7 @@ from hrnet_plugin.models import HeatmapHead
 
 NUM_IMAGES, BATCH, WORKERS = 60, 32, 2
 SIZES: dict[str, Any] = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
-STOCK = dict(
+STOCK: dict[str, dict[str, Any]] = dict(
     msra=dict(type='MSRAHeatmap', **SIZES),
     udp=dict(type='UDPHeatmap', **SIZES),
 )
@@ -107,9 +107,10 @@ def start_worker(_: int) -> None:
 def compare_variant(root: str, variant: str) -> list[list[object]]:
     codec = dict(type='hrnet_plugin.GaussianHeatmap', variant=variant, targets='keypoints')
     ours, stock = (Route(root, c, variant == 'udp') for c in (codec | SIZES, STOCK[variant]))
-    instances = len(ours.dataset)
-    data = ours.dataset.get_data_info(0)
-    for step in ours.dataset.pipeline.transforms[:-2]:
+    dataset: Any = ours.loader.dataset
+    instances = len(dataset)
+    data = dataset.get_data_info(0)
+    for step in dataset.pipeline.transforms[:-2]:
         data = step(data)
     epoch = compare(ours.epoch, stock.epoch, repeats=5, warm_up=1)
     batch = compare(ours.after_loading, stock.after_loading, repeats=15)

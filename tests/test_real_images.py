@@ -28,6 +28,7 @@ def overfit(folder: Path, epochs: int) -> tuple[float, float]:
 
 
 @needs_sample
+@pytest.mark.slow
 def test_soon_detects_some(tmp_path: Path) -> None:
     gt, detected = overfit(tmp_path, epochs=150)
     assert gt > 0.3

@@ -3,8 +3,9 @@
 import contextlib
 import copy
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -35,7 +36,12 @@ class Scene:
 
 
 def pycocotools_evaluates(
-    gt, dt, sigmas=COCO_SIGMAS, max_dets=20, oks_thresholds=None, area_ranges=None
+    gt: dict[str, Any],
+    dt: list[dict[str, Any]],
+    sigmas: Sequence[float] | np.ndarray = COCO_SIGMAS,
+    max_dets: int = 20,
+    oks_thresholds: Sequence[float] | np.ndarray | None = None,
+    area_ranges: Mapping[str, Sequence[float]] | None = None,
 ) -> dict:
     """Return the numbers, arrays and matches of pycocotools by our names.
 
@@ -66,10 +72,10 @@ def pycocotools_evaluates(
     return {**result, 'matches': matches_of(evaluation, len(gt['annotations']))}
 
 
-def matches_of(evaluation, annotations: int) -> dict:
+def matches_of(evaluation: COCOeval, annotations: int) -> dict:
     """Return matches, image after image, as ``KeypointMatches`` has them."""
     ranges, images = len(evaluation.params.areaRng), len(evaluation.params.imgIds)
-    by_range = [[] for _ in range(ranges)]
+    by_range: list[list[Any]] = [[] for _ in range(ranges)]
     for n, image in enumerate(evaluation.evalImgs):
         if image is not None:
             by_range[n // images % ranges].append(image)
@@ -78,7 +84,7 @@ def matches_of(evaluation, annotations: int) -> dict:
         for image in of_range:
             gt_ignore[np.array(image['gtIds'], int) - 1, a] = image['gtIgnore']
 
-    def column(name):
+    def column(name: str) -> np.ndarray:
         each = [np.concatenate([i[name] for i in of_range], axis=1) for of_range in by_range]
         return np.array(each).transpose(2, 0, 1)
 
@@ -101,7 +107,7 @@ def assert_same(ours: Mapping, theirs: Mapping) -> None:
         np.testing.assert_array_equal(ours['matches'][name], expected, err_msg=f'matches, {name}')
 
 
-def make_scene(seed, sigmas=COCO_SIGMAS) -> Scene:
+def make_scene(seed: int, sigmas: Sequence[float] | np.ndarray = COCO_SIGMAS) -> Scene:
     """A few images, some crowded, some empty; all ids are ten digits, and none is 0."""
     rng = np.random.default_rng(seed)
     count = len(sigmas)
@@ -146,7 +152,7 @@ def make_scene(seed, sigmas=COCO_SIGMAS) -> Scene:
     return Scene(gt, dets, dict(sigmas=sigmas))
 
 
-def make_wild_scene(seed) -> Scene:
+def make_wild_scene(seed: int) -> Scene:
     """Randomise everything, also options; often draw coordinates, sizes and scores from few.
 
     Such scenes are full of equally similar instances, thresholds that are met exactly, and equal
@@ -157,9 +163,10 @@ def make_wild_scene(seed) -> Scene:
     sigmas = rng.choice([0.025, 0.05, 0.1, rng.uniform(0.02, 0.2)], count)
     coarse = rng.random() < 0.5
     categories = [int(c) for c in rng.choice(10**10, rng.integers(1, 4), replace=False)]
-    images = rng.choice(rng.choice([10, 10**10]), rng.integers(1, 6), replace=False)
-    images = [dict(id=int(i)) for i in images]
-    anns, dets = [], []
+    ids = rng.choice(rng.choice([10, 10**10]), rng.integers(1, 6), replace=False)
+    images = [dict(id=int(i)) for i in ids]
+    anns: list[dict[str, Any]] = []
+    dets: list[dict[str, Any]] = []
     for image in images:
         instances, unrelated = rng.choice([0, 1, 2, 4, 9]), rng.choice([0, 0, 1, 3, 15])
         for _ in range(instances):
@@ -186,12 +193,14 @@ def make_wild_scene(seed) -> Scene:
     return Scene(gt, dets, _options(rng, sigmas))
 
 
-def _mostly(categories) -> list[float]:
+def _mostly(categories: Sequence[int]) -> list[float]:
     """Return probabilities of categories, and of one that is not listed."""
-    return [0.95 / len(categories)] * len(categories) + [0.05]
+    return [0.95 / len(categories: Sequence[int])] * len(categories: Sequence[int]) + [0.05]
 
 
-def _annotation(rng, count, coarse, others) -> dict:
+def _annotation(
+    rng: np.random.Generator, count: int, coarse: bool, others: list[dict[str, Any]]
+) -> dict:
     if others and rng.random() < 0.2:  # the same instance again, perhaps as a crowd
         again = rng.choice(len(others))
         return dict(copy.deepcopy(others[again]), iscrowd=int(rng.random() < 0.3))
@@ -210,7 +219,9 @@ def _annotation(rng, count, coarse, others) -> dict:
     )
 
 
-def _detection(rng, count, coarse, anns) -> dict:
+def _detection(
+    rng: np.random.Generator, count: int, coarse: bool, anns: list[dict[str, Any]]
+) -> dict:
     if anns and rng.random() < 0.8:
         ann = anns[rng.integers(len(anns))]
         points = np.reshape(ann['keypoints'], (count, 3))[:, :2]
@@ -226,8 +237,8 @@ def _detection(rng, count, coarse, anns) -> dict:
     return dict(keypoints=np.c_[points, rng.random(count)].ravel().tolist(), score=float(score))
 
 
-def _options(rng, sigmas) -> dict:
-    options = dict(sigmas=sigmas.astype(rng.choice([np.float32, np.float64])))
+def _options(rng: np.random.Generator, sigmas: np.ndarray) -> dict:
+    options: dict[str, Any] = dict(sigmas=sigmas.astype(rng.choice(['float32', 'float64'])))
     options['max_dets'] = int(rng.choice([20, 20, 1, 2, 7, 100]))
     if rng.random() < 0.5:
         few = rng.choice([0, 0.1, 0.5, 0.55, 0.75, 0.9, 1], rng.integers(1, 6), replace=False)

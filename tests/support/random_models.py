@@ -1,6 +1,7 @@
 """Checkpoints of small models with random weights that detect instances."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -15,7 +16,7 @@ DETECTOR = str(ROOT / 'configs/demo/rtmdet_person.py')
 
 def save_pose(path: Path) -> str:
     """Save a pose model whose heatmaps have distinct peaks, and return its path."""
-    model = build(POSE, 'mmpose')
+    model: Any = build(POSE, 'mmpose')
     with torch.no_grad():
         nn.init.normal_(model.head.final_layer.weight, std=0.3)
     torch.save(dict(state_dict=model.state_dict()), path)
@@ -24,7 +25,7 @@ def save_pose(path: Path) -> str:
 
 def save_detector(path: Path) -> str:
     """Save a detector that detects a few instances in any image, and return its path."""
-    model = build(DETECTOR, 'mmdet')
+    model: Any = build(DETECTOR, 'mmdet')
     with torch.no_grad():
         for layer in model.bbox_head.rtm_cls:
             nn.init.normal_(layer.weight, std=1.0)
@@ -43,6 +44,8 @@ def build(config: str | Config, scope: str) -> nn.Module:
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
                 nn.init.normal_(module.running_mean, std=0.1)
                 nn.init.uniform_(module.running_var, 0.5, 1.5)
     return model

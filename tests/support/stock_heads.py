@@ -10,8 +10,10 @@ from mmpose.registry import KEYPOINT_CODECS
 SIZE = (64, 64)  # of crops and, bottom-up, of whole images
 HEATMAP = (16, 16)
 NUM_KEYPOINTS = 17
-META_KEYS = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size', 'input_center')
-META_KEYS += ('input_scale', 'flip', 'flip_direction', 'flip_indices', 'skeleton_links')
+META_KEYS = (
+    *('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size', 'input_center'),
+    *('input_scale', 'flip', 'flip_direction', 'flip_indices', 'skeleton_links'),
+)
 PREPROCESSOR = dict(
     type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
 )

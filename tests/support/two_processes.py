@@ -31,8 +31,13 @@ def _work(rank: int, folder: Path) -> None:
         world_size=2,
         timeout=timedelta(minutes=5),
     )
-    mmengine_metric.collect_results = None  # results must not be collected as pickled dicts
-    torch.distributed.all_gather_object = torch.distributed.gather_object = None
+    # Results must not be collected as pickled dicts.
+    for module, name in (
+        (mmengine_metric, 'collect_results'),
+        (torch.distributed, 'all_gather_object'),
+        (torch.distributed, 'gather_object'),
+    ):
+        setattr(module, name, None)
     cases = pickle.loads((folder / 'cases').read_bytes())
     results = [_evaluate(rank, **case) for case in cases]
     (folder / f'results{rank}').write_bytes(pickle.dumps(results))

@@ -52,6 +52,6 @@ def save_gif(path: Path, milliseconds: list[int]) -> Path:
     """Write a GIF with one frame for each duration."""
     animation = cv2.Animation()
     animation.frames = [gray(20 * i) for i in range(len(milliseconds))]
-    animation.durations = np.array(milliseconds)
+    animation.durations = milliseconds
     assert cv2.imwriteanimation(str(path), animation)
     return path
