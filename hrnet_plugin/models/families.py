@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..utils.errors import unknown_name
 from .archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
 
 if TYPE_CHECKING:
@@ -31,11 +30,18 @@ class Family:
             arch: Name of the architecture.
             **options: Further options of the backbone class.
 
+        Returns:
+            The backbone, with the class's initial weights.
+
         Raises:
             ValueError: The family has no architecture of this name.
+
+        Example:
+            >>> import torch
+            >>> with torch.device('meta'):
+            ...     FAMILIES['LiteHRNet'].build('lite-18').out_channels
+            (40,)
         """
-        if arch not in self.archs:
-            raise ValueError(unknown_name(f'arch of {self.name}', arch, self.archs))
         backbone: type[nn.Module] = getattr(import_module(__package__), self.name)
         return backbone(arch=arch, **options)
 
