@@ -19,7 +19,7 @@ from ..functional import (
 )
 from ..functional.heatmaps.arrays import Array, constant
 from ..functional.heatmaps.decode import check_kernel_size
-from ..registry import KEYPOINT_CODECS
+from ..registry import KEYPOINT_CODECS, strict_options
 from ..utils.errors import unknown_name
 
 Size = tuple[int, int]
@@ -66,6 +66,7 @@ TARGETS = {
 
 
 @KEYPOINT_CODECS.register_module()
+@strict_options
 class GaussianHeatmap(BaseKeypointCodec):
     """Represent each keypoint of an instance by a Gaussian on a heatmap.
 

@@ -16,7 +16,7 @@ from ..functional.coco.nms import oks_nms, soft_oks_nms
 from ..functional.coco.schema import coco_entries
 from ..functional.coco.scoring import SCORE_MODES
 from ..functional.coco.units import box_problems, keypoint_problems
-from ..registry import METRICS
+from ..registry import METRICS, strict_options
 from ..utils.errors import unknown_name
 from ..utils.json_files import read_json
 from .collect import annotations_of_sample, no_columns, sample_columns
@@ -55,6 +55,7 @@ NMS_MODES: dict[str, Callable[..., np.ndarray]] = {
 
 
 @METRICS.register_module()
+@strict_options
 class OKSMetric(BaseMetric):
     """AP and AR of keypoints, with the numbers and names of stock ``CocoMetric``.
 

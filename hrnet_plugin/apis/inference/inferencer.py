@@ -16,7 +16,7 @@ from mmpose.evaluation.functional import nearby_joints_nms
 from mmpose.structures import PoseDataSample
 from tqdm import tqdm
 
-from ...registry import INFERENCERS
+from ...registry import INFERENCERS, strict_options
 from ..boxes.box_file import BoxFile
 from ..boxes.categories import Categories
 from ..boxes.given_boxes import GivenBoxes, as_boxes, given_boxes
@@ -36,6 +36,7 @@ T = TypeVar('T')
 
 
 @INFERENCERS.register_module()
+@strict_options
 class PoseInferencer:
     """MMPoseInferencer's arguments and results for top-down models, faster.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ...registry import MODELS
+from ...registry import MODELS, strict_options
 from ..archs import HRFORMER_ARCHS, HRFormerSpec, TransformerStage
 from ..extra import hrformer_from_extra, read_arch
 from ..layers import TransformerBlock, separable_down
@@ -20,6 +20,7 @@ LN = dict(type='LN', eps=1e-6)
 
 
 @MODELS.register_module()
+@strict_options
 class HRFormer(ParallelStreamBackbone):
     """HRFormer: HRNet's streams with transformer blocks, separable exchange, bilinear upsampling.
 

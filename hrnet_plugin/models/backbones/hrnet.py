@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ...registry import MODELS
+from ...registry import MODELS, strict_options
 from ..archs import HRNET_ARCHS, BlockStage
 from ..extra import hrnet_from_extra, read_arch
 from ..layers import conv_down
@@ -17,6 +17,7 @@ from .conv_stem import build_conv_stages, build_conv_stem, build_residual_blocks
 
 
 @MODELS.register_module()
+@strict_options
 class HRNet(ParallelStreamBackbone):
     """HRNet with the exchange of the published code: 1x1 convolution, then nearest upsampling.
 

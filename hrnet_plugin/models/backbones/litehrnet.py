@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...registry import MODELS
+from ...registry import MODELS, strict_options
 from ..archs import LITEHRNET_ARCHS, LiteStage
 from ..extra import litehrnet_from_extra, read_arch
 from ..layers import (
@@ -29,6 +29,7 @@ from .base import BN, NORMAL, InitCfg, Modules, ParallelStreamBackbone, build_st
 
 
 @MODELS.register_module()
+@strict_options
 class LiteHRNet(ParallelStreamBackbone):
     """Lite-HRNet and its naive form.
 

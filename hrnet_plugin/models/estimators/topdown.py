@@ -9,7 +9,7 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor
 
 from ...codecs import shift_error
-from ...registry import MODELS
+from ...registry import MODELS, strict_options
 from ...utils.errors import unknown_name
 from ..backbones.base import ParallelStreamBackbone
 from ..heads import HeatmapHead
@@ -18,6 +18,7 @@ TEST_OPTIONS = ('output_keypoint_indices',)
 
 
 @MODELS.register_module()
+@strict_options
 class TopdownPoseEstimator(StockTopdownPoseEstimator):
     """Stock's estimator, whose flip test runs both orientations as one batch.
 

@@ -13,7 +13,7 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from ...functional import heatmap_accuracy
-from ...registry import MODELS
+from ...registry import MODELS, strict_options
 
 # kernel size of a deconvolution that doubles the size: (padding, output_padding)
 DECONV_PADDING = {4: (1, 0), 3: (1, 1), 2: (0, 0)}
@@ -26,6 +26,7 @@ NORMAL = [
 
 
 @MODELS.register_module()
+@strict_options
 class HeatmapHead(BaseHead):
     """One stream of features -> deconvolutions -> convolutions -> one heatmap per keypoint.
 
