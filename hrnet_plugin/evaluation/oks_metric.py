@@ -19,7 +19,7 @@ from ..functional.coco.evaluate import AREA_RANGES, evaluate_coco_keypoints, eva
 from ..functional.coco.nms import oks_nms, soft_oks_nms
 from ..functional.coco.numeric import spans
 from ..functional.coco.scoring import KEYPOINT_SCORE_THRESHOLD, SCORE_MODES, score_instances
-from ..registry import METRICS
+from ..registry import METRICS, strict_options
 from ..utils.errors import unknown_name
 from .collect import Collected, collect, gather_collected, join
 from .gather import Table, dense_rank, take_rows, unique_rows
@@ -63,6 +63,7 @@ NMS_MODES: dict[str, Callable[..., np.ndarray]] = {
 
 
 @METRICS.register_module()
+@strict_options
 class OKSMetric(BaseMetric):
     """Compute AP and AR of keypoints, with the numbers and names of stock ``CocoMetric``.
 

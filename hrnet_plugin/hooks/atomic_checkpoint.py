@@ -1,6 +1,5 @@
 """Checkpoints that survive a crash."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,10 @@ from ..checkpoints.last_checkpoint import (
     repair_last_checkpoint,
 )
 from ..checkpoints.safe_globals import allow_mmengine_checkpoints
-from ..registry import HOOKS
+from ..registry import HOOKS, strict_options
 from ..utils.atomic_files import partial_files, write_atomically
 
 STALE = 'outdone_best_ckpts'  # key in the message hub, and so in checkpoints
-_SIGNATURE = inspect.signature(CheckpointHook.__init__)
-_NAMED = [p for p in _SIGNATURE.parameters.values() if p.kind is not p.VAR_KEYWORD]
 
 
 ATOMIC = 'hrnet_plugin.atomic'  # name of the backend, for MMEngine's ``backend_args``
@@ -50,6 +47,7 @@ class _DeferredRemoval(LocalBackend):
 
 
 @HOOKS.register_module()
+@strict_options
 class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook, with its options, for runs that may be killed at any moment.
 
@@ -63,12 +61,6 @@ class AtomicCheckpointHook(CheckpointHook):
 
     file_backend: Any
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._stale: list[str] = []  # former best checkpoints, to be deleted
-
-    __init__.__signature__ = _SIGNATURE.replace(parameters=_NAMED)  # type: ignore[attr-defined]
-
     def before_run(self, runner: Any) -> None:
         """Check what the run is going to resume from.
 
@@ -76,6 +68,7 @@ class AtomicCheckpointHook(CheckpointHook):
             ValueError: If no checkpoint is whole, the named one is not, or processes of the run
                 find different ones.
         """
+        self._stale: list[str] = []  # former best checkpoints, to be deleted
         allow_mmengine_checkpoints()  # other code may have revoked what importing allowed
         if runner._resume and runner._train_loop is not None and is_main_process():
             folder = Path(runner.work_dir)

@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from ..registry import HOOKS
+from ..registry import HOOKS, strict_options
 
 
 @HOOKS.register_module()
+@strict_options
 class ChannelsLastHook(Hook):
     """Store the weights of convolutions as (C_out, H, W, C_in), and with them their outputs.
 

@@ -11,13 +11,14 @@ from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader
 
 from ..datasets.fetch import fetch_of, seed_from
-from ..registry import HOOKS
+from ..registry import HOOKS, strict_options
 
 KEY = 'exact_resume'
 EPOCH, ITERATION = 0, 1  # what a sequence of random numbers belongs to
 
 
 @HOOKS.register_module()
+@strict_options
 class ExactResumeHook(Hook):
     """Derive all random numbers of a training from its seed and its progress.
 

@@ -7,10 +7,11 @@ from mmengine.model import is_model_wrapper
 
 from ..checks.gathering import unshared_folders
 from ..checks.pipelines import disagreements, flip_warning
-from ..registry import HOOKS
+from ..registry import HOOKS, strict_options
 
 
 @HOOKS.register_module()
+@strict_options
 class PreflightHook(Hook):
     """Refuse a run whose pipelines and model do not fit together, before its first iteration.
 

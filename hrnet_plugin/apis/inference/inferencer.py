@@ -14,7 +14,7 @@ import numpy as np
 from mmengine.device import get_device
 from tqdm import tqdm
 
-from ...registry import INFERENCERS
+from ...registry import INFERENCERS, strict_options
 from ..boxes.box_file import BoxFile
 from ..boxes.categories import Categories
 from ..boxes.given_boxes import GivenBoxes, as_boxes, given_boxes
@@ -37,6 +37,7 @@ T = TypeVar('T')
 
 
 @INFERENCERS.register_module()
+@strict_options
 class PoseInferencer:
     """MMPoseInferencer's arguments and results for top-down models, faster.
 
