@@ -195,7 +195,7 @@ def make_wild_scene(seed: int) -> Scene:
 
 def _mostly(categories: Sequence[int]) -> list[float]:
     """Return probabilities of categories, and of one that is not listed."""
-    return [0.95 / len(categories: Sequence[int])] * len(categories: Sequence[int]) + [0.05]
+    return [0.95 / len(categories)] * len(categories) + [0.05]
 
 
 def _annotation(
