@@ -50,7 +50,9 @@ def compare_with_stock(variant: str) -> dict[str, Ratio]:
             stock.decode(maps)
 
     return {
-        f'encode, {variant}': compare(lambda: ours.encode_batch(keypoints, visible), stock_encode, 25),
+        f'encode, {variant}': compare(
+            lambda: ours.encode_batch(keypoints, visible), stock_encode, 25
+        ),
         f'decode, {variant}': compare(lambda: ours.batch_decode(heatmaps), stock_decode, 25),
     }
 
