@@ -802,6 +802,16 @@ def test_boxes_of_a_few_samples_do_not_count(ann_file, gt):
     assert small != a_few == evaluate(OKSMetric(ann_file), samples)
 
 
+def test_boxes_count_beside_samples_without_instances(ann_file, gt):
+    samples = ground_truth_samples(gt)
+    for sample in samples:
+        sample['pred_instances']['bboxes'] = np.float32([[0, 0, 1, 1]])
+    expected = evaluate(OKSMetric(ann_file), samples)
+    none = dict(keypoints=np.zeros((0, 17, 2)), keypoint_scores=np.zeros((0, 17)))
+    empty = dict(id=-1, img_id=12, ori_shape=(400, 400), pred_instances=none)
+    assert evaluate(OKSMetric(ann_file), [*samples, empty]) == expected
+
+
 def test_refuses_annotations_without_an_id(gt):
     samples = ground_truth_samples(gt)
     del samples[2]['raw_ann_info']['id']
