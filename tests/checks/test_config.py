@@ -1,4 +1,4 @@
-"""`hrnet-plugin check`: configs and data with mistakes, and without."""
+"""`check_config` and `hrnet-plugin check`: configs and data with and without mistakes."""
 
 import json
 import re
@@ -36,21 +36,21 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def mpii(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people in MPII's format, and their heads."""
+    """Two instances in MPII's format, and an image."""
     root = tmp_path_factory.mktemp('mpii')
     (root / 'annotations').mkdir()
     (root / 'images').mkdir()
     cv2.imwrite(str(root / 'images/000000001.jpg'), np.zeros((80, 80, 3), np.uint8))
-    person = dict(image='000000001.jpg', center=[40.0, 40.0], scale=0.3)
-    people = [dict(person, joints=[[30, 30]] * 16, joints_vis=[1] * 16)] * 2
+    first = dict(image='000000001.jpg', center=[40.0, 40.0], scale=0.3)
+    instances = [dict(first, joints=[[30, 30]] * 16, joints_vis=[1] * 16)] * 2
     for split in ('train', 'val'):
-        (root / f'annotations/mpii_{split}.json').write_text(json.dumps(people))
+        (root / f'annotations/mpii_{split}.json').write_text(json.dumps(instances))
     return root
 
 
 @pytest.fixture
 def broken(coco: Path, tmp_path: Path) -> Path:
-    """A copy of which a test may break the annotations."""
+    """A copy whose annotations a test may break."""
     for path in coco.iterdir():
         if path.is_dir() and path.name != 'annotations':
             (tmp_path / path.name).symlink_to(path)
@@ -83,7 +83,7 @@ def step(cfg: Config, loader: str, name: str) -> Any:
     return next(s for s in cfg[loader].dataset.pipeline if s['type'] == name)
 
 
-def test_what_is_right_passes(coco: Path) -> None:
+def test_a_valid_config_passes(coco: Path) -> None:
     seen: list[tuple[str, int]] = []
 
     def progress(folder: str, images: int) -> Callable[[], object]:
@@ -176,7 +176,7 @@ def test_other_keypoints_than_the_metainfo(broken: Path) -> None:
     edit(broken / TRAIN, cut)
     report = check_config(config(broken), read_images=False)
     assert "16 keypoints, but the dataset's metainfo has 17" in messages(report)
-    # The config is checked although nobody can be used.
+    # The config is checked although no instance can be used.
     assert 'head' not in messages(report)
     step(cfg := config(broken), 'train_dataloader', 'TopdownAffine').input_size = (96, 96)
     assert 'TopdownAffine has input_size' in messages(check_config(cfg, read_images=False))
@@ -279,7 +279,7 @@ def test_mpii(mpii: Path) -> None:
 
 
 @pytest.mark.parametrize('wrapper', ['RepeatDataset', 'CombinedDataset'])
-def test_data_sets_in_data_sets(coco: Path, wrapper: str) -> None:
+def test_wrapped_datasets(coco: Path, wrapper: str) -> None:
     cfg = config(coco)
     inner = cfg.train_dataloader.dataset
     if wrapper == 'RepeatDataset':
@@ -300,8 +300,8 @@ def test_data_sets_in_data_sets(coco: Path, wrapper: str) -> None:
 
 
 @DATASETS.register_module()
-class Elsewhere(BaseDataset):
-    """A data set in a format of its own."""
+class OwnFormat(BaseDataset):
+    """A dataset in a format of its own."""
 
     METAINFO: ClassVar[dict[str, Any]] = dict(
         num_keypoints=2,
@@ -320,13 +320,13 @@ class Elsewhere(BaseDataset):
         return [dict(img_path='nowhere.jpg', keypoints=points, img_id=1)]
 
 
-def test_data_sets_from_elsewhere() -> None:
-    dataset = dict(type='Elsewhere', keypoints=3)
+def test_datasets_in_a_format_of_their_own() -> None:
+    dataset = dict(type='OwnFormat', keypoints=3)
     report = check_config(Config(dict(train_dataloader=dict(dataset=dataset), model=None)))
     text = messages(report)
     assert 'number of keypoints is not that of the metainfo, 2: 1x (sample 0 (3))' in text
     assert 'the image does not exist: 1x (image nowhere.jpg)' in text
-    dataset = dict(type='Elsewhere', keypoints=2, indices=[])
+    dataset = dict(type='OwnFormat', keypoints=2, indices=[])
     report = check_config(Config(dict(train_dataloader=dict(dataset=dataset), model=None)))
     assert report.has_errors
 
@@ -340,7 +340,7 @@ def test_contact_sheets(coco: Path, targets: str, boxes: bool) -> None:
     np.random.seed(0)
     report = check_config(cfg, read_images=False, draw=True)
     assert report.findings == []
-    # Crops are 224 high and 168 wide, beside each its heatmaps where keypoints are known.
+    # Crops are 224 high and 168 wide; heatmaps stand beside those with known keypoints.
     width, gap, columns = 168, 6, 4
     assert report.sheets['train'].shape[1] == columns * (2 * width + gap) + gap
     assert report.sheets['val'].shape[1] == columns * ((1 if boxes else 2) * width + gap) + gap
@@ -349,7 +349,7 @@ def test_contact_sheets(coco: Path, targets: str, boxes: bool) -> None:
     assert red.any()  # peaks
 
 
-def test_contact_sheets_of_coordinates_that_are_not_there(broken: Path) -> None:
+def test_contact_sheets_without_coordinates(broken: Path) -> None:
     def unlabel(content: Any) -> None:
         for row in content['annotations']:
             row['keypoints'][:3] = [None, float('nan'), 0]
@@ -368,16 +368,14 @@ class TestCommand:
             options = [f'{name}={value}' for name, value in SMALL.items()]
             return main(['check', *arguments, '--cfg-options', *options])
 
-    def test_what_is_right(
-        self, coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_valid(self, coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.run(coco, 'hrnet-w32_coco-256x192', '--out', str(tmp_path / 'out')) == 0
         out = capsys.readouterr().out.splitlines()
         assert out[-1].endswith(' instances in 8 images: 0 errors, 0 warnings')
         for phase in ('train', 'val'):
             assert cv2.imread(str(tmp_path / f'out/{phase}_samples.jpg')) is not None
 
-    def test_what_is_wrong(self, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_mistakes(self, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
         edit(broken / TRAIN, lambda c: c['annotations'][0].update(area=0))
         assert self.run(broken, str(COCO), '--no-images') == 0
         out = capsys.readouterr().out
