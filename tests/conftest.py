@@ -14,6 +14,7 @@ FIRST = (
     'test_real_images.py',
     'test_training.py',
     'test_distributed.py',
+    'test_registry.py',
 )
 PASSED: set[str] = set()
 BROKEN = pytest.StashKey[list[str]]()
