@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from ..apis import PoseInferencer
     from ..apis.inference.coco_results import CocoTask
     from ..apis.inputs.report import InputReport
-    from ..utils.allocator import keep_freed_memory
+    from ..utils.allocator import disable_malloc_trim
 
     # What is cheap to check comes before the models.
     if not args.det and not args.boxes:
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     print_notes(task.file_notes)
     device = args.device or get_device()
     if device == 'cpu':
-        keep_freed_memory()
+        disable_malloc_trim()
     inferencer = PoseInferencer(
         args.config,
         args.weights,
