@@ -103,7 +103,6 @@ def official_hrnet(hrnet: State) -> State:
     return {n.removeprefix('backbone.').removeprefix('head.'): t for n, t in hrnet.items()}
 
 
-# user_pains 16
 class TestOfficialHRNet:
     def test_computes_the_same(self) -> None:
         """The repository's model is MMPose's without prefixes."""
@@ -192,7 +191,6 @@ def small_lite(kind: str) -> dict[str, Any]:
     return extra
 
 
-# user_pains 16
 class TestMMPose0:
     """Official Lite-HRNet is among them."""
 
@@ -330,7 +328,6 @@ def official_names(family: str, state: State) -> State:
     return out
 
 
-# user_pains 16
 @pytest.mark.parametrize(('family', 'arch'), ARCHS)
 def test_every_architecture_is_recognised_and_complete(family: str, arch: str) -> None:
     with torch.device('meta'):
@@ -382,7 +379,6 @@ class TestVocabulary:
         assert find_family(names) == family
 
 
-# user_pains 16
 class TestMMPose1:
     def test_is_left_as_it_is(self, hrnet: State) -> None:
         conversion = convert_checkpoint(hrnet)
@@ -588,7 +584,6 @@ class TestUnknown:
 HALF = 'backbone.stage2.0.branches.0.0.attn.attn'
 
 
-# user_pains 16
 class TestKeypoints:
     def test_only_the_final_layer_changes(self, official_hrnet: State, hrnet: State) -> None:
         conversion = convert_checkpoint(official_hrnet, num_keypoints=5)

@@ -148,7 +148,6 @@ WARNINGS: dict[str, tuple[Edit, str]] = {
 }
 
 
-# user_pains 8
 @pytest.mark.parametrize(
     ('edit', 'message', 'is_error'),
     [(*case, True) for case in ERRORS.values()] + [(*case, False) for case in WARNINGS.values()],

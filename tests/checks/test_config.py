@@ -95,7 +95,6 @@ def test_a_valid_config_passes(coco: Path) -> None:
     assert report.instances >= 8
 
 
-# user_pains 8
 def test_everything_at_once(broken: Path) -> None:
     def spoil(content: Any) -> None:
         content['annotations'][0]['category_id'] = 9
@@ -386,7 +385,6 @@ class TestCommand:
         assert f"error: {broken / TRAIN}: the image_id is not among the 'images'" in out
         assert ': 1 errors, ' in out.splitlines()[-1]
 
-    # user_pains 13
     @pytest.mark.parametrize('base', ['', "_base_ = '../nowhere.py'\n"])
     def test_old_config(
         self, tmp_path: Path, base: str, capsys: pytest.CaptureFixture[str]
@@ -396,7 +394,6 @@ class TestCommand:
         assert main(['check', str(path)]) == 1
         assert 'total_epochs: train_cfg = dict(by_epoch=True' in capsys.readouterr().out
 
-    # user_pains 14
     def test_failing_custom_import(
         self,
         tmp_path: Path,

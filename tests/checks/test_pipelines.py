@@ -102,7 +102,6 @@ class TestHook:
 @pytest.mark.parametrize(
     'codec', [OURS, UDP, STOCK_MSRA, STOCK_UDP], ids=['msra', 'udp', 'stock msra', 'stock udp']
 )
-# user_pains 24
 def test_udp(coco: Path, tmp_path: Path, codec: dict[str, Any]) -> None:
     """Codec, affine and flip test have to follow it alike."""
     udp = codec in (UDP, STOCK_UDP)
@@ -130,7 +129,6 @@ def test_decoder_is_compared_with_training_too(coco: Path, tmp_path: Path) -> No
     assert 'use_udp=False, but head.decoder follows UDP' in the_problem(cfg)
 
 
-# user_pains 24
 def test_our_estimator_refuses_shifted_udp_heatmaps(coco: Path, tmp_path: Path) -> None:
     cfg = small_run(coco, tmp_path, UDP, udp=True)
     cfg.model.update(type='hrnet_plugin.TopdownPoseEstimator')

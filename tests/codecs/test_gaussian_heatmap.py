@@ -302,7 +302,6 @@ def test_round_trip(variant, large):
     assert np.abs(points - keypoints).max() <= BOUNDS[variant]
 
 
-# user_pains 24
 @every_variant
 def test_round_trip_through_affine_and_estimator(variant):
     """From the image to the input, as ``TopdownAffine``, and back, as the estimator."""
@@ -389,7 +388,6 @@ def test_packs_keypoints_when_asked_to():
     np.testing.assert_array_equal(as_tensors['keypoint_labels'], encoded['keypoint_labels'])
 
 
-# user_pains 20, 24
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

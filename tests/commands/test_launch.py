@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
 
 
 def test_old_config_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """user_pains 13; further cases are in tests/checks/test_old_config.py."""
+    """Further cases are in tests/checks/test_old_config.py."""
     path = tmp_path / 'hrnet_w32_coco_256x192.py'
     path.write_text(OLD)
     with pytest.raises(ValueError, match=r'.py: this is a config of MMPose 0\.x') as caught:
@@ -39,8 +39,6 @@ def test_old_config_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 class TestCustomImports:
-    """user_pains 14"""
-
     def check(self, names: list[str], match: str) -> None:
         cfg = Config(dict(custom_imports=dict(imports=names)))
         with pytest.raises(ImportError, match=match):

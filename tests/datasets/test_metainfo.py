@@ -56,7 +56,7 @@ def test_mmpose_reads_names_pairs_and_skeleton() -> None:
     assert parsed['dataset_keypoint_weights'].tolist() == [1] * 6
 
 
-def test_sigmas_are_how_far_annotators_differ() -> None:  # user_pains 6
+def test_sigmas_are_how_far_annotators_differ() -> None:
     first, second, third = (annotations(spread=SPREAD, seed=seed) for seed in range(3))
     np.random.default_rng(0).shuffle(second['annotations'])
     del third['annotations'][::4]  # instances that were annotated less often are left out

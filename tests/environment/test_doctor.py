@@ -44,7 +44,6 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
     return Environment(kept, dict(failures), dict(facts), python)
 
 
-# user_pains 10
 @pytest.mark.parametrize(
     ('broken', 'reason', 'fix'),
     [

@@ -232,7 +232,6 @@ def test_takes_the_annotations_that_the_dataset_announces(ann_file, gt):
     assert_same(*(evaluate(m(), samples, meta=meta) for m in (OKSMetric, CocoMetric)))
 
 
-# user_pains 4
 @pytest.mark.parametrize('with_file', [True, False])
 @pytest.mark.parametrize('batch', [1, 7, 32])
 def test_promise_4_batches_and_duplicates_change_nothing(batch, with_file, ann_file, gt):
@@ -244,7 +243,6 @@ def test_promise_4_batches_and_duplicates_change_nothing(batch, with_file, ann_f
     assert evaluate(metric, padded, batch=batch) == expected
 
 
-# user_pains 4
 def test_promise_4_one_or_two_processes(ann_file, gt, tmp_path):
     """Any batch; ids as numbers or strings; one person or several a sample; errors reach all."""
     top_down, detected = ground_truth_samples(gt), detected_samples(gt)
@@ -330,7 +328,6 @@ def renamed(gt, image_id, ann_id):
     return gt
 
 
-# user_pains 3
 @pytest.mark.parametrize('with_file', [True, False])
 @pytest.mark.parametrize(
     'new_id',
@@ -364,7 +361,6 @@ def test_promise_3_ids_do_not_change_a_score(new_id, with_file, gt, tmp_path):
     assert perfect['coco/AR'] == pytest.approx(1)
 
 
-# user_pains 1
 @pytest.mark.parametrize('damage', ['missing', 'zero', 'negative', 'none'])
 @pytest.mark.parametrize('with_file', [True, False])
 def test_promise_1_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, tmp_path):
@@ -389,7 +385,6 @@ def test_promise_1_unusable_areas_fall_back_to_the_boxes(damage, with_file, gt, 
     assert len([w for w in warned if 'area' in str(w.message)]) == 1
 
 
-# user_pains 1
 @pytest.mark.parametrize(
     'options', [dict(per_keypoint=True), dict(iou_type='keypoints_crowd')], ids=str
 )
@@ -400,7 +395,6 @@ def test_promise_1_warns_once_of_areas(options, crowded):
     assert len([w for w in warned if 'area' in str(w.message)]) == 1
 
 
-# user_pains 5
 @pytest.mark.parametrize('with_file', [True, False])
 def test_promise_5_no_predictions_is_zero_and_a_warning(with_file, ann_file):
     metric = OKSMetric(ann_file if with_file else None)
@@ -410,7 +404,6 @@ def test_promise_5_no_predictions_is_zero_and_a_warning(with_file, ann_file):
     assert ours['coco/AP'] == ours['coco/AR'] == 0
 
 
-# user_pains 5
 @pytest.mark.parametrize('shape', [(0, 17, 2), (0, 0, 2), (0,)])
 @pytest.mark.parametrize('score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint'])
 def test_promise_5_nobody_is_found_anywhere(shape, score_mode, ann_file, gt):
@@ -431,7 +424,6 @@ def test_promise_5_nobody_is_found_anywhere(shape, score_mode, ann_file, gt):
     assert metric.evaluate(len(samples))['coco/AP'] > 0
 
 
-# user_pains 6
 def test_promise_6_other_skeletons_and_categories(tmp_path, gt):
     """Four keypoints, category 5: detected boxes come without a category."""
     for ann in gt['annotations']:
@@ -463,7 +455,6 @@ class Predictor:
         return sample | dict(pred_instances=made['pred_instances'])
 
 
-# user_pains 2
 @pytest.mark.filterwarnings('ignore:The metainfo config file')
 def test_promise_2_boxes_of_a_file_score_as_the_ground_truth(gt, tmp_path):
     """MMPose's dataset gives the samples, with annotated boxes or with the same from a file."""
@@ -569,7 +560,6 @@ def test_refuses_crowds_without_crowd_index(ann_file):
         OKSMetric(ann_file, iou_type='keypoints_crowd')
 
 
-# user_pains 7
 def test_promise_7_per_keypoint(ann_file, gt):
     meta = dict(META, keypoint_id2name={0: 'nose', 16: 'right_ankle'})
     # All instances in order of their image and id, as the metric sorts them; none suppressed.
@@ -741,7 +731,6 @@ def test_refuses_a_file_without_annotations(tmp_path):
     OKSMetric(str(tmp_path / 'test.json'), format_only=True, outfile_prefix='x')
 
 
-# user_pains 1
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -755,7 +744,6 @@ def test_promise_1_refuses_another_skeleton_before_running(change, message, ann_
         OKSMetric(ann_file).dataset_meta = dict(META, **change)
 
 
-# user_pains 1
 def test_promise_1_refuses_predictions_of_another_skeleton(ann_file, gt):
     samples = ground_truth_samples(gt)
     pred = samples[0]['pred_instances']
@@ -764,7 +752,6 @@ def test_promise_1_refuses_predictions_of_another_skeleton(ann_file, gt):
         evaluate(OKSMetric(ann_file), samples)
 
 
-# user_pains 2
 def test_promise_2_refuses_boxes_of_another_data_set(ann_file, gt):
     samples = detected_samples(gt)
     for sample in samples:

@@ -72,7 +72,6 @@ class TestResults:
             assert ours.keys() == theirs.keys()
             np.testing.assert_array_equal(ours['visualization'][0], theirs['visualization'][0])
 
-    # user_pains 25
     @pytest.mark.parametrize('batch_size', [1, 4, 64])
     def test_instances_are_batched_across_images(self, inferencer, images, forwards, batch_size):
         predictions = instances_of(inferencer(images, bboxes=BOXES, batch_size=batch_size))
@@ -81,7 +80,6 @@ class TestResults:
         alone = [instances_of(inferencer(x, bboxes=[b]))[0] for x, b in zip(images, BOXES)]
         assert_same(predictions, alone)
 
-    # user_pains 26
     def test_boxes_are_used_as_they_are(self, inferencer, images):
         boxes = [[[20, 30, 120, 220, 0.1], [21, 30, 120, 220, 0.05]]]
         (predictions,) = instances_of(inferencer(images[0], bboxes=boxes))
@@ -131,7 +129,6 @@ class TestResults:
         assert sizes == [2, 1, 1]  # the third is of another shape
         assert_same(predictions, [instances_of(inferencer(image))[0] for image in images])
 
-    # user_pains 27
     def test_images_without_instances_have_empty_results(
         self, inferencer, images, tmp_path, forwards
     ):

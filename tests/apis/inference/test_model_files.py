@@ -184,7 +184,6 @@ class TestPose:
         assert config.to_dict() == Config.fromfile(POSE).to_dict()
 
 
-# user_pains 28
 class TestDetector:
     @pytest.mark.parametrize(
         ('model', 'message'),

@@ -186,7 +186,6 @@ def perfect_pair(image_ids, ann_ids):
     return gt, [person(i, score=0.9) for i in image_ids]
 
 
-# user_pains 3
 @pytest.mark.parametrize(
     ('image_ids', 'ann_ids'),
     [
@@ -412,7 +411,6 @@ def test_refuses_options(option, message):
         evaluate_coco_keypoints(*perfect_pair([1], [1]), **option)
 
 
-# user_pains 5
 @pytest.mark.parametrize('form', ['list', 'path', 'arrays'])
 def test_promise_5_no_predictions(form, tmp_path):
     gt, _ = perfect_pair([1, 2], [1, 2])
@@ -431,7 +429,6 @@ def test_no_annotated_instances():
     assert [ours[name] for name in NAMES] == [-1] * 10
 
 
-# user_pains 1
 def test_promise_1_missing_area_and_use_area():
     gt, dt = make_scene(7).gt, make_scene(7).dt
     boxes = copy.deepcopy(gt)
@@ -493,7 +490,6 @@ def test_very_far_predictions_are_no_overflow():
         assert evaluate_coco_keypoints(gt, dt)['AR'] == pytest.approx(0.5)
 
 
-# user_pains 1
 def test_promise_1_refuses_another_number_of_keypoints():
     gt, dt = perfect_pair([1, 2], [1, 2])
     dt[0]['keypoints'] = dt[0]['keypoints'][:-3]

@@ -89,7 +89,6 @@ def test_refuses_shapes_that_do_not_fit(change, message):
         oks(**{**right, 'sigmas': COCO_SIGMAS, **change})
 
 
-# user_pains 6
 class TestEstimateSigmas:
     """Promise 6: a helper estimates sigmas from repeated annotations."""
 

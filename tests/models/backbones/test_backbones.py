@@ -62,7 +62,6 @@ class TestContract:
         shapes = {name: tuple(t.shape) for name, t in theirs.state_dict().items()}
         assert {name: tuple(t.shape) for name, t in ours.state_dict().items()} == shapes
 
-    # user_pains 19
     def test_gradient_reaches_every_parameter(self, case: tuple[str, str]) -> None:
         model = build(case).eval()
         for module in model.modules():
@@ -122,7 +121,6 @@ class First(nn.Module):
         return streams[0]
 
 
-# user_pains 21
 @pytest.mark.parametrize('row', published_table(), ids=lambda row: f'{row[0]}-{row[1]}x{row[2]}')
 def test_readme_counts_are_true(row: tuple[str, ...]) -> None:
     title, height, width, *counts = row

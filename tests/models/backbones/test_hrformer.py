@@ -122,7 +122,6 @@ class TestEqualsStock:
 
 
 class TestOptionsEqualStock:
-    # user_pains 18
     def test_without_position_bias(self) -> None:
         """Stock builds and runs without it; only its init_weights fails."""
         pair = make_pair(SMALLEST, with_rpe=False)
@@ -206,7 +205,6 @@ class TestPadMask:
         out = logits.softmax(-1) @ value
         return attention.proj(out.transpose(0, 1).flatten(1))
 
-    # user_pains 18
     @pytest.mark.parametrize('with_rpe', [True, False])
     @pytest.mark.parametrize('size', [(6, 9), (7, 8), (5, 9), (1, 1), (6, 8)], ids=size_id)
     def test_real_tokens_see_each_other_only(self, size: tuple[int, int], with_rpe: bool) -> None:
@@ -338,7 +336,6 @@ class TestOptions:
         assert eps() == {1e-6}
         assert eps(transformer_norm_cfg=dict(type='LN', eps=1e-4)) == {1e-4}
 
-    # user_pains 18
     def test_no_sync_batch_norm_is_left_after_reverting(self) -> None:
         model = HRFormer(arch=SMALLEST, norm_cfg=dict(type='SyncBN', requires_grad=True))
         assert any(isinstance(m, nn.SyncBatchNorm) for m in model.modules())

@@ -138,7 +138,6 @@ class TestOptions:
         HRNet(extra, norm_cfg=norm_cfg)
         assert (extra, norm_cfg) == before
 
-    # user_pains 20
     @pytest.mark.parametrize('size', [(75, 50), (33, 100), (97, 31)])
     def test_sizes_that_32_does_not_divide(self, size: tuple[int, int]) -> None:
         model = HRNet(arch=SMALL, multiscale_output=True).eval()

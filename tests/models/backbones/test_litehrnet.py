@@ -189,7 +189,6 @@ class TestOptions:
         LiteHRNet(extra, norm_cfg=norm_cfg)
         assert (extra, norm_cfg) == before
 
-    # user_pains 20
     @pytest.mark.parametrize('module_type', ['LITE', 'NAIVE'])
     @pytest.mark.parametrize('size', [(75, 50), (33, 100), (97, 31)])
     def test_sizes_at_which_stock_fails(self, size: tuple[int, int], module_type: str) -> None:

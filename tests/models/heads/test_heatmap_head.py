@@ -94,13 +94,11 @@ def test_loss_and_accuracy_are_stocks() -> None:
     assert mine['acc_pose'].item() == pytest.approx(theirs['acc_pose'].item())
 
 
-# user_pains 22
 def test_accuracy_is_only_computed_when_asked_for() -> None:
     head = HeatmapHead(6, K)
     assert set(head.loss(streams(), samples(2))) == {'loss_kpt'}
 
 
-# user_pains 22
 @pytest.mark.parametrize('compute_acc', [False, True])
 def test_loss_never_waits_for_the_device(compute_acc: bool) -> None:
     """Nothing is read back: on the meta device there is nothing to read."""
@@ -161,7 +159,6 @@ def test_loss_is_configurable() -> None:
     torch.testing.assert_close(twice, 2 * head.loss(streams(), samples(2))['loss_kpt'])
 
 
-# user_pains 16
 class TestCheckpointOfOtherKeypoints:
     """A head for 5 keypoints, and a checkpoint of a head for 3."""
 

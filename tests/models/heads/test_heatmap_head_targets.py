@@ -49,7 +49,6 @@ def streams(n: int = 6) -> list[torch.Tensor]:
     return [torch.randn(n, 6, 64, 48, generator=torch.manual_seed(1))]
 
 
-# user_pains 22
 @pytest.mark.parametrize('weighted', [False, True])
 @pytest.mark.parametrize('variant', STOCK)
 def test_loss_equals_that_of_stocks_pipeline(variant: str, weighted: bool) -> None:
@@ -83,7 +82,6 @@ def test_pipeline_packs_no_heatmaps() -> None:
     assert len(pickle.dumps(stock)) - len(pickle.dumps(ours)) > 200_000
 
 
-# user_pains 22
 def test_never_waits_for_the_device() -> None:
     """Nothing is read back: on the meta device there is nothing to read."""
     with torch.device('meta'):
