@@ -1,4 +1,4 @@
-"""Windows by hand and against loops; tests/models/test_hrformer.py compares with MMPose."""
+"""Windows by hand and against loops; tests/models/backbones compare with MMPose."""
 
 import itertools
 
