@@ -33,6 +33,7 @@ def run(code: str, cwd: Path, *arguments: str) -> list[str]:
         ('hrnet_plugin.commands.cli', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.functional', (*OPENMMLAB, 'cv2', 'matplotlib')),
         ('hrnet_plugin.archs', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
+        ('hrnet_plugin.checks.coco', (*OPENMMLAB, 'cv2', 'torch')),
         ('hrnet_plugin.evaluation', ('mmpose.models', 'mmdet')),
         ('hrnet_plugin.models.backbones', ('mmpose.models', 'mmdet')),
     ],
@@ -61,7 +62,16 @@ print('hrnet_plugin' in MODELS.children)
 
 @pytest.mark.parametrize(
     'package',
-    ['', '.apis', '.apis.checkpoints', '.apis.configs', '.datasets', '.hooks', '.models'],
+    [
+        '',
+        '.apis',
+        '.apis.checkpoints',
+        '.apis.configs',
+        '.checks',
+        '.datasets',
+        '.hooks',
+        '.models',
+    ],
 )
 def test_every_public_name_is_there(package: str) -> None:
     module = import_module(f'hrnet_plugin{package}')
