@@ -38,6 +38,7 @@ def run(code: str, cwd: Path, *arguments: str) -> list[str]:
         ('hrnet_plugin.commands.cli', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.functional', (*OPENMMLAB, 'cv2', 'matplotlib')),
         ('hrnet_plugin.archs', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
+        ('hrnet_plugin.checks.coco', (*OPENMMLAB, 'cv2', 'torch')),
         ('hrnet_plugin.evaluation, hrnet_plugin.models.backbones', ('mmpose.models', 'mmdet')),
     ],
 )
@@ -64,7 +65,7 @@ print('hrnet_plugin' in MODELS.children)
 
 @pytest.mark.parametrize(
     'package',
-    ['', '.apis', '.checkpoints', '.datasets', '.functional', '.hooks', '.models'],
+    ['', '.apis', '.checkpoints', '.checks', '.datasets', '.functional', '.hooks', '.models'],
 )
 def test_every_public_name_is_there(package: str) -> None:
     module = import_module(f'hrnet_plugin{package}')

@@ -360,6 +360,15 @@ def test_contact_sheets_without_coordinates(broken: Path) -> None:
     assert report.sheets['train'].any()
 
 
+def test_contact_sheets_without_images(coco: Path) -> None:
+    cfg = config(coco)
+    cfg.val_dataloader = cfg.test_dataloader = None
+    cfg.train_dataloader.dataset.pipeline = [dict(type='GetBBoxCenterScale')]
+    report = check_config(cfg, read_images=False, draw=True)
+    assert "no contact sheet can be made of it: KeyError: 'img'" in messages(report)
+    assert report.sheets == {}
+
+
 class TestCommand:
     def run(self, coco: Path, *arguments: str) -> int:
         with pytest.MonkeyPatch.context() as patch:

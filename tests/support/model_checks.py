@@ -1,7 +1,7 @@
 """What the tests of all backbones build, measure and compare."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -122,23 +122,36 @@ def assert_same_training(pair: Pair, x: Tensor) -> None:
         model.zero_grad()
         torch.manual_seed(2)
         streams.append(all_streams(model, x))
-        sum(y.square().mean() for y in streams[-1]).backward()
+        loss_of(streams[-1]).backward()
     ours, stock = pair
     for a, b in zip(*streams, strict=True):
         assert_close(a, b)
-    expected = {name: p.grad for name, p in stock.named_parameters()}
+    expected = gradients(stock)
     # A bias before a batch norm has no effect: its gradient is rounding.
     rounding = 1e-12 * max(grad.norm() for grad in expected.values())
     effective = [name for name, grad in expected.items() if grad.norm() > rounding]
     assert len(expected) >= len(effective) > 0.7 * len(expected)
-    assert len(expected) == len(list(ours.parameters()))
-    for name, parameter in ours.named_parameters():
-        error = (parameter.grad - expected[name]).norm()
+    ours_gradients = gradients(ours)
+    assert len(expected) == len(ours_gradients)
+    for name, gradient in ours_gradients.items():
+        error = (gradient - expected[name]).norm()
         assert error <= max(1e-6 * expected[name].norm(), rounding), name
     buffers = dict(stock.named_buffers())
     assert buffers
     for name, buffer in ours.named_buffers():
         assert_close(buffer, buffers[name])
+
+
+def loss_of(streams: Sequence[Tensor]) -> Tensor:
+    """Sum of the mean squares of all streams, so that each has a gradient."""
+    return torch.stack([y.square().mean() for y in streams]).sum()
+
+
+def gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Gradients of all parameters, by name."""
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert len(found) == len(list(model.parameters()))
+    return found
 
 
 def assert_close(ours: Tensor, stock: Tensor) -> None:
@@ -209,7 +222,7 @@ def assert_recomputing_saves(
             out = model(x)
         kept.append(size)
         outs = [out] if isinstance(out, Tensor) else list(out)
-        sum(y.square().mean() for y in outs).backward()
+        loss_of(outs).backward()
         results.append((outs, [p.grad for p in model.parameters()], dict(model.named_buffers())))
     assert kept[1] < at_most * kept[0]
     torch.testing.assert_close(results[1], results[0])
