@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         recursive=args.recursive,
         path=Path(args.out) / RESULTS,
         vis_out_dir=args.out,
-        options=('--out', '--out'),
+        option_names=('--out', '--out'),
     )
     print_notes(task.file_notes)
     device = args.device or get_device()

@@ -59,7 +59,20 @@ class BackendOutput:
 
 
 class PoseBackend(Protocol):
-    """A network in any runtime: a callable, so that a function will do."""
+    """A network in any runtime: a callable, so that a function will do.
+
+    Example::
+
+        class OnnxBackend:
+            def __init__(self, path: str) -> None:
+                self.session = onnxruntime.InferenceSession(path)
+
+            def __call__(self, inputs: np.ndarray) -> BackendOutput:
+                (heatmaps,) = self.session.run(None, {'inputs': inputs})
+                return BackendOutput(heatmaps=heatmaps)
+
+        inferencer = PoseInferencer('config.py', backend=OnnxBackend('model.onnx'))
+    """
 
     def __call__(self, inputs: np.ndarray) -> BackendOutput:
         """Run the network.

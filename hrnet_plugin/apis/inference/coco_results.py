@@ -133,7 +133,7 @@ class CocoTask:
         recursive: Whether to look for images and videos in subfolders, too.
         path: Path of the results file to write.
         vis_out_dir: Folder for drawn images and videos.
-        options: What errors call ``path`` and ``vis_out_dir``.
+        option_names: Names of ``path`` and ``vis_out_dir`` in errors.
 
     Attributes:
         num_images: Number of images and frames predicted so far.
@@ -157,7 +157,7 @@ class CocoTask:
         recursive: bool = False,
         path: str | Path | None = None,
         vis_out_dir: str | Path | None = None,
-        options: tuple[str, str] = ('path', 'vis_out_dir'),
+        option_names: tuple[str, str] = ('path', 'vis_out_dir'),
     ) -> None:
         self.report = report
         self.path = path
@@ -165,9 +165,9 @@ class CocoTask:
         self.num_images = self.num_instances = 0
         self.file_notes: list[str] = []
         if vis_out_dir is not None:
-            check_out_folder(options[1], vis_out_dir)
+            check_out_folder(option_names[1], vis_out_dir)
         if path is not None:
-            check_out_folder(options[0], Path(path).parent)
+            check_out_folder(option_names[0], Path(path).parent)
         self.sources = _open(inputs, report, recursive)
         self.drawn: list[list[Path]] = [[] for _ in self.sources]
         if vis_out_dir is not None:
@@ -175,8 +175,8 @@ class CocoTask:
         protected = [name for source in self.sources for name in source.names]
         if isinstance(bboxes, str | Path):
             protected.append(str(bboxes))
-        check_targets(options[0], [Path(path)] if path is not None else [], protected)
-        check_targets(options[1], list(chain(*self.drawn)), protected)
+        check_targets(option_names[0], [Path(path)] if path is not None else [], protected)
+        check_targets(option_names[1], list(chain(*self.drawn)), protected)
         self.boxes = self._find_boxes(bboxes, bbox_thr, box_categories)
 
     def run(self, inferencer: 'PoseInferencer', **options: Any) -> Iterator[list[CocoResult]]:

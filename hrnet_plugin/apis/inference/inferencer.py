@@ -200,7 +200,7 @@ class PoseInferencer:
                 f'det_model= and det_weights=, or with det_model={WHOLE_IMAGE!r} if each image '
                 'shows one instance and little else'
             )
-        source = open_inputs(inputs, InputReport(strict=not skip_unreadable))
+        source = open_inputs(inputs, InputReport(strict=not options.skip_unreadable))
         if source.is_live:
             options = replace(options, show=True, batch_size=1)
         boxes = None if bboxes is None else self._given_boxes(options, source)
