@@ -12,7 +12,7 @@ from hrnet_plugin.apis.inference.coco_results import CocoTask, ResultLocations
 from hrnet_plugin.apis.inputs.images import Images
 from hrnet_plugin.apis.inputs.report import InputReport
 from hrnet_plugin.evaluation import OKSMetric
-from hrnet_plugin.functional.coco.scoring import SCORE_THRESHOLD
+from hrnet_plugin.functional.coco.scoring import KEYPOINT_SCORE_THRESHOLD
 
 
 def images(*names):
@@ -73,7 +73,7 @@ def test_file_names_tell_folders_apart():
 def test_scores_are_those_of_the_metric():
     """Keypoints count for the score of a result as they do for OKSMetric."""
     default = inspect.signature(OKSMetric).parameters['keypoint_score_thr'].default
-    assert default == SCORE_THRESHOLD
+    assert default == KEYPOINT_SCORE_THRESHOLD
 
 
 class TestFromPython:
