@@ -94,7 +94,7 @@ demo: $(INSTALLED)  ## Train a detector and a pose model on synthetic people, ev
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED)  ## Run the tests, with their coverage of the package
-	$(PYTEST) --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=
 
 test-all: $(INSTALLED)  ## Run the slow tests, too
 	$(PYTEST) -m ""
