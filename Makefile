@@ -93,8 +93,8 @@ demo: $(INSTALLED)  ## Train a detector and a pose model on synthetic people, ev
 # up; the longest comes first (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-test: $(INSTALLED)  ## Run the tests
-	$(PYTEST)
+test: $(INSTALLED)  ## Run the tests, with their coverage of the package
+	$(PYTEST) --cov --cov-report=
 
 test-all: $(INSTALLED)  ## Run the slow tests, too
 	$(PYTEST) -m ""
@@ -113,7 +113,9 @@ lint: $(INSTALLED)  ## Check format, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	@# Apart: beside `packages/*/src`, the folder mmcv there would be taken for mmcv itself.
+	@# Apart: benchmarks/run.py and demo/run.py are modules of one name,
+	$(BIN)/mypy benchmarks
+	@# and beside `packages/*/src`, the folder mmcv there would be taken for mmcv itself.
 	$(BIN)/mypy packages/*/src/mmcv_torchvision packages/*/src/xtcocotools
 
 format: $(INSTALLED)  ## Format the code

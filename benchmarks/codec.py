@@ -1,5 +1,8 @@
 """Encoding and decoding heatmaps: 17 keypoints an instance, 48x64 heatmaps."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from inference import FRAMES_PER_TURN, PEOPLE, make_runs
@@ -8,9 +11,9 @@ from timing import THREADS, Ratio, best, cell, compare, ratio_table, table, use_
 from training import MODELS, measure
 
 from hrnet_plugin.codecs import GaussianHeatmap
-from hrnet_plugin.utils.allocator import keep_freed_memory
+from hrnet_plugin.utils.allocator import disable_malloc_trim
 
-SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
+SIZES: dict[str, Any] = dict(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 INSTANCES = 64
 STOCK = {
     'msra': MSRAHeatmap(**SIZES),
@@ -50,7 +53,9 @@ def compare_with_stock(variant: str) -> dict[str, Ratio]:
             stock.decode(maps)
 
     return {
-        f'encode, {variant}': compare(lambda: ours.encode_batch(keypoints, visible), stock_encode, 25),
+        f'encode, {variant}': compare(
+            lambda: ours.encode_batch(keypoints, visible), stock_encode, 25
+        ),
         f'decode, {variant}': compare(lambda: ours.batch_decode(heatmaps), stock_decode, 25),
     }
 
@@ -60,7 +65,7 @@ def floors() -> str:
     heatmaps = torch.rand(INSTANCES, 17, 64, 48)
     flat = heatmaps.flatten(-2)
     x, y = torch.rand(INSTANCES, 17, 1, 48), torch.rand(INSTANCES, 17, 64, 1)
-    parts = {
+    parts: dict[str, Callable[[], Any]] = {
         'encode: write heatmaps that are products of two profiles': lambda: x * y,
         'encode: copy heatmaps': heatmaps.clone,
         'decode: read heatmaps once, for their maxima (torch)': lambda: flat.amax(-1),
@@ -124,7 +129,7 @@ def shares() -> str:
 
 def main() -> None:
     use_threads()
-    keep_freed_memory()  # for both sides, as `mim train hrnet_plugin` and `hrnet-plugin predict`
+    disable_malloc_trim()  # for both sides, as `mim train hrnet_plugin` and `hrnet-plugin predict`
     ratios: dict[str, Ratio] = {}
     for variant in STOCK:
         ratios |= compare_with_stock(variant)

@@ -1,4 +1,4 @@
-"""COCO keypoint evaluation and OKS-NMS: 5,000 images, people and detections about as in COCO's."""
+"""COCO keypoint evaluation and OKS-NMS: 5,000 images, with numbers of instances as in COCO."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ from hrnet_plugin.functional.coco import evaluate
 
 IMAGES = 5000
 CANDIDATES = 30
-WANTED = {
+TARGETS = {
     'evaluation, pycocotools': 40.0,
     'evaluation, faster-coco-eval': 1.0,
     'evaluation, hotcoco': 1.0,
@@ -38,13 +38,13 @@ STATS = ('AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL')
 
 
 def make_scene(detections: int, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
-    """About 6,700 people in half of the images, and so many detections in all, as arrays.
+    """Return 6,700 annotated instances in half of the images, and detections, as arrays.
 
-    Two of five detections are near somebody, the others anywhere.
+    Two of five detections are near an annotated instance, the others anywhere.
     """
     rng = np.random.default_rng(seed)
-    people = np.where(rng.random(IMAGES) < 0.5, np.minimum(rng.geometric(0.374, IMAGES), 20), 0)
-    image = np.repeat(np.arange(IMAGES), people)
+    counts = np.where(rng.random(IMAGES) < 0.5, np.minimum(rng.geometric(0.374, IMAGES), 20), 0)
+    image = np.repeat(np.arange(IMAGES), counts)
     size = np.exp(rng.normal(4.6, 0.8, len(image))).clip(15, 480)[:, None] * [0.5, 1]
     corner = rng.random((len(image), 2)) * [500, 350]
     points = corner[:, None] + rng.random((len(image), 17, 2)) * size[:, None]
@@ -66,20 +66,20 @@ def make_scene(detections: int, seed: int = 0) -> tuple[dict[str, Any], dict[str
     spread = (noise * np.sqrt(area[near]))[:, None, None]
     anywhere = rng.integers(0, IMAGES, detections - len(near))
     pose = rng.random((len(anywhere), 17, 2)) * np.exp(rng.normal(4, 0.8, (len(anywhere), 1, 1)))
-    found = np.concatenate(
+    predicted = np.concatenate(
         [
             points[near] + spread * rng.normal(size=(len(near), 17, 2)),
             rng.random((len(anywhere), 1, 2)) * [500, 350] + pose,
         ]
     )
-    found = np.concatenate([found, rng.random((detections, 17, 1))], axis=-1)
+    predicted = np.concatenate([predicted, rng.random((detections, 17, 1))], axis=-1)
     scores = np.concatenate(
         [rng.random(len(near)) * np.exp(-noise), rng.random(len(anywhere)) ** 3]
     )
     images = np.concatenate([image[near], anywhere])
     order = np.argsort(images, kind='stable')
     gt = dict(images=np.arange(IMAGES), categories=np.ones(1, int), annotations=annotations)
-    columns = dict(image_id=images[order], keypoints=found[order], score=scores[order])
+    columns = dict(image_id=images[order], keypoints=predicted[order], score=scores[order])
     return gt, dict(columns, category_id=np.ones(detections, int))
 
 
@@ -124,7 +124,7 @@ def indexed(gt: dict[str, Any]) -> COCO:
 
 def rivals(gt: dict[str, Any]) -> dict[str, Callable[[list[dict[str, Any]]], np.ndarray]]:
     """Evaluators that are installed; those that are not are named."""
-    found = {'pycocotools': evaluator(indexed, COCOeval, gt)}
+    evaluators = {'pycocotools': evaluator(indexed, COCOeval, gt)}
     try:
         from faster_coco_eval import COCO as FasterCOCO
         from faster_coco_eval import COCOeval_faster
@@ -132,16 +132,16 @@ def rivals(gt: dict[str, Any]) -> dict[str, Callable[[list[dict[str, Any]]], np.
         def quiet(*args: Any) -> Any:
             return COCOeval_faster(*args, print_function=lambda *_: None)
 
-        found['faster-coco-eval'] = evaluator(FasterCOCO, quiet, gt)
+        evaluators['faster-coco-eval'] = evaluator(FasterCOCO, quiet, gt)
     except ImportError:
         missing('faster-coco-eval')
     try:
         import hotcoco
 
-        found['hotcoco'] = evaluator(hotcoco.COCO, hotcoco.COCOeval, gt)
+        evaluators['hotcoco'] = evaluator(hotcoco.COCO, hotcoco.COCOeval, gt)
     except ImportError:
         missing('hotcoco')
-    return found
+    return evaluators
 
 
 def missing(name: str) -> None:
@@ -150,11 +150,12 @@ def missing(name: str) -> None:
 
 def compare_evaluation(detections: int) -> dict[str, Ratio]:
     gt, dt = make_scene(detections)
-    people = len(gt['annotations']['id'])
-    print(f'{IMAGES} images, {people} people, {detections} detections: arrays to the ten numbers')
-    print('in ours; in the others result dicts to the ten numbers.\n')
+    instances = len(gt['annotations']['id'])
+    print(f'{IMAGES} images, {instances} instances, {detections} detections: arrays to numbers')
+    print('in ours; in the others result dicts to numbers.\n')
     results = as_dicts(dt)
-    expected, ratios = None, {}
+    expected: Any = None
+    ratios = {}
     for name, run in rivals(as_coco(gt)).items():
         # Loading writes into the dicts, and takes another way when it finds its own traces.
         repeats = 3 if name == 'pycocotools' else 7
@@ -177,13 +178,12 @@ def compare_evaluation(detections: int) -> dict[str, Ratio]:
 
 def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
     options = evaluate._Options.of(None, 20, None, None)
-    groups, people, detections, _ = evaluate._read(gt, dt, options, True)
-    data = people, detections, options
-    matching = evaluate._match(*data)
+    data = evaluate._read(gt, dt, options, True)
+    matching = evaluate._match(data, options)
     parts = {
         'reading, sorting, sizes': lambda: evaluate._read(gt, dt, options, True),
-        'OKS and matching': lambda: evaluate._match(*data),
-        'precision and recall': lambda: evaluate._evaluate(groups, *data, matching),
+        'OKS and matching': lambda: evaluate._match(data, options),
+        'precision and recall': lambda: evaluate._accumulate(data, options, matching),
         'one pass over the keypoints (the least it can be)': dt['keypoints'].sum,
     }
     rows = [[name, 1e3 * best(part, 9)] for name, part in parts.items()]
@@ -192,9 +192,9 @@ def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
 
 def compare_nms(images: int, function: Any, repeats: int) -> Ratio:
     rng = np.random.default_rng(0)
-    people = rng.normal(0, 40, (images, 10, 17, 2)) + rng.random((images, 10, 1, 2)) * 500
+    poses = rng.normal(0, 40, (images, 10, 17, 2)) + rng.random((images, 10, 1, 2)) * 500
     pick = rng.integers(0, 10, (images, CANDIDATES))[..., None, None]
-    keypoints = np.take_along_axis(people, pick, axis=1)
+    keypoints = np.take_along_axis(poses, pick, axis=1)
     keypoints += rng.choice([1, 2, 5], pick.shape) * rng.normal(size=keypoints.shape)
     keypoints = keypoints.astype(np.float32)
     scores = rng.random((images, CANDIDATES), np.float32)
@@ -214,7 +214,7 @@ def compare_nms(images: int, function: Any, repeats: int) -> Ratio:
         kept['ours'] = function(*flat, 0.9, sigmas, images=image)
 
     def stock_run() -> None:
-        kept['stock'] = [theirs(people, 0.9, sigmas=sigmas) for people in instances]
+        kept['stock'] = [theirs(of_one, 0.9, sigmas=sigmas) for of_one in instances]
 
     ratio = compare(ours_run, stock_run, repeats, warm_up=0)
     expected = [CANDIDATES * n + k for n, k in enumerate(kept['stock'])]
@@ -236,7 +236,7 @@ def compare_memory(detections: int = 104_125) -> str:
 
 def memory(name: str, scene: str) -> list[float]:
     """Resident megabytes of the input, and at the highest while evaluating beside it."""
-    evaluate_coco_keypoints(*make_scene(100))  # whatever is imported or set up the first time
+    evaluate_coco_keypoints(*make_scene(100))  # for imports and caches of the first time
     before = resident('VmRSS')
     gt, dt = pickle.loads(Path(scene).read_bytes())
     data: tuple[Any, ...] = gt, dt
@@ -245,7 +245,7 @@ def memory(name: str, scene: str) -> list[float]:
         evaluate, data = evaluator(indexed, COCOeval, as_coco(gt)), (as_dicts(dt),)
         del gt, dt
     held = resident('VmRSS')
-    Path('/proc/self/clear_refs').write_text('5')  # forget how high it was
+    Path('/proc/self/clear_refs').write_text('5')  # reset the highest value
     evaluate(*data)
     return [held - before, resident('VmHWM') - held]
 
@@ -270,7 +270,7 @@ def main() -> None:
     ratios = compare_evaluation(48_000)
     ratios['oks_nms, 5,000 images'] = compare_nms(IMAGES, oks_nms, 2)
     ratios['soft_oks_nms, 1,000 images'] = compare_nms(1000, soft_oks_nms, 2)
-    print(ratio_table(ratios, WANTED))
+    print(ratio_table(ratios, TARGETS))
     if Path('/proc/self/clear_refs').exists():
         print(compare_memory())
     print('With', ', '.join(map(named, ('pycocotools', 'faster-coco-eval', 'hotcoco'))))

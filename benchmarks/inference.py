@@ -27,28 +27,28 @@ CONFIG = (
 )
 SIZE = (640, 480)
 PEOPLE = 4
-# A turn of each is so many frames, and each sees every frame once.
+# Frames of a turn; ours and stock see every frame once.
 TURNS, FRAMES_PER_TURN = 10, 20
 Clip = list[tuple[np.ndarray, np.ndarray]]
 
 
 class KnownBoxes:
-    """In the place of stock's detector: what it would find, at no cost."""
+    """Stand in for stock's detector: return known boxes at no cost."""
 
     def __init__(self, boxes: Iterator[np.ndarray]) -> None:
         self.boxes = boxes
 
     def __call__(self, image: np.ndarray, **_: Any) -> dict[str, list[DetDataSample]]:
         boxes = torch.from_numpy(next(self.boxes))
-        found = DetDataSample()
-        found.pred_instances = InstanceData(
+        sample = DetDataSample()
+        sample.pred_instances = InstanceData(
             bboxes=boxes, scores=torch.ones(len(boxes)), labels=torch.zeros(len(boxes)).long()
         )
-        return dict(predictions=[found])
+        return dict(predictions=[sample])
 
 
-def draw_clip() -> Clip:
-    """Frames and their boxes (4, 4): scenes of four people that move to the right."""
+def make_clip() -> Clip:
+    """Make frames and their boxes (4, 4): scenes of four people that move to the right."""
     clip: Clip = []
     for scene in islice(scenes(), TURNS):
         x, y, w, h = np.array([a['bbox'] for a in scene.annotations], np.float32).T
@@ -68,11 +68,11 @@ def scenes() -> Iterator[Any]:
 
 
 def make_runs() -> tuple[Callable[[], None], Callable[[], None]]:
-    """Functions that find the poses of the next frames of the clip: ours, and stock's."""
+    """Return functions that estimate the poses of the clip's next frames: ours, and stock's."""
     cfg = Config.fromfile(CONFIG)
     cfg.model.test_cfg.flip_test = False
-    clip = draw_clip()
-    # What loaders log is no part of the results.
+    clip = make_clip()
+    # The report goes to stdout, without what loaders print.
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         weights = f'{folder}/random.pth'
         with DefaultScope.overwrite_default_scope('mmpose'):
@@ -82,7 +82,7 @@ def make_runs() -> tuple[Callable[[], None], Callable[[], None]]:
             pose2d=cfg, pose2d_weights=weights, device='cpu', det_model='whole_image'
         )
     stock.inferencer.det_cat_ids = (0,)
-    # Each goes round the clip by itself.
+    # Ours and stock walk through the clip independently.
     our_clip, stock_clip = cycle(clip), cycle(clip)
 
     def run_ours() -> None:
@@ -103,9 +103,9 @@ def main() -> None:
     print('## Inference\n')
     print(__doc__.splitlines()[0], '\n')
     print(
-        f'By turns of {FRAMES_PER_TURN} frames. Stock is MMPoseInferencer with a stub for a '
-        f'detector, that returns the boxes at no cost. Ours: '
-        f'{FRAMES_PER_TURN * PEOPLE / ratio.ours_s:.1f} people a second.\n'
+        f'By turns of {FRAMES_PER_TURN} frames. Stock is MMPoseInferencer with a stub of a '
+        f'detector that returns the boxes at no cost. Ours: '
+        f'{FRAMES_PER_TURN * PEOPLE / ratio.ours_s:.1f} people per second.\n'
     )
     name = f'{FRAMES_PER_TURN} frames, {FRAMES_PER_TURN * PEOPLE} people'
     print(ratio_table({name: ratio}, {name: 2.0}))

@@ -1,4 +1,4 @@
-"""Run every benchmark of this folder, and write what they print to ``results.md``."""
+"""Run every benchmark of this folder, and write their reports to ``results.md``."""
 
 import argparse
 import os
@@ -31,12 +31,12 @@ def main() -> None:
 
 
 def header(names: list[str]) -> str:
-    """What was run, and on what."""
+    """Say what was run, and on which machine."""
     lines = [
         '# Benchmarks',
         '',
-        'Ours against stock, by turns: what counts is the ratio. A turn of short runs begins',
-        'with some that do not count: after other work, the first take up to three times as long.',
+        'Ours against stock, by turns: compare the ratios. A turn of short runs begins with a',
+        'warm-up: after other work, the first runs take up to three times as long.',
         '',
         f'- command: `python benchmarks/run.py {" ".join(names)}`',
         f'- processor: {processor()}, {os.cpu_count()} cores, {THREADS} threads used',
@@ -61,7 +61,7 @@ def package(name: str) -> str:
 
 
 def output(script: Path) -> str:
-    """What a benchmark prints; its errors are shown at once."""
+    """Return what a benchmark prints; its errors are shown at once."""
     env = os.environ | dict(OMP_NUM_THREADS=str(THREADS), PYTHONWARNINGS='ignore')
     done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True, env=env)
     if done.returncode:

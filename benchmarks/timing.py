@@ -1,4 +1,4 @@
-"""What the benchmarks share: fair timing of two functions, and tables.
+"""Fair timing of two functions, and tables, for all benchmarks.
 
 A benchmark is a script of this folder that prints Markdown; ``run.py`` runs them all.
 """
@@ -12,7 +12,7 @@ THREADS = 2
 
 
 class Ratio(NamedTuple):
-    """Seconds of one run each, how many times as long stock takes, and the range of that."""
+    """Seconds of one run of ours and of stock, their ratio stock to ours, and its range."""
 
     ours_s: float
     stock_s: float
@@ -22,7 +22,7 @@ class Ratio(NamedTuple):
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[float, float]]) -> 'Ratio':
-        """Medians of pairs of times, ours and stock's, and of their ratios."""
+        """Take the medians of pairs of times, ours and stock's, and of their ratios."""
         ours, stock = map(statistics.median, zip(*pairs))
         ratios = [b / a for a, b in pairs]
         return cls(ours, stock, statistics.median(ratios), min(ratios), max(ratios))
@@ -31,15 +31,15 @@ class Ratio(NamedTuple):
 def compare(
     ours: Callable[[], Any], stock: Callable[[], Any], repeats: int = 9, warm_up: int = 2
 ) -> Ratio:
-    """Time two functions by turns, so that both see the same of what else the machine does.
+    """Time two functions by turns, so that other load of the machine affects both alike.
 
-    A turn is as many runs as take 0.03 s, after as many that do not count.
+    A turn is as many runs as take 0.03 s, after as many for warm-up.
 
     Args:
-        ours: function without arguments.
-        stock: function to compare with.
-        repeats: pairs of turns that count.
-        warm_up: runs of each before them, which do not.
+        ours: A function without arguments.
+        stock: The function to compare with.
+        repeats: How many pairs of turns are measured.
+        warm_up: How many runs of each come before them.
 
     Returns:
         Median times, and the median and the range of the pairs' ratios.
@@ -51,11 +51,18 @@ def compare(
 
 
 def seconds(function: Callable[[], Any], at_least: float = 0.03) -> float:
-    """Wall-clock time of one run: the mean of as many as take ``at_least`` so many seconds.
+    """Measure the wall-clock time of one run.
 
-    As many before them do not count. The first run after something else takes three times as long
-    as the tenth, if it takes a millisecond: a core sleeps, and the memory is in no cache. (A run
-    that takes longer than ``at_least`` has no such run before it: it hardly matters there.)
+    As many runs come before for warm-up: after other work, a first run of a millisecond takes
+    three times as long as the tenth, with a core asleep and cold caches. Runs longer than
+    ``at_least`` have no warm-up: it hardly matters there.
+
+    Args:
+        function: A function without arguments.
+        at_least: How many seconds of runs are averaged.
+
+    Returns:
+        Seconds of one run.
     """
     for _ in range(2):
         start = time.perf_counter()
@@ -70,12 +77,12 @@ def seconds(function: Callable[[], Any], at_least: float = 0.03) -> float:
 
 
 def best(function: Callable[[], Any], repeats: int = 25) -> float:
-    """Wall-clock time of one run, in seconds, when the machine is least disturbed."""
+    """Return the shortest wall-clock time of one run, in seconds."""
     return min(seconds(function) for _ in range(repeats))
 
 
 def use_threads(count: int = THREADS) -> None:
-    """Let torch and OpenCV use so many threads."""
+    """Limit torch and OpenCV to so many threads."""
     import cv2
     import torch
 
@@ -84,13 +91,13 @@ def use_threads(count: int = THREADS) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; numbers get three significant digits."""
+    """Format a Markdown table; numbers get three significant digits."""
     lines = [columns, ['---'] * len(columns), *rows]
     return '\n'.join(f'| {" | ".join(map(cell, line))} |' for line in lines) + '\n'
 
 
 def ratio_table(ratios: dict[str, Ratio], targets: dict[str, float] | None = None) -> str:
-    """A Markdown table of comparisons in milliseconds, and the goal of each ratio."""
+    """Format a Markdown table of comparisons in milliseconds, with the goal of each ratio."""
     columns = ['', 'ours (ms)', 'stock (ms)', 'times as fast', 'lowest to highest']
     rows = [
         [name, 1e3 * r.ours_s, 1e3 * r.stock_s, r.ratio, f'{cell(r.lowest)} to {cell(r.highest)}']
@@ -103,6 +110,7 @@ def ratio_table(ratios: dict[str, Ratio], targets: dict[str, float] | None = Non
 
 
 def cell(value: object) -> str:
+    """Format a value, a number with three significant digits."""
     if not isinstance(value, float):
         return str(value)
     return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.3g}'

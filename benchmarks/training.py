@@ -29,12 +29,12 @@ def train(side: str, name: str) -> dict[str, float]:
     from mmpose.models import build_pose_estimator
     from mmpose.utils import register_all_modules
 
-    from hrnet_plugin.utils.allocator import keep_freed_memory
+    from hrnet_plugin.utils.allocator import disable_malloc_trim
 
     use_threads()
     register_all_modules()
     if side == 'ours':
-        keep_freed_memory()
+        disable_malloc_trim()
     file, batch = MODELS[name]
     base = f'{SCOPES[side]}::body_2d_keypoint/topdown_heatmap/coco/{file}'
     config = Config.fromstring(f'_base_ = {base!r}', '.py')

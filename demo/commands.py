@@ -1,4 +1,4 @@
-"""Runs commands that a user could type, shows how far they are, and keeps what they say."""
+"""Run commands that a user could type; show their progress, and keep their output."""
 
 import json
 import os
@@ -15,11 +15,10 @@ from tqdm import tqdm
 PROGRESS = re.compile(r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta: (\S+)')
 NEVER = 10**6
 ENVIRONMENT = {
-    # Threads that wait for each other spin, but not for long: where nothing else runs, that is
-    # nearly twice as fast as not to spin, and where something does, about twice as fast as to spin
-    # for as long as libgomp would.
+    # Waiting threads spin briefly: on an idle machine, nearly twice as fast as not to spin; on a
+    # busy one, about twice as fast as to spin for as long as libgomp would.
     'GOMP_SPINCOUNT': '20000',
-    # What `hrnet_plugin.utils.allocator` does for our own tools
+    # As `hrnet_plugin.utils.allocator` does for our own tools
     'MALLOC_MMAP_MAX_': '0',
     'MALLOC_TRIM_THRESHOLD_': str(2**40),
 }
@@ -27,10 +26,13 @@ VALUES = re.compile(r'\b(loss|acc_pose): (\S+)')
 
 
 class Commands:
-    """Commands on COCO-format data in ``root/data``, with all that they leave in ``root``.
+    """Commands on data in COCO's format in ``root/data``, with their results in ``root``.
 
-    They run in ``root``, so that options can name files without blanks or commas, which
-    MMEngine's command line would read as something else.
+    They run in ``root``, so that options name files without blanks or commas, which MMEngine's
+    command line would misread.
+
+    Args:
+        root: A folder; it is made if it is not there.
     """
 
     def __init__(self, root: Path) -> None:
@@ -38,8 +40,8 @@ class Commands:
         (root / 'logs').mkdir(parents=True, exist_ok=True)
 
     def train(self, package: str, config: Path, name: str, options: list[str]) -> None:
-        """``mim train``, from where an interrupted one stopped; leaves ``NAME.pth``."""
-        options = [*options, f'train_cfg.val_interval={NEVER}']  # ``test`` comes afterwards
+        """Run ``mim train``, or resume it; leave ``NAME.pth``."""
+        options = [*options, f'train_cfg.val_interval={NEVER}']  # `test` comes afterwards
         arguments = ['--work-dir', name, '--resume', *changed(options)]
         self.call(f'train_{name}', 'mim', 'train', package, config, *arguments)
         checkpoint = Path((self.root / name / 'last_checkpoint').read_text().strip())
@@ -48,7 +50,7 @@ class Commands:
         link.symlink_to(Path(name) / checkpoint.name)
 
     def test(self, package: str, config: Path, name: str, options: list[str]) -> dict[str, float]:
-        """``mim test`` of what ``train`` left; returns its metrics."""
+        """Run ``mim test`` on what `train` left; return its metrics."""
         self.call(
             f'test_{name}',
             *('mim', 'test', package, config, '--checkpoint', f'{name}.pth'),
@@ -61,7 +63,7 @@ class Commands:
         """Run a program of this Python's environment.
 
         Raises:
-            SystemExit: it failed; with the end of what it said.
+            SystemExit: If it fails; with the end of its output.
         """
         command = [program, *map(str, arguments)]
         with (self.root / 'commands.txt').open('a') as file:
@@ -77,10 +79,10 @@ class Commands:
                 env=ENVIRONMENT | os.environ | {'COCO_ROOT': 'data', 'PYTHONWARNINGS': 'ignore'},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,  # the carriage return that progress bars write ends a line, too
+                text=True,  # ends a line at the carriage returns of progress bars, too
                 encoding='utf-8',
                 errors='replace',
-                start_new_session=True,  # to be able to stop whatever it starts
+                start_new_session=True,  # so that all that it starts can be stopped
             ) as process,
             tqdm(bar_format='    {desc}', leave=False, disable=None) as bar,  # on a terminal
         ):
@@ -95,16 +97,16 @@ class Commands:
                 raise
         if process.returncode:
             tail = '\n'.join(log.read_text().splitlines()[-15:])
-            sys.exit(f'{tail}\n\n{shlex.join(command)}\nfailed; all that it said is in {log}')
+            sys.exit(f'{tail}\n\n{shlex.join(command)}\nfailed; its whole output is in {log}')
 
 
 def changed(options: list[str]) -> list[str]:
-    """Changes to a config, as an argument of MMEngine's tools."""
+    """Return changes to a config as arguments of MMEngine's tools."""
     return ['--cfg-options', *options] if options else []
 
 
 def progress(line: str) -> str | None:
-    """What a line of a log says of how far a command is; None if nothing."""
+    """Return the progress that a line of a log tells; None if none."""
     match = PROGRESS.search(line)
     if match:
         phase, epoch, step, steps, left = match.groups()

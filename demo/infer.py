@@ -1,6 +1,6 @@
-"""Find people and their joints in new pictures with MMPoseInferencer, and draw them.
+"""Detect people and estimate their poses in new images with MMPoseInferencer, and draw them.
 
-Runs where demo/run.py or demo/real.py has left ``detector.pth`` and ``pose.pth``.
+To be run in the folder where demo/run.py or demo/real.py left ``detector.pth`` and ``pose.pth``.
 """
 
 import argparse
@@ -14,20 +14,20 @@ from tqdm import tqdm
 
 from hrnet_plugin.datasets import scene_of
 
-# Synthetic pictures of a seed that training and evaluation do not use, and larger
-SEED, NUM_PICTURES, SIZE = 2, 12, (640, 480)
+# Larger synthetic images, of a seed that training and evaluation do not use
+SEED, NUM_IMAGES, SIZE = 2, 12, (640, 480)
 COLUMNS = 4
 
 
-def draw_pictures(folder: Path) -> None:
-    """Write pictures that neither model has seen."""
+def write_images(folder: Path) -> None:
+    """Write synthetic images that neither model has seen."""
     folder.mkdir(exist_ok=True)
-    for i in range(NUM_PICTURES):
+    for i in range(NUM_IMAGES):
         cv2.imwrite(str(folder / f'{i:02}.jpg'), scene_of(SEED, 'val', i, SIZE).image)
 
 
 def sheet(paths: list[Path]) -> np.ndarray:
-    """All pictures on one page, at half their size, in rows of COLUMNS."""
+    """Put images (H, W, 3) on one page, at half their size, in rows of COLUMNS."""
     images = [np.asarray(cv2.imread(str(path))) for path in paths]
     height = max(image.shape[0] for image in images)
     width = max(image.shape[1] for image in images)
@@ -43,13 +43,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--detector', required=True, help='config of the person detector')
     parser.add_argument('--pose', required=True, help='config of the pose model')
-    parser.add_argument('--pictures', type=Path, help='a folder; default: new synthetic ones')
+    parser.add_argument('--images', type=Path, help='a folder; default: new synthetic ones')
     args = parser.parse_args()
 
-    if args.pictures is None:
-        args.pictures = Path('pictures')
-        draw_pictures(args.pictures)
-    number = len(list(args.pictures.glob('*.jpg')))
+    if args.images is None:
+        args.images = Path('images')
+        write_images(args.images)
+    number = len(list(args.images.glob('*.jpg')))
     inferencer = MMPoseInferencer(
         pose2d=args.pose,
         pose2d_weights='pose.pth',
@@ -59,7 +59,7 @@ def main() -> None:
     )
     for name, heatmaps in (('skeletons', False), ('heatmaps', True)):
         results = inferencer(
-            str(args.pictures),
+            str(args.images),
             bbox_thr=0.3,
             draw_heatmap=heatmaps,
             radius=4,
@@ -68,7 +68,7 @@ def main() -> None:
             pred_out_dir='predictions',
         )
         for _ in tqdm(results, total=number, unit='image', desc=name):
-            pass  # the pictures are written on the way
+            pass  # the images are written meanwhile
         cv2.imwrite(f'{name}.jpg', sheet(sorted(Path(name).glob('*.jpg'))))
 
 

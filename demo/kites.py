@@ -1,4 +1,4 @@
-"""Draw kites, a data set with five keypoints that are no person's: for docs/custom_keypoints.md.
+"""Write a dataset of kites, with five keypoints of their own: for docs/custom_keypoints.md.
 
 python demo/kites.py FOLDER
 """
@@ -15,12 +15,12 @@ KEYPOINTS = ['tip', 'left_wing', 'right_wing', 'keel', 'tail_end']
 SKELETON = [[1, 2], [2, 4], [4, 3], [3, 1], [4, 5]]
 SHAPE = np.array([[0, -1], [-0.6, -0.2], [0.6, -0.2], [0, 1], [0.3, 1.8]])
 SIZE = 160, 160
-# How far annotators differ, in sizes of a kite: everybody finds the tip, few the end of the tail.
+# How far annotators differ, relative to the kite's size: little at the tip, much at the tail's end
 SPREAD = np.array([0.01, 0.02, 0.02, 0.02, 0.05])
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (h, w, 3), BGR, of one kite in the sky, and its keypoints (5, 2)."""
+    """Draw an image (h, w, 3), BGR, of one kite in the sky; return its keypoints (5, 2), too."""
     width, height = SIZE
     top, bottom = rng.integers(120, 230, (2, 3))
     shade = np.linspace(0, 1, height)[:, None, None]
@@ -42,6 +42,7 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def annotation(number: int, points: np.ndarray) -> dict[str, Any]:
+    """Return the annotation of an image's kite in COCO's format."""
     low, high = points.min(axis=0) - 4, points.max(axis=0) + 4
     labelled = np.concatenate([points, np.full((5, 1), 2)], axis=1)
     return dict(
@@ -57,6 +58,7 @@ def annotation(number: int, points: np.ndarray) -> dict[str, Any]:
 
 
 def write(path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> None:
+    """Write an annotation file in COCO's format."""
     category = dict(id=1, name='kite', keypoints=KEYPOINTS, skeleton=SKELETON)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = dict(images=images, annotations=annotations, categories=[category])
@@ -70,7 +72,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     for split, first, count in (('train', 1, 160), ('val', 1001, 20)):
         (folder / split).mkdir(parents=True, exist_ok=True)
-        images, annotations, again = [], [], []
+        images, annotations, repeated = [], [], []
         for number in range(first, first + count):
             image, points = draw(rng)
             images.append(
@@ -80,11 +82,11 @@ def main() -> None:
             annotations.append(annotation(number, points))
             scale = np.sqrt(annotations[-1]['area'])
             other = points + scale * SPREAD[:, None] * rng.normal(size=(5, 2))
-            again.append(annotation(number, other))
+            repeated.append(annotation(number, other))
         write(folder / f'annotations/{split}.json', images, annotations)
         if split == 'train':
-            write(folder / 'annotations/train_again.json', images, again)
-    print(f'drew 180 kites in {folder}')
+            write(folder / 'annotations/train_again.json', images, repeated)
+    print(f'wrote 180 images to {folder}')
 
 
 if __name__ == '__main__':

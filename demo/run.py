@@ -1,7 +1,7 @@
-"""The whole way once, on two cores: synthesise, train, evaluate, apply, show.
+"""Run the whole pipeline on two cores: synthesise, train, evaluate, predict, draw.
 
-Every step is a command that a user could type (commands.txt lists them) and is done once:
-interrupted, the next run continues where this one stopped.
+Every step is a command that a user could type; commands.txt lists them. Each is done once: re-run
+the command to resume an interrupted run.
 """
 
 import argparse
@@ -27,18 +27,25 @@ DEFAULT, *OTHERS = POSES
 # Column of the summary: name of the metric
 METRICS = dict(AP='coco/AP', AP50='coco/AP .5', AP75='coco/AP .75', AR='coco/AR')
 STEPS = {
-    'synthesise': 'Draw pictures of people',
+    'synthesise': 'Synthesise images of people',
     'train_detector': 'Train the person detector',
-    'test_detector': 'Detect people in the held-out pictures',
+    'test_detector': 'Detect people in the held-out images',
     'train_pose': 'Train the pose model',
     'test_gt': 'Evaluate with ground-truth boxes',
     'test_detected': "Evaluate with the detector's boxes",
-    'infer': 'Apply both to new pictures',
+    'infer': 'Apply both to new images',
 }
 
 
 class Demo:
-    """The steps, each a method, and what they leave in ``root``."""
+    """The steps of the demo, each a method, with their results in a folder.
+
+    Args:
+        root: The folder.
+        arch: Architecture of the pose model, a key of POSES.
+        images: How many images to synthesise.
+        epochs: Epochs of each training; None for those of the configs.
+    """
 
     def __init__(self, root: Path, arch: str, images: int, epochs: int | None) -> None:
         self.root = root
@@ -71,6 +78,7 @@ class Demo:
                     )
 
     def run(self) -> None:
+        """Run the steps that are not done yet, and print a summary."""
         self.save()
         for number, (name, title) in enumerate(STEPS.items(), 1):
             done = name in self.state['results']
@@ -83,15 +91,16 @@ class Demo:
         print(table, end='')
 
     def run_step(self, name: str) -> None:
+        """Run one step, and note its result and its time."""
         start, before = time.perf_counter(), self.state['seconds'].get(name, 0)
         try:
             self.state['results'][name] = getattr(self, name)()
-        finally:  # an interrupted step's time counts, too
+        finally:  # the time of an interrupted step counts, too
             self.state['seconds'][name] = before + time.perf_counter() - start
             self.save()
 
     def save(self) -> None:
-        """Write the state in one piece, whatever interrupts."""
+        """Write the state atomically."""
         new = self.state_file.with_suffix('.new')
         new.write_text(json.dumps(self.state))
         new.replace(self.state_file)
@@ -124,11 +133,11 @@ class Demo:
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
 
     def summary(self) -> str:
-        """All that was measured, as one table and two lines of Markdown."""
+        """Return all measurements as Markdown."""
         results = self.state['results']
         detector = results['test_detector']
         minutes = {name: seconds / 60 for name, seconds in self.state['seconds'].items()}
-        rows = [['held-out pictures', *METRICS], ['---'] * (len(METRICS) + 1)]
+        rows = [['held-out images', *METRICS], ['---'] * (len(METRICS) + 1)]
         for name, title in (
             ('test_gt', 'ground-truth boxes'),
             ('test_detected', "the detector's boxes"),
@@ -144,20 +153,22 @@ class Demo:
                 f'{sum(minutes.values()):.1f} minutes: '
                 + ', '.join(f'{name} {value:.1f}' for name, value in minutes.items())
                 + '.',
-                f'Pictures in {self.root}: skeletons.jpg, heatmaps.jpg, training.png.',
+                'The images are synthetic: these scores validate the pipeline, not accuracy on '
+                'photographs.',
+                f'Images in {self.root}: skeletons.jpg, heatmaps.jpg, training.png.',
                 '',
             ]
         )
 
 
 def plot_training(work_dir: Path, path: Path) -> None:
-    """Draw loss and accuracy over a training, however many runs it took."""
+    """Plot loss and accuracy of a training, resumed or not."""
     rows: dict[int, dict[str, Any]] = {}
     for log in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in log.read_text().splitlines():
             row = json.loads(line)
             if 'loss' in row:
-                rows[row['iter']] = row  # a later run went over it again
+                rows[row['iter']] = row  # a later run repeated it
     iterations = sorted(rows)
     figure, left = plt.subplots(figsize=(7, 4))
     left.semilogy(iterations, [rows[i]['loss'] for i in iterations], color='tab:red')
@@ -187,7 +198,7 @@ def main() -> None:
     try:
         Demo(root.resolve(), args.arch, args.images, args.epochs).run()
     except KeyboardInterrupt:
-        sys.exit('\ninterrupted; the same command continues')
+        sys.exit('\ninterrupted; re-run the command to resume')
 
 
 if __name__ == '__main__':

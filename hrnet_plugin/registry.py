@@ -15,7 +15,8 @@ MMPose itself is optional: without it, the classes that need it are left out.
 import functools
 import inspect
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 from mmengine import registry as root
 from mmengine.registry import Registry
@@ -25,20 +26,23 @@ from .utils.errors import unknown_name
 
 SCOPE = 'hrnet_plugin'
 PUBLIC_NAMES = import_module(SCOPE).__all__
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+C = TypeVar('C', bound=type)
 
 
 class PluginRegistry(Registry):
-    """A registry whose classes refuse options that they do not have, naming the closest one.
+    """A registry of the plugin's classes, which looks for other names where MMPose would.
 
     A class that is registered again, because its module was imported again, takes its own place.
     """
 
     mmposes: Registry | None  # MMPose's registry of the same kind
-    missing: ImportError | None = None  # why a location could not be imported, if so
+    missing: ImportError | None = None  # why a location could not be imported
     _imported: bool
 
     def import_from_location(self) -> None:
-        """Import the modules that register classes; remember why, where one does not import."""
+        """Import the modules that register classes; keep the error of one that fails."""
         if self._imported:
             return
         for location in self._locations:
@@ -49,10 +53,10 @@ class PluginRegistry(Registry):
         self._imported = True
 
     def get(self, key: str) -> Any:
-        """Return the class of this name: ours, MMEngine's or MMPose's.
+        """Return the class of a name: ours, MMEngine's or MMPose's.
 
         Raises:
-            ImportError: It is ours, but needs a package that is missing or broken.
+            ImportError: The class is ours, but needs a package that is missing or broken.
         """
         self.import_from_location()
         if self.missing and key in PUBLIC_NAMES and key not in self.module_dict:
@@ -65,33 +69,61 @@ class PluginRegistry(Registry):
     def _register_module(
         self, module: type, module_name: str | list[str] | None = None, force: bool = False
     ) -> None:
-        _check_options(module)
         before = self.module_dict.get(module.__name__)
         again = before is not None and before.__module__ == module.__module__
         super()._register_module(module, module_name, force or again)
 
 
-def _check_options(cls: type) -> None:
+def strict_options(cls: C) -> C:
+    """Make a class refuse options that it does not have, naming the closest valid one.
+
+    Its options are the parameters of ``__init__``; where that passes ``**kwargs`` on, also those
+    of the next class in the method resolution order that has an ``__init__``, and so on.
+
+    Args:
+        cls: Class to decorate; its ``__init__`` is replaced by one that checks first.
+
+    Returns:
+        The class.
+
+    Example:
+        >>> @strict_options
+        ... class Head:
+        ...     def __init__(self, channels: int = 1) -> None: ...
+        >>> Head(chanels=2)
+        Traceback (most recent call last):
+        TypeError: unknown option of Head 'chanels'; did you mean 'channels'? Valid: 'channels'
+    """
     init = cls.__init__  # type: ignore[misc]
-    # A class without an __init__ has object's, whose signature takes anything.
-    parameters = {} if init is object.__init__ else dict(inspect.signature(init).parameters)
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        raise TypeError(f'{cls.__name__}.__init__ takes **kwargs, which would hide a misspelling')
-    options = [name for name in parameters if name != 'self']
+    options = _option_names(cls)
 
     @functools.wraps(init)
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
-        # A subclass that calls super().__init__ has its own signature, checked where it is
-        # registered; what arrives here must fit this class either way.
         for name in kwargs:
             if name not in options:
                 raise TypeError(unknown_name(f'option of {cls.__name__}', name, options))
         init(self, *args, **kwargs)
 
     cls.__init__ = checked_init  # type: ignore[misc]
+    return cls
+
+
+def _option_names(cls: type) -> list[str]:
+    """Collect the names of all options that a class accepts."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__[:-1]:  # without object, whose signature accepts anything
+        if '__init__' not in vars(base):
+            continue
+        parameters = list(inspect.signature(vars(base)['__init__']).parameters.values())[1:]
+        kinds = [p.kind for p in parameters]
+        names |= {p.name: None for p in parameters if p.kind in NAMED}
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return list(names)
 
 
 def _child(name: str, parent: Registry, *rooms: str) -> PluginRegistry:
+    """Return our child of a registry; ``rooms`` are the modules that register classes there."""
     if SCOPE in parent.children:  # this module is imported again
         return parent.children[SCOPE]
     # Without any, MMEngine would look for a function that only its own family has.
@@ -101,15 +133,15 @@ def _child(name: str, parent: Registry, *rooms: str) -> PluginRegistry:
     return child
 
 
-def _registries(module: Any) -> list[Registry]:
-    """The registries that a package's ``registry`` defines itself."""
+def _registries(module: ModuleType) -> list[Registry]:
+    """Return the registries that a package's ``registry`` module defines itself."""
     scope = module.__name__.split('.')[0]
     return [r for r in vars(module).values() if type(r) is Registry and r.scope == scope]
 
 
 try:
     mmpose: Any = import_module('mmpose.registry')
-except ImportError:  # what needs it says why when it is asked for
+except ImportError:  # a class that needs it explains that when it is used
     mmpose = None
 MMPOSE_REGISTRIES = _registries(mmpose) if mmpose else []
 
@@ -126,6 +158,6 @@ HOOKS = _child(
 INFERENCERS = _child('inferencer', root.INFERENCERS, 'apis.inference')
 if mmpose:
     KEYPOINT_CODECS = _child('keypoint codec', mmpose.KEYPOINT_CODECS, 'codecs')
-# Of other kinds there are none of ours, but configs under our scope name them.
+# We have no classes of other kinds, but configs under our scope name some.
 for _registry in [*_registries(root), *(r for r in MMPOSE_REGISTRIES if r.parent is None)]:
     _child(_registry.name, _registry)

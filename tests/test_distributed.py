@@ -64,9 +64,12 @@ def gradients(model: Any, samples: list[Any]) -> dict[str, torch.Tensor | None]:
     return {name: p.grad for name, p in inner.named_parameters()}
 
 
-@pytest.mark.parametrize('backbone', BACKBONES)
+@pytest.mark.parametrize(
+    'backbone',
+    ['HRNet', *(pytest.param(name, marks=pytest.mark.slow) for name in ('LiteHRNet', 'HRFormer'))],
+)
 def test_gradients_are_those_of_one_process(people: Path, tmp_path: Path, backbone: str) -> None:
-    """user_pains 19: every parameter has one, without find_unused_parameters"""
+    """Each parameter has one, without ``find_unused_parameters``."""
     cfg = config(people, tmp_path)
     samples = SampleFetch(DATASETS.build(cfg.train_dataloader.dataset), 0)([0, 1, 2, 3])
 
@@ -99,7 +102,7 @@ def test_gradients_are_those_of_one_process(people: Path, tmp_path: Path, backbo
 
 def write_config(people: Path, folder: Path, **changes: Any) -> Path:
     """A config file for programs of their own, which know nothing of these tests."""
-    imports = dict(imports=['hrnet_plugin', 'tiny_training'], allow_failed_imports=False)
+    imports = dict(imports=['hrnet_plugin', 'support.tiny_training'], allow_failed_imports=False)
     changes = dict(custom_imports=imports, log_level='INFO') | changes
     config(people, folder / 'run', **changes).dump(folder / 'tiny.py')
     return folder / 'tiny.py'
@@ -218,7 +221,7 @@ def one_node(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_mim_trains_from_any_folder(one_node: Path) -> None:
-    """user_pains 12: under torch's launcher, away from the configs"""
+    """Under torch's launcher, away from the configs."""
     found = last_metrics(one_node / 'run')
     expected = metrics_of_one_process(one_node / 'tiny.py', one_node / 'run/epoch_1.pth')
     assert expected['confidence'] > 0
@@ -230,6 +233,7 @@ def test_mim_trains_from_any_folder(one_node: Path) -> None:
 UNSHARED = ['--cfg-options', 'work_dir=run', 'val_evaluator.1.collect_device=gpu']
 
 
+@pytest.mark.slow
 def test_two_nodes_train_as_one(one_node: Path, two_nodes: Any, tmp_path: Path) -> None:
     """They validate as one, too."""
     for program in two_nodes('train.py', one_node / 'tiny.py', *UNSHARED):
@@ -308,7 +312,7 @@ def test_a_node_is_lost_and_the_run_resumed(
 
 @pytest.mark.slow
 def test_torchrun_resumes_and_tests(people: Path, tmp_path: Path) -> None:
-    """user_pains 12: also in workers that are spawned"""
+    """Also with workers that are spawned."""
     workers = dict(mp_cfg=dict(mp_start_method='spawn'))
     cfg_file = write_config(people, tmp_path, env_cfg=workers)
     launch = ['torchrun', '--nproc-per-node', 2]

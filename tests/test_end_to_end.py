@@ -1,4 +1,4 @@
-"""What users do, from the first picture to the drawn skeleton, small."""
+"""What users do, from the first image to the drawn skeleton, on a small scale."""
 
 import json
 import re
@@ -19,8 +19,8 @@ from support.shell import run
 POSE = 'td-hm_hrnet-w18-small-v1_demo.py'
 
 
-def hears_ctrl_c() -> None:
-    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+def accept_ctrl_c() -> None:
+    """Accept SIGINT: what a shell runs in the background ignores it, and so do its children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -42,7 +42,7 @@ def demo(
 
 
 class Interrupted(NamedTuple):
-    """What is left of a demo that met Ctrl-C."""
+    """What an interrupted demo leaves."""
 
     home: Path
     code: int
@@ -64,11 +64,11 @@ def processes_in(folder: Path) -> list[str]:
 
 @pytest.fixture(scope='module')
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
-    """The demo, on few pictures and for two epochs, interrupted after the first one."""
+    """The demo on few images, interrupted after the first of two epochs."""
     home = tmp_path_factory.mktemp('my home, with blanks')
     (home / 'configs').symlink_to(ROOT / 'configs')
     with subprocess.Popen(
-        demo(), cwd=home, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
+        demo(), cwd=home, stderr=subprocess.PIPE, text=True, preexec_fn=accept_ctrl_c
     ) as process:
         # Written after the checkpoint
         while not (home / 'work_dirs/demo/pose/last_checkpoint').exists():
@@ -101,10 +101,11 @@ def home(continued: Continued) -> Path:
     return continued.home
 
 
+@pytest.mark.slow
 class TestDemo:
     def test_stops_at_ctrl_c(self, interrupted: Interrupted) -> None:
         assert interrupted.code == 1
-        assert 'interrupted; the same command continues' in interrupted.error
+        assert 'interrupted; re-run the command to resume' in interrupted.error
         assert 'Traceback' not in interrupted.error
         assert not interrupted.processes
 
@@ -114,7 +115,7 @@ class TestDemo:
         assert 'resumed epoch: 1' in log
         assert 'resumed epoch: 0' not in log
 
-    def test_leaves_pictures_and_a_table(self, home: Path) -> None:
+    def test_leaves_images_and_a_table(self, home: Path) -> None:
         out = home / 'work_dirs/demo'
         for name in ('skeletons.jpg', 'heatmaps.jpg', 'training.png'):
             assert cv2.imread(str(out / name)) is not None
@@ -123,7 +124,7 @@ class TestDemo:
         assert re.search(r'\| ground-truth boxes \|( \d\.\d{3} \|){4}', table)
         assert re.search(r"\| the detector's boxes \|( \d\.\d{3} \|){4}", table)
 
-    def test_predictions_are_people_with_17_keypoints(self, home: Path) -> None:
+    def test_predictions_have_17_keypoints(self, home: Path) -> None:
         files = sorted((home / 'work_dirs/demo/predictions').glob('*.json'))
         assert len(files) == 12
         for file in files:
@@ -173,6 +174,7 @@ def readme_examples() -> list[tuple[str, str]]:
     return re.findall(r'```(sh|python)\n(.*?)```', section, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 class TestReadme:
     def test_examples_run_as_pasted(self, home: Path) -> None:
         examples = readme_examples()
@@ -192,18 +194,18 @@ class TestReadme:
         assert len(list((home / 'work_dirs/predictions').glob('*.jpg'))) == 12
         found = json.loads((home / 'work_dirs/predictions/results.json').read_text())
         people = Counter(person['file_name'] for person in found)
-        # Where it finds nobody, stock takes the whole picture for a person. (So short a training
-        # leaves a detector that is sure of nobody; the next test has people.)
-        ours = [max(people[file.name], 1) for file in (home / 'work_dirs/demo/pictures').iterdir()]
+        # Without detections, stock takes the whole image for an instance. (So short a training
+        # leaves a detector without confident detections; the next test has instances.)
+        ours = [max(people[file.name], 1) for file in (home / 'work_dirs/demo/images').iterdir()]
         assert sorted(map(int, re.findall(r'^(\d+) people', printed, re.M))) == sorted(ours)
         assert cv2.imread(str(home / 'work_dirs/sheets/train_samples.jpg')) is not None
 
-    def test_predict_finds_the_people_whose_boxes_are_given(self, home: Path) -> None:
+    def test_predict_uses_given_boxes(self, home: Path) -> None:
         line = next(
             code for _, code in readme_examples() if code.startswith('hrnet-plugin predict')
         )
         folder, boxes = 'val2017', 'annotations/person_keypoints_val2017.json'
-        line = line.replace('work_dirs/demo/pictures', f'work_dirs/demo/data/{folder}')
+        line = line.replace('work_dirs/demo/images', f'work_dirs/demo/data/{folder}')
         line = re.sub(r'--det \S+ --det-weights \S+', f'--boxes work_dirs/demo/data/{boxes}', line)
         run(line.replace('work_dirs/predictions', 'work_dirs/annotated'), cwd=home)
         known = json.loads((home / 'work_dirs/demo/data' / boxes).read_text())

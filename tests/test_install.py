@@ -65,6 +65,7 @@ def readme_lines(heading: str) -> list[str]:
     return re.findall(r'```sh\n(.*?)```', section, re.DOTALL)[0].strip().splitlines()
 
 
+@pytest.mark.slow
 def test_builds_without_a_compiler_beside_a_gpu(tmp_path: Path) -> None:
     env = without_compilers(tmp_path / 'bin')
     (tmp_path / 'fake').mkdir()
@@ -119,8 +120,9 @@ def versions(python: str) -> dict[str, str]:
     return {package['name']: package['version'] for package in packages}
 
 
+@pytest.mark.slow
 def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path: Path) -> None:
-    """pip has no index here: whatever else it wanted to install would be an error."""
+    """pip has no index here: anything else to install would be an error."""
     python = new_environment(tmp_path / 'venv', beside_the_set=True)
     before = versions(python)
     assert before['mmpose'] == '1.3.2'
@@ -133,19 +135,28 @@ def test_the_readme_line_for_an_existing_environment_changes_no_version(tmp_path
     assert versions(python) == before
     where = 'import mmcv._ext, hrnet_plugin; print(mmcv._ext.__file__, hrnet_plugin.__file__)'
     ran = subprocess.run(
-        [python, '-W', 'ignore', '-c', where], cwd=tmp_path, capture_output=True, text=True
+        [python, '-W', 'ignore', '-c', where],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
     )
     assert str(tmp_path / 'venv') in ran.stdout.split()[-1], ran.stderr
 
 
 @pytest.mark.parametrize(
-    ('mend', 'module'),
-    [(INSTALL_OPERATIONS, 'mmcv_torchvision'), (INSTALL_XTCOCOTOOLS, 'xtcocotools')],
+    ('repair', 'module'),
+    [
+        (INSTALL_XTCOCOTOOLS, 'xtcocotools'),
+        pytest.param(INSTALL_OPERATIONS, 'mmcv_torchvision', marks=pytest.mark.slow),
+    ],
 )
-def test_commands_of_the_doctor_run(tmp_path: Path, mend: str, module: str) -> None:
+def test_commands_of_the_doctor_run(tmp_path: Path, repair: str, module: str) -> None:
     python = new_environment(tmp_path / 'venv', beside_the_set=True)
     copy = copy_repository(tmp_path / 'source')
-    line = command(mend).replace(sys.executable, python).replace(str(PACKAGES), f'{copy}/packages')
+    line = (
+        command(repair).replace(sys.executable, python).replace(str(PACKAGES), f'{copy}/packages')
+    )
     env = without_compilers(tmp_path / 'bin') | {
         'PIP_NO_INDEX': '1',
         'PIP_NO_BUILD_ISOLATION': '0',

@@ -1,10 +1,12 @@
-"""How the parts are found. Each check is a process of its own: imports happen once in one."""
+"""How registries find our classes, in processes of their own: each imports a module once."""
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
+from mmpose.registry import MODELS
 
 HRNET = "dict(type='hrnet_plugin.HRNet', arch='w18-small-v1')"
 
@@ -18,8 +20,22 @@ def run(code: str, cwd: Path) -> str:
     return result.stdout.strip()
 
 
-@pytest.mark.parametrize('custom_imports', [False, True])
-@pytest.mark.parametrize('scope', ['mmpose', 'mmdet', 'mmengine'])
+@pytest.mark.parametrize(
+    ('scope', 'custom_imports'),
+    [
+        ('mmpose', False),
+        ('mmdet', True),
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in [
+                ('mmpose', True),
+                ('mmdet', False),
+                ('mmengine', True),
+                ('mmengine', False),
+            ]
+        ),
+    ],
+)
 def test_types_resolve_from_every_scope(tmp_path: Path, scope: str, custom_imports: bool) -> None:
     code = f"""
 import sys
@@ -83,12 +99,11 @@ for kind, name in [('MODELS', 'PoseDataPreprocessor'), ('DATASETS', 'CocoDataset
     ]
 
 
-# user_pains 11
 @pytest.mark.parametrize(
     'order',
     [
         'import mmpose.models, hrnet_plugin',
-        'import hrnet_plugin, mmpose.models',
+        pytest.param('import hrnet_plugin, mmpose.models', marks=pytest.mark.slow),
         'import hrnet_plugin, sys; '
         "[sys.modules.pop(m) for m in list(sys.modules) if m.startswith('hrnet_plugin')]; "
         'import hrnet_plugin, mmpose.models',
@@ -107,20 +122,14 @@ print(type(MODELS.build({HRNET})).__module__)
     assert run(code, tmp_path) == 'hrnet_plugin.models.backbones.hrnet'
 
 
-def test_misspelled_option_reaches_the_user_through_a_registry(tmp_path: Path) -> None:
-    code = f"""
-from mmpose.registry import MODELS
-try:
-    MODELS.build(dict({HRNET}, frozen_stage=1))
-except TypeError as error:
-    print(error)
-"""
-    assert "unknown option of HRNet 'frozen_stage'; did you mean 'frozen_stages'" in run(
-        code, tmp_path
-    )
+def test_misspelled_option_reaches_the_user_through_a_registry() -> None:
+    option = dict(type='hrnet_plugin.HRNet', arch='w18-small-v1', frozen_stage=1)
+    message = "unknown option of HRNet 'frozen_stage'; did you mean 'frozen_stages'"
+    with pytest.raises(TypeError, match=message):
+        MODELS.build(option)
 
 
-@pytest.mark.parametrize('package', ['mmpose', 'mmdet'])
+@pytest.mark.parametrize('package', ['mmpose', pytest.param('mmdet', marks=pytest.mark.slow)])
 def test_backbones_need_neither_mmpose_nor_mmdet(tmp_path: Path, package: str) -> None:
     """So that users of MMSegmentation and MMPretrain are not asked for them."""
     code = f"""
@@ -134,33 +143,37 @@ print(METRICS.get('hrnet_plugin.OKSMetric').__name__)
     assert run(code, tmp_path).split() == ['HRNet', 'AtomicCheckpointHook', 'OKSMetric']
 
 
+MISSING = {
+    'mmpose': 'HeatmapHead needs mmpose, which is not installed',
+    'mmcv._ext': 'HeatmapHead needs the operations of MMCV',
+}
+USES = {
+    'build': 'from mmengine.registry import MODELS; '
+    "MODELS.build(dict(type='hrnet_plugin.HeatmapHead', in_channels=1, out_channels=1))",
+    'import from the package': 'from hrnet_plugin import HeatmapHead',
+    'import from its room': 'from hrnet_plugin.models import HeatmapHead',
+}
+QUICK = [('mmpose', 'build'), ('mmcv._ext', 'import from the package')]
+
+
 @pytest.mark.parametrize(
-    ('missing', 'message'),
+    ('missing', 'use'),
     [
-        ('mmpose', 'HeatmapHead needs mmpose, which is not installed'),
-        ('mmcv._ext', 'HeatmapHead needs the operations of MMCV'),
-    ],
-)
-@pytest.mark.parametrize(
-    'use',
-    [
-        'from mmengine.registry import MODELS; '
-        "MODELS.build(dict(type='hrnet_plugin.HeatmapHead', in_channels=1, out_channels=1))",
-        'from hrnet_plugin import HeatmapHead',
-        'from hrnet_plugin.models import HeatmapHead',
+        pytest.param(*row, marks=[] if row in QUICK else [pytest.mark.slow])
+        for row in product(MISSING, USES)
     ],
 )
 def test_a_missing_package_is_named_when_it_is_needed(
-    tmp_path: Path, use: str, missing: str, message: str
+    tmp_path: Path, missing: str, use: str
 ) -> None:
     code = f"""
 import sys
 sys.modules[{missing!r}] = None
 try:
-    {use}
+    {USES[use]}
 except ImportError as error:
     print(error)
 """
-    message_found = run(code, tmp_path)
-    assert message in message_found
-    assert '`hrnet-plugin doctor` says what to type' in message_found
+    printed = run(code, tmp_path)
+    assert MISSING[missing] in printed
+    assert '`hrnet-plugin doctor` prints the commands' in printed

@@ -1,4 +1,4 @@
-"""Trainings that are killed, resumed, and must end as if nothing had happened."""
+"""Trainings that are killed and resumed must end as if nothing had happened."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,13 @@ from support.tiny_training import Forked, config, train, write_people
 LAST = 'epoch_3.pth'
 
 
+def quick(names: Collection[str], *kept: str) -> list[Any]:
+    """Parameters of a test; all but a few of them are slow."""
+    assert set(kept) < set(names)
+    slow = pytest.mark.slow
+    return [pytest.param(n, id=n, marks=[] if n in kept else [slow]) for n in names]
+
+
 @pytest.fixture(scope='module')
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('people')
@@ -28,7 +35,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(cfg: Config, work_dir: Path, prepare: Callable[[], object] = lambda: None) -> Forked:
-    """Train in another process, continuing what is in ``work_dir``, after preparing it."""
+    """Train in another process, which runs ``prepare`` first; resume what is there."""
     work_dir.mkdir(exist_ok=True)
 
     def run() -> None:
@@ -44,14 +51,14 @@ def resumed(people: Path, work_dir: Path, **changes: Any) -> Config:
 
 @pytest.fixture(scope='module')
 def whole(people: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """The folder of a run that nothing happened to, and the seconds that it took."""
+    """The folder of an uninterrupted run, and the seconds that it took."""
     work_dir, began = tmp_path_factory.mktemp('whole'), time.monotonic()
     start(config(people, work_dir), work_dir).succeeds()
     return work_dir, time.monotonic() - began
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of the training's state. user_pains 15: by the safe loader"""
+    """Return the state of a training, read by the safe loader."""
     loaded = torch.load(path, weights_only=True)
     return {key: loaded[key] for key in ('state_dict', 'optimizer')}
 
@@ -81,7 +88,7 @@ def assert_same(work_dir: Path, expected: Path, last: str = LAST) -> None:
 
 
 def kills_itself(name: str, call: int) -> Callable[[], None]:
-    """Lets the process kill its group in the given call of a function of ``os``, from 1 on."""
+    """Let a process kill its group in the given call of a function of ``os``, counted from 1."""
 
     def prepare() -> None:
         function, left, process = getattr(os, name), [call], os.getpid()
@@ -110,7 +117,10 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize('moment', MOMENTS)
+@pytest.mark.parametrize(
+    'moment',
+    quick(MOMENTS, 'the first is half-written', 'the best is half-written, its predecessor not'),
+)
 def test_killed_while_saving(
     people: Path, whole: tuple[Path, float], tmp_path: Path, moment: str
 ) -> None:
@@ -120,22 +130,23 @@ def test_killed_while_saving(
     assert_same(tmp_path, whole[0])
 
 
-def kill_often(people: Path, whole: tuple[Path, float], folder: Path, kills: int) -> None:
-    """Kill trainings at random moments, resuming each until it is through; compare all."""
+@pytest.mark.slow
+def test_killed_at_random_moments(people: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
+    """Kill trainings at random moments, and resume each until it is through."""
     expected, duration = whole
     moments = random.Random(0)
     killed = finished = 0
-    while killed < kills:
-        work_dir = folder / str(finished)
+    while killed < 20:
+        work_dir = tmp_path / str(finished)
         while True:
             began = time.monotonic()
             run = start(resumed(people, work_dir), work_dir)
-            if killed < kills:
+            if killed < 20:
                 end = began + moments.uniform(0.2, 1) * duration
                 while time.monotonic() < end and not run.ended():
                     time.sleep(0.01)
-            if killed < kills and not run.ended():
-                run.kill()
+                if not run.ended():
+                    run.kill()
             code = run.wait()
             if code == 0:
                 duration = min(duration, time.monotonic() - began)
@@ -144,15 +155,10 @@ def kill_often(people: Path, whole: tuple[Path, float], folder: Path, kills: int
             killed += 1
         assert_same(work_dir, expected)
         finished += 1
-    assert killed == kills
-
-
-def test_killed_at_random_moments(people: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
-    kill_often(people, whole, tmp_path, kills=2)
 
 
 class TestDamage:
-    """user_pains 17: the last checkpoint was cut short."""
+    """The last checkpoint is truncated."""
 
     @pytest.fixture
     def finished(self, whole: tuple[Path, float], tmp_path: Path) -> Path:
@@ -197,28 +203,22 @@ class TestDamage:
         assert f'cannot resume from {finished}/{LAST}: it is cut short' in run.log.read_text()
 
 
-@pytest.mark.slow
-def test_killed_at_many_random_moments(
-    people: Path, whole: tuple[Path, float], tmp_path: Path
-) -> None:
-    kill_often(people, whole, tmp_path, kills=20)
-
-
-def test_middle_of_an_epoch(people: Path, tmp_path: Path) -> None:
-    """With checkpoints every two of the fifteen iterations; what was done is not loaded again."""
+def test_middle_of_an_epoch(people: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
+    """With checkpoints every two of the fifteen iterations; none is repeated."""
     save = dict(default_hooks=dict(checkpoint=dict(by_epoch=False, interval=2)))
-    expected, work_dir = tmp_path / 'expected', tmp_path / 'killed'
-    start(config(people, expected, **save), expected).succeeds()
-    start(config(people, work_dir, **save), work_dir, kills_itself('replace', 11)).wait()
-    assert {p.name for p in work_dir.glob('iter_*.pth')} >= {'iter_8.pth'}
-    assert not (work_dir / 'iter_15.pth').exists()
-    run = start(resumed(people, work_dir, log_level='INFO', **save), work_dir)
+    start(config(people, tmp_path, **save), tmp_path, kills_itself('replace', 11)).wait()
+    assert {p.name for p in tmp_path.glob('iter_*.pth')} >= {'iter_8.pth'}
+    assert not (tmp_path / 'iter_15.pth').exists()
+    run = start(resumed(people, tmp_path, log_level='INFO', **save), tmp_path)
     run.succeeds()
-    assert re.search(r'Going on after [1-4] batches of epoch [23]', run.log.read_text())
-    assert_same(work_dir, expected, 'iter_15.pth')
+    assert re.search(r'Resuming after [1-4] batches of epoch [23]', run.log.read_text())
+    last, expected = tmp_path / 'iter_15.pth', whole[0] / LAST
+    torch.testing.assert_close(checkpoint(last), checkpoint(expected), rtol=0, atol=0)
+    (score, *_, schedulers), (best, *_, same) = memory(last), memory(expected)
+    assert (score, schedulers) == (best, same)
 
 
-@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('workers', [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_number_of_workers_changes_nothing(
     people: Path, whole: tuple[Path, float], tmp_path: Path, workers: int
 ) -> None:
@@ -228,12 +228,13 @@ def test_number_of_workers_changes_nothing(
 
 
 def test_epochs_differ(people: Path, tmp_path: Path) -> None:
-    """The same samples are augmented in another way in another epoch."""
+    """Each epoch augments the same samples differently."""
     loader = dict(sampler=dict(shuffle=False), num_workers=0, persistent_workers=False)
+    changes = dict(train_dataloader=loader, train_cfg=dict(max_epochs=1))
     batches: list[Any] = []
 
     def watch() -> None:
-        runner = train(config(people, tmp_path, train_dataloader=loader))
+        runner = train(config(people, tmp_path, **changes))
         fetch = runner.train_loop.dataloader.dataset.__getitems__
         for epoch in (0, 0, 1):
             fetch.begin_epoch(seed=0, epoch=epoch)
@@ -253,7 +254,7 @@ def allow_amp_on_cpu() -> None:
 EMA = dict(type='EMAHook', momentum=0.1)
 # Of each: changes to the config, preparation, and what the last checkpoint shows of it
 OPTIONS: dict[str, tuple[dict[str, Any], Callable[[], object], Callable[[Any], bool]]] = {
-    # Without `randomness`, MMEngine draws a seed, which the resumed run must take over.
+    # Without `randomness`, MMEngine chooses a seed, which the resumed run must reuse.
     'a seed of its own': (
         dict(randomness=dict(seed=None)),
         lambda: None,
@@ -291,7 +292,7 @@ def steps(checkpoint: dict[str, Any]) -> int:
     return int(checkpoint['optimizer']['state'][0]['step'])
 
 
-@pytest.mark.parametrize('option', OPTIONS)
+@pytest.mark.parametrize('option', quick(OPTIONS, 'mixed precision'))
 def test_resumes_with(people: Path, tmp_path: Path, option: str) -> None:
     changes, prepare, shows = OPTIONS[option]
     changes = changes | dict(train_cfg=dict(max_epochs=2))
@@ -308,6 +309,7 @@ def test_resumes_with(people: Path, tmp_path: Path, option: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_hrformer_in_mixed_precision(people: Path, tmp_path: Path) -> None:
     """As its recipe is run; its norms are synchronised where there are several processes."""
     backbone = dict(
@@ -316,7 +318,7 @@ def test_hrformer_in_mixed_precision(people: Path, tmp_path: Path) -> None:
     changes = dict(
         model=dict(backbone=backbone, head=dict(in_channels=18)),
         optim_wrapper=dict(type='AmpOptimWrapper', dtype='bfloat16'),
-        train_dataloader=dict(batch_size=5),  # so that the last one is not of one person
+        train_dataloader=dict(batch_size=5),  # so that the last one has more than one instance
         train_cfg=dict(max_epochs=1),
     )
     start(config(people, tmp_path, **changes), tmp_path, allow_amp_on_cpu).succeeds()
@@ -325,6 +327,7 @@ def test_hrformer_in_mixed_precision(people: Path, tmp_path: Path) -> None:
     assert all(torch.isfinite(weight).all() for weight in last['state_dict'].values())
 
 
+@pytest.mark.slow
 def test_stops_early(people: Path, tmp_path: Path) -> None:
     hook = dict(type='EarlyStoppingHook', monitor='confidence', rule='greater', patience=1)
     start(config(people, tmp_path, custom_hooks=[hook]), tmp_path).succeeds()
@@ -332,6 +335,7 @@ def test_stops_early(people: Path, tmp_path: Path) -> None:
     assert not (tmp_path / LAST).exists()
 
 
+@pytest.mark.slow
 def test_tensorboard(people: Path, tmp_path: Path) -> None:
     backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
     # MMEngine keeps visualizers by name; others of this process have the usual one.

@@ -1,10 +1,10 @@
 """Stock MMPose's runtime, with the plugin imported as soon as the config is read.
 
-MMEngine finds the plugin's types without this; but inferencers load a checkpoint before they
-look for a type, and it is the import that lets torch's safe loader read it.
+MMEngine finds the plugin's types without the import; but inferencers load a checkpoint before they
+look for a type, and only the import lets torch's safe loader read it.
 
-A training may be killed at any moment: resumed, it ends with the same weights. A run whose
-pipelines and model do not fit together is refused before it begins.
+A training that is killed at any moment and resumed ends with the same weights. A run whose
+pipelines and model do not fit together stops before its first iteration.
 """
 
 _base_ = 'mmpose::_base_/default_runtime.py'

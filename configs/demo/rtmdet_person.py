@@ -11,8 +11,8 @@ norm_cfg = dict(type='BN')
 model = dict(
     backbone=dict(widen_factor=0.25, init_cfg=None, norm_cfg=norm_cfg),
     neck=dict(in_channels=[64, 128, 256], out_channels=64, norm_cfg=norm_cfg),
-    # exp: boxes start as large as a stride, not as points. The loss of a box is weighted with its
-    # overlap, so that points are hardly ever learnt from.
+    # exp: boxes start at the size of a stride, not as points. The loss of a box is weighted with
+    # its overlap, so that points would hardly contribute.
     bbox_head=dict(
         num_classes=1, in_channels=64, feat_channels=64, norm_cfg=norm_cfg, exp_on_reg=True
     ),

@@ -1,4 +1,4 @@
-"""The demo with HRFormer-T, which does not bear the others' learning rate."""
+"""The demo with HRFormer-T, which diverges at the other models' learning rate."""
 
 _base_ = './td-hm_hrnet-w18-small-v1_demo.py'
 

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/models/hrnet_w32.py',
 ]
 
-# Small crops, and heatmaps of twice the size that HRNet's stride of 4 gives
+# Small crops, and heatmaps of half their size: twice that of HRNet's stride of 4
 codec = dict(_base_.codec, input_size=(96, 128), heatmap_size=(48, 64))
 model = dict(
     backbone=dict(arch='w18-small-v1', init_cfg=None),
@@ -14,7 +14,7 @@ model = dict(
     train_cfg=dict(compute_acc=True),
 )
 
-# COCO's augmentation is for 210 epochs; a short training gets further with less.
+# COCO's augmentation is for 210 epochs; a short training converges better with less.
 steps = dict(
     RandomHalfBody=dict(prob=0),
     RandomBBoxTransform=dict(shift_prob=0, scale_factor=(0.85, 1.2), rotate_factor=20),

@@ -1,4 +1,4 @@
-"""What programs call."""
+"""Functions and classes for programs."""
 
 from ..utils.lazy_imports import lazy_names
 

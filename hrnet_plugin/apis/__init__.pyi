@@ -7,4 +7,8 @@ from ..checkpoints import read_checkpoint as read_checkpoint
 from ..checks.old_config import explain_old_config as explain_old_config
 from ..utils.model_index import config_names as config_names
 from ..utils.model_index import find_config as find_config
+from .inference import BackendOutput as BackendOutput
+from .inference import CocoSummary as CocoSummary
+from .inference import PoseBackend as PoseBackend
 from .inference import PoseInferencer as PoseInferencer
+from .inference import write_coco_results as write_coco_results

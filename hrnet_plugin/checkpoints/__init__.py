@@ -1,4 +1,4 @@
-"""Checkpoint files: read safely, recognised, converted."""
+"""Checkpoint files: safe loading, recognition and conversion."""
 
 from ..utils.lazy_imports import lazy_names
 

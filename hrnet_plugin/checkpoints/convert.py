@@ -1,6 +1,4 @@
-"""Any published checkpoint to the names of MMPose 1.x, which HRNet, LiteHRNet, HRFormer and
-HeatmapHead have.
-"""
+"""Convert published checkpoints to the names of MMPose 1.x, which the plugin's models have."""
 
 import warnings
 from collections.abc import Mapping
@@ -18,14 +16,14 @@ from .files import check_target, read_checkpoint, write_checkpoint
 from .layouts import PositionBias, State, apply_layout, count, find_layout
 from .recognise import Model, recognise
 
-# Where checkpoints keep weights, from what is wanted most. Averaged weights come first: it is with
-# them that training validates, and that results are published.
+# Keys under which checkpoints keep weights, in order of preference: published results are those of
+# averaged weights.
 AVERAGED = ('state_dict_ema', 'model_ema', 'ema', 'ema_state_dict')
 PLAIN = ('state_dict', 'model_state_dict', 'model', 'module', 'best_state_dict')
-# What wrappers of models put before all names
+# Prefixes that wrappers of models add to all names
 PREFIXES = ('module.', '_orig_mod.', 'model.')
-DEEPEST = 4  # dicts within dicts, round the weights
-COUNTERS = ('steps', 'n_averaged')  # of wrappers that average, beside what they wrap
+MAX_DEPTH = 4  # of dicts that enclose the weights
+COUNTERS = ('steps', 'n_averaged')  # without these prefixes, in wrappers that average weights
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,11 @@ class Conversion:
     """A converted checkpoint.
 
     Attributes:
-        state_dict: tensors under the names of MMPose 1.x, in the types they had; those that only
-            change their name share memory with the checkpoint.
-        layout: what the checkpoint was recognised as.
-        model: the model that it holds.
-        notes: what was chosen, changed or dropped, and why; one line each.
+        state_dict: Tensors by the names of MMPose 1.x, in their original types; those that are
+            only renamed share memory with the checkpoint.
+        layout: Title of the layout that the checkpoint has.
+        model: The model that the checkpoint is of.
+        notes: One line for each choice, change and omission, with its reason.
     """
 
     state_dict: State
@@ -55,12 +53,19 @@ def convert_state_dict(
     num_keypoints: int | None = None,
     position_bias: PositionBias | None = None,
 ) -> State:
-    """Convert a loaded checkpoint of any known layout; warn of what is changed or dropped.
+    """Convert a loaded checkpoint of any known layout; warn of changed and dropped tensors.
 
-    Arguments and errors are those of :func:`convert_checkpoint`.
+    Args:
+        checkpoint: A state dict or a training checkpoint, as in :func:`convert_checkpoint`.
+        num_keypoints: Number of keypoints for which to re-initialise the final layer.
+        position_bias: What becomes of HRFormer's tables of position biases.
 
     Returns:
-        Tensors that load with ``strict=True``: names begin with ``backbone.`` and ``head.``.
+        Tensors that load with ``strict=True``; their names begin with ``backbone.`` and
+        ``head.``.
+
+    Raises:
+        ValueError: As in :func:`convert_checkpoint`.
     """
     conversion = convert_checkpoint(
         checkpoint, num_keypoints=num_keypoints, position_bias=position_bias
@@ -78,14 +83,25 @@ def convert_file(
     position_bias: PositionBias | None = None,
     overwrite: bool = False,
 ) -> Conversion:
-    """Convert a file; ``target`` may be ``source`` if it may be overwritten.
+    """Convert a checkpoint file.
 
-    ``target`` becomes ``dict(state_dict=…, meta=…)`` of tensors and plain types, which loads
-    anywhere. A ``dataset_meta`` of ``source`` stays if it is of as many keypoints.
+    The result is ``dict(state_dict=…, meta=…)`` of tensors and plain types, which loads anywhere.
+    The ``dataset_meta`` of the source is kept if it has as many keypoints.
+
+    Args:
+        source: File to read.
+        target: File to write; may be ``source`` with ``overwrite=True``.
+        num_keypoints: Number of keypoints for which to re-initialise the final layer.
+        position_bias: What becomes of HRFormer's tables of position biases, as in
+            :func:`convert_checkpoint`.
+        overwrite: Whether to replace an existing ``target``.
+
+    Returns:
+        The conversion, with the layout, the model and the notes.
 
     Raises:
-        ValueError: as in :func:`convert_checkpoint`; or ``source`` is damaged or unsafe; or
-            ``target`` exists already.
+        ValueError: As in :func:`convert_checkpoint`; or ``source`` is corrupt or unsafe, or
+            ``target`` exists.
         OSError: ``source`` cannot be read, or ``target`` cannot be written.
     """
     check_target(target, overwrite)
@@ -117,17 +133,21 @@ def convert_checkpoint(
     """Convert a loaded checkpoint of any layout in :data:`.layouts.LAYOUTS`.
 
     Args:
-        checkpoint: a state dict, or what training wrote round it. Averaged weights are taken if
-            there are any. It is left as it was.
-        num_keypoints: start the final layer afresh if it has another number of keypoints.
-        position_bias: what becomes of HRFormer's tables of position biases: ``keep``; ``zero``,
-            which adds nothing to attention until trained; ``drop``, for backbones with
-            ``with_rpe=False``. None keeps them, but zeroes those of official pose models, whose
-            code has them without adding them.
+        checkpoint: A state dict or a training checkpoint that contains one; averaged weights are
+            preferred. It is not changed.
+        num_keypoints: Number of keypoints for which to re-initialise the final layer, if it has
+            another number; None keeps the layer.
+        position_bias: What becomes of HRFormer's tables of position biases: ``'keep'``;
+            ``'zero'``, which adds nothing to attention until trained; ``'drop'``, for backbones
+            with ``with_rpe=False``. None keeps them, but zeroes those of official pose models,
+            whose code does not add them.
+
+    Returns:
+        The converted tensors, with the layout, the model and the notes.
 
     Raises:
-        ValueError: the layout is not known, or a name is not, or there is no final layer that
-            could start afresh.
+        ValueError: The layout or a name is unknown, or there is no final layer to
+            re-initialise.
     """
     if position_bias is not None and position_bias not in get_args(PositionBias):
         raise ValueError(unknown_name('position_bias', position_bias, get_args(PositionBias)))
@@ -139,54 +159,60 @@ def convert_checkpoint(
     notes += dropped
     state, note = set_position_bias(state, position_bias or layout.position_bias)
     if note and position_bias is None:
-        note = [f'{note[0]}: the official pose code has them without adding them']
+        note = [f'{note[0]}: the official pose code does not add them']
     notes += note
     if num_keypoints is not None:
         state, note = set_keypoints(state, num_keypoints)
         notes += note
     model = recognise(state)
-    return Conversion(state, layout.title, model, (*notes, *hints(model)))
+    return Conversion(state, layout.title, model, (*notes, *loading_notes(model)))
 
 
 def unwrap(checkpoint: Any) -> tuple[State, list[str]]:
-    """Find the weights in what training wrote.
+    """Find the weights in a training checkpoint.
+
+    Args:
+        checkpoint: A state dict, or dicts that enclose one.
 
     Returns:
-        A state dict without the prefixes of wrappers, and a line if there were several.
+        The state dict without the prefixes of wrappers, and a note if there were several.
+
+    Raises:
+        ValueError: The checkpoint is not a dict, or nested too deeply.
     """
     notes: list[str] = []
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         if not isinstance(checkpoint, Mapping):
             raise ValueError(f'a checkpoint is a dict; this is a {type(checkpoint).__name__}')
-        # Other entries may have such a name too: official HRNet writes model='pose_hrnet'.
-        found = [key for key in (*AVERAGED, *PLAIN) if has_weights(checkpoint.get(key))]
-        if not found:
-            return strip(checkpoint), notes
-        averaged = found[0] in AVERAGED
-        if is_mmengines(checkpoint):
-            found = ['state_dict', *(key for key in found if key != 'state_dict')]
-        if len(found) > 1:
+        # Other entries may have such a key: official HRNet writes model='pose_hrnet'.
+        keys = [key for key in (*AVERAGED, *PLAIN) if has_weights(checkpoint.get(key))]
+        if not keys:
+            return strip_prefixes(checkpoint), notes
+        averaged = keys[0] in AVERAGED
+        if has_swapped_average(checkpoint):
+            keys = ['state_dict', *(key for key in keys if key != 'state_dict')]
+        if len(keys) > 1:
             notes.append(
-                f'took {found[0]!r}{", the averaged weights," if averaged else ""} and left '
-                f'{", ".join(map(repr, found[1:]))}'
+                f'took {keys[0]!r}{", the averaged weights," if averaged else ""} and left '
+                f'{", ".join(map(repr, keys[1:]))}'
             )
-        checkpoint = checkpoint[found[0]]
-    raise ValueError(f'the checkpoint is nested more than {DEEPEST} deep, or holds itself')
+        checkpoint = checkpoint[keys[0]]
+    raise ValueError(f'the checkpoint is nested more than {MAX_DEPTH} deep, or contains itself')
 
 
-def is_mmengines(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether MMEngine's EMAHook wrote a checkpoint.
+def has_swapped_average(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether MMEngine's EMAHook wrote a checkpoint.
 
-    It swaps the two on saving: 'state_dict' has the averaged weights, and 'ema_state_dict', known
-    by a counter of steps, those that are being trained.
+    It swaps the weights when saving: ``state_dict`` has the averaged ones and ``ema_state_dict``,
+    with a counter ``steps``, those in training.
     """
     ema = checkpoint.get('ema_state_dict')
     averaged = has_weights(checkpoint.get('state_dict'))
     return averaged and isinstance(ema, Mapping) and 'steps' in ema
 
 
-def has_weights(value: object, depth: int = DEEPEST) -> bool:
-    """Whether there is a state dict in what a checkpoint has under one of the known names."""
+def has_weights(value: object, depth: int = MAX_DEPTH) -> bool:
+    """Return whether a value is a state dict, or encloses one under a known key."""
     if not isinstance(value, Mapping) or depth == 0:
         return False
     if any(isinstance(v, Tensor) for v in value.values()):
@@ -194,8 +220,8 @@ def has_weights(value: object, depth: int = DEEPEST) -> bool:
     return any(has_weights(value.get(key), depth - 1) for key in (*AVERAGED, *PLAIN))
 
 
-def strip(state: Mapping[str, Any]) -> State:
-    """Leave out what wrappers put before all names, however often."""
+def strip_prefixes(state: Mapping[str, Any]) -> State:
+    """Remove the prefixes of wrappers, which may be repeated, from all names."""
     state = {str(name): tensor for name, tensor in state.items()}
     while True:
         names = [name for name in state if name not in COUNTERS]
@@ -206,26 +232,26 @@ def strip(state: Mapping[str, Any]) -> State:
 
 
 def set_position_bias(state: State, choice: PositionBias) -> tuple[State, list[str]]:
-    """Keep, zero or drop the tables of position biases, and the indices into them."""
+    """Keep, zero or drop the tables of position biases; drop their indices with them."""
     tables = [name for name in state if name.endswith('.relative_position_bias_table')]
     if not tables or choice == 'keep':
         return state, []
-    what = f'the position biases ({count(tables)})'
+    biases = f'the position biases ({count(tables)})'
     if choice == 'zero':
         zeros = {name: torch.zeros_like(state[name]) for name in tables}
-        return state | zeros, [f'zeroed {what}']
-    left = {name: tensor for name, tensor in state.items() if '.relative_position_' not in name}
-    return left, [f'dropped {what} and the indices into them']
+        return state | zeros, [f'zeroed {biases}']
+    others = {name: tensor for name, tensor in state.items() if '.relative_position_' not in name}
+    return others, [f'dropped {biases} and the indices into them']
 
 
 def set_keypoints(state: State, num_keypoints: int) -> tuple[State, list[str]]:
-    """Start the final layer afresh if it has another number of keypoints."""
+    """Re-initialise the final layer if it has another number of keypoints."""
     if num_keypoints < 1:
         raise ValueError(f'num_keypoints is {num_keypoints}; expected 1 or more')
     weight = state.get('head.final_layer.weight')
     if weight is None:
         raise ValueError(
-            f'num_keypoints={num_keypoints}, but the checkpoint has no final layer: leave it out'
+            f'num_keypoints={num_keypoints}, but the checkpoint has no final layer: omit it'
         )
     if weight.ndim != 4:
         raise ValueError(
@@ -234,58 +260,61 @@ def set_keypoints(state: State, num_keypoints: int) -> tuple[State, list[str]]:
         )
     if len(weight) == num_keypoints:
         return state, []
-    # The initialisation of the published code, the same at each conversion
+    # Initialise as the published code does, with a fixed seed
     generator = torch.Generator().manual_seed(0)
     fresh = torch.randn(num_keypoints, *weight.shape[1:], generator=generator) * 0.001
     changed = {'head.final_layer.weight': fresh.to(weight.dtype)}
     if 'head.final_layer.bias' in state:
         changed['head.final_layer.bias'] = weight.new_zeros(num_keypoints)
-    note = f'the final layer starts afresh: {num_keypoints} keypoints instead of {len(weight)}'
+    note = f're-initialised the final layer: {num_keypoints} keypoints instead of {len(weight)}'
     return state | changed, [note]
 
 
-def hints(model: Model) -> list[str]:
-    """What somebody has to know who loads a converted checkpoint."""
+def loading_notes(model: Model) -> list[str]:
+    """Return notes for users who load the converted checkpoint."""
     lines = []
     if model.nearly:
-        lines.append(f'no published architecture, or a damaged one: {model.nearly}')
+        lines.append(f'not a published architecture, or a corrupt one: {model.nearly}')
     if model.has_position_bias is False:
         lines.append('no tables of position biases: build the backbone with with_rpe=False')
     if model.all_streams:
         lines.append(
-            'the last exchange puts out four streams: build the backbone with '
-            'multiscale_output=True, or else loading leaves out the rows of three of them'
+            'the last exchange has rows for all four streams: build the backbone with '
+            'multiscale_output=True, or loading leaves three of them out'
         )
     if not model.has_head:
         lines.append(
-            'no head: load it as init_cfg of the backbone, '
+            'no head: use it as init_cfg of the backbone, '
             "dict(type='Pretrained', checkpoint=FILE, prefix='backbone')"
         )
     return lines
 
 
 def find_dataset_meta(checkpoint: Mapping[str, Any], keypoints: int | None) -> Any:
-    """What MMPose 1.x wrote about the keypoints, from which its inferencers draw; None if nothing.
+    """Return MMPose 1.x's description of the keypoints, which its inferencers need.
 
     Args:
-        checkpoint: what training wrote.
-        keypoints: how many there are now.
+        checkpoint: A training checkpoint.
+        keypoints: Number of keypoints after the conversion.
+
+    Returns:
+        The description in plain types; None if there is none for as many keypoints.
     """
     meta = checkpoint.get('meta')
     dataset_meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
     if not isinstance(dataset_meta, Mapping):
         return None
-    named = dataset_meta.get('num_keypoints')
-    is_number = isinstance(named, (int, np.integer, type(None)))
-    return plain(dataset_meta) if is_number and named == keypoints else None
+    number = dataset_meta.get('num_keypoints')
+    is_number = isinstance(number, (int, np.integer, type(None)))
+    return to_plain_types(dataset_meta) if is_number and number == keypoints else None
 
 
-def plain(value: Any) -> Any:
-    """Arrays and NumPy's numbers as lists and numbers, also inside."""
+def to_plain_types(value: Any) -> Any:
+    """Turn arrays and NumPy's numbers into lists and numbers, also inside containers."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {plain(key): plain(v) for key, v in value.items()}
+        return {to_plain_types(key): to_plain_types(v) for key, v in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [plain(v) for v in value]
+        return [to_plain_types(v) for v in value]
     return value

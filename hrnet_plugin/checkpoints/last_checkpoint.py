@@ -1,4 +1,4 @@
-"""Which checkpoint to resume from: the last one that is whole."""
+"""Find the checkpoint to resume from: the last complete one."""
 
 import re
 import socket
@@ -11,14 +11,14 @@ from mmengine.dist import all_gather_object, get_rank
 
 from ..utils.atomic_files import check_checksums, write_atomically
 
-POINTER = 'last_checkpoint'  # where MMEngine writes, and looks for, the path of the last one
+POINTER = 'last_checkpoint'  # file in which MMEngine keeps the path of the last one
 
 
-def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint that MMEngine wrote; None if it is whole."""
+def find_corruption(path: Path) -> str | None:
+    """Describe what is wrong with a checkpoint that MMEngine wrote; None if it is intact."""
     if not path.is_file():
         return 'it is missing'
-    # The directory of a zip archive comes last: what is cut short is no archive.
+    # The directory of a zip archive is at its end: a truncated archive is none.
     if not zipfile.is_zipfile(path):
         return f'it is cut short, with {path.stat().st_size:,} bytes'
     try:
@@ -29,39 +29,41 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def mend_last_checkpoint(
+def repair_last_checkpoint(
     work_dir: Path, folder: Path, template: str, warn: Callable[[str], object]
 ) -> None:
-    """Let ``last_checkpoint`` in ``work_dir`` name the last checkpoint that is whole.
+    """Let ``last_checkpoint`` name the last intact checkpoint.
 
     Args:
-        folder: holds the checkpoints.
-        template: their file name, with ``{}`` for the epoch or the iteration.
+        work_dir: Folder of the file ``last_checkpoint``.
+        folder: Folder of the checkpoints.
+        template: Name of a checkpoint, with ``{}`` for the epoch or the iteration.
+        warn: Function that takes a message for the log.
 
     Raises:
-        ValueError: there are checkpoints, but none is whole.
+        ValueError: There are checkpoints, but none is intact.
     """
     pointer = work_dir / POINTER
     named = pointer.read_text().strip() if pointer.is_file() else ''
     problems = []
     for path in _candidates(Path(named) if named else None, folder, template):
-        problem = damage(path)
+        problem = find_corruption(path)
         if problem is None:
             if str(path) != named:
-                warn(f'resuming from {path}, the last checkpoint that is whole')
+                warn(f'resuming from {path}, the last intact checkpoint')
                 write_atomically(pointer, str(path).encode())
             return
         problems.append(f'{path}: {problem}')
         warn(f'cannot resume from {path}: {problem}')
     if problems:
         raise ValueError(
-            '\n'.join(['no checkpoint to resume from is whole:', *problems])
+            '\n'.join(['no checkpoint to resume from is intact:', *problems])
             + f'\nTo start over, delete them and {pointer}'
         )
 
 
 def _candidates(named: Path | None, folder: Path, template: str) -> list[Path]:
-    """Checkpoints to resume from, the best first; none later than the one that is named."""
+    """List checkpoints to resume from, the latest first; none later than the named one."""
     before, after = map(re.escape, template.split('{}'))
     pattern = re.compile(f'{before}(\\d+){after}')
     steps = {
@@ -75,36 +77,36 @@ def _candidates(named: Path | None, folder: Path, template: str) -> list[Path]:
         return others if named is None else [named, *others]
     last = int(match[1])
     # The folder may have been moved since: its files may be elsewhere now.
-    found = named if named.exists() else steps.get(last, named)
-    return [found, *(steps[step] for step in sorted(steps, reverse=True) if step < last)]
+    current = named if named.exists() else steps.get(last, named)
+    return [current, *(steps[step] for step in sorted(steps, reverse=True) if step < last)]
 
 
 def named_checkpoint(work_dir: Path) -> Path | None:
-    """The checkpoint that MMEngine resumes from unless another one is named."""
+    """Return the checkpoint that MMEngine resumes from by default; None if there is none."""
     pointer = work_dir / POINTER
     return Path(pointer.read_text().strip()) if pointer.is_file() else None
 
 
 def check_agreement(path: Path | None) -> None:
-    """Compare what all processes are about to load.
+    """Check that all processes are about to load the same checkpoint.
 
-    Each loads it from its own disk, and nothing later makes weights that differ equal.
+    Each loads it from its own disk, and nothing synchronises their weights afterwards.
 
     Args:
         path: Checkpoint of this process; None if there is none.
 
     Raises:
-        ValueError: They are not all the same; raised in all processes.
+        ValueError: They differ; raised in all processes.
     """
     mine = f'{path.name}, {_fingerprint(path)}' if path is not None else 'none'
     rank = f'rank {get_rank()} on {socket.gethostname()}'
-    places: dict[str, list[str]] = {}
-    for found, where in all_gather_object((mine, rank)):
-        places.setdefault(found, []).append(where)
-    if len(places) > 1:
+    ranks_of: dict[str, list[str]] = {}
+    for fingerprint, where in all_gather_object((mine, rank)):
+        ranks_of.setdefault(fingerprint, []).append(where)
+    if len(ranks_of) > 1:
         listed = '; '.join(
-            f'{found} ({ranks[0]}{f" and {len(ranks) - 1} more" if ranks[1:] else ""})'
-            for found, ranks in places.items()
+            f'{fingerprint} ({ranks[0]}{f" and {len(ranks) - 1} more" if ranks[1:] else ""})'
+            for fingerprint, ranks in ranks_of.items()
         )
         raise ValueError(
             f'the processes of this run do not find the same checkpoint: {listed}. Only the first '
@@ -114,7 +116,7 @@ def check_agreement(path: Path | None) -> None:
 
 
 def _fingerprint(path: Path) -> str:
-    """Tell checkpoints of different content apart, by the checksums that archives hold."""
+    """Summarise a checkpoint's content, by the checksums that archives hold."""
     if not path.is_file():
         return 'missing'
     if not zipfile.is_zipfile(path):

@@ -1,7 +1,4 @@
-"""How published checkpoints name the parts of a model: one row a layout.
-
-All become the names of MMPose 1.x, ``backbone.…`` and ``head.…``.
-"""
+"""Layouts of published checkpoints, one row each, and their conversion to MMPose 1.x's names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .published import is_backbone_name, words_of
+
 State = dict[str, Tensor]
 PositionBias = Literal['keep', 'zero', 'drop']
 Rules = Sequence[tuple[str, str]]
@@ -18,14 +17,14 @@ Rules = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to name the parts of a model. Patterns fit the beginning of a name.
+    """One way to name the parts of a model. Patterns match the beginning of a name.
 
     Attributes:
-        title: what such a checkpoint is.
-        marks: patterns, each of which fits some name of such a checkpoint.
-        renames: (pattern, what it becomes); the first that fits is applied.
-        drops: (pattern, why such tensors are left out).
-        position_bias: what becomes of HRFormer's tables of position biases.
+        title: Name of the layout, for messages.
+        marks: Patterns, each of which matches some name of such a checkpoint.
+        renames: Pairs of a pattern and its replacement; the first match is applied.
+        drops: Pairs of a pattern and the reason why such tensors are left out.
+        position_bias: What becomes of HRFormer's tables of position biases.
     """
 
     title: str
@@ -40,7 +39,7 @@ BARE = (r'', 'backbone.')
 MMPOSE_0 = (PREFIXED, (r'keypoint_head\.', 'head.'))
 NO_CLASSIFIER = 'the ImageNet classification head, which pose models do not have'
 
-# The first row whose marks are all there is the layout.
+# A checkpoint has the layout of the first row whose marks all match.
 LAYOUTS = (
     Layout(
         # https://github.com/HRNet/HRFormer, pose: bias tables are kept from ImageNet, but the line
@@ -95,9 +94,9 @@ LAYOUTS = (
     Layout('backbone alone', marks=(r'stage2\.0\.',), renames=(BARE,)),
 )
 
-# In whatever layout: the names that official HRFormer has for what MMPose calls otherwise
+# In every layout: names of official HRFormer that MMPose changed
 INNER_RENAMES = ((r'\.attn\.attn\.out_proj\.', '.attn.attn.proj.'), (r'\.mlp\.', '.ffn.'))
-# In whatever layout: what hooks that average weights add to them
+# In every layout: what hooks that average weights add
 HOOK_DROPS = (
     (
         r'ema_(backbone|keypoint_head|head)_',
@@ -106,58 +105,53 @@ HOOK_DROPS = (
     (r'(steps|n_averaged)$', 'a counter of the averaging'),
 )
 
-NORM = 'weight bias running_mean running_var num_batches_tracked'
-# Every part of a name is a number or one of these.
-VOCABULARY = {
-    'backbone': frozenset(
-        f"""{NORM} conv conv1 conv2 conv3 downsample branches fuse_layers layer1
-        transition0 transition1 transition2 transition3 stage0 stage1 stage2 stage3 stage4
-        bn bn1 bn2 bn3 gn gn1 gn2 gn3 ln ln1 ln2 ln3 in in1 in2 in3
-        stem branch1 branch2 expand_conv depthwise_conv linear_conv pointwise_conv layers
-        cross_resolution_weighting depthwise_convs spatial_weighting head_layer projects
-        attn q_proj k_proj v_proj qkv proj norm1 norm2 norm3 ffn fc1 dw3x3 fc2
-        relative_position_bias_table relative_position_index""".split()
-    ),
-    'head': frozenset(f'{NORM} deconv_layers conv_layers final_layer'.split()),
-}
+PROJECTION = re.compile(r'(.*\.)[qkv]_proj(\.\w+)')  # to queries, keys or values
+# The words of HeatmapHead's names; a test compares them with the class, which needs mmpose.
+HEAD_WORDS = frozenset(
+    [
+        *('deconv_layers', 'conv_layers', 'final_layer'),
+        *('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'),
+    ]
+)
 
 
 def is_known(name: str) -> bool:
-    """Whether a name can be one of MMPose 1.x (or, of a q, k or v projection, becomes one)."""
-    part, *words = name.split('.')
-    vocabulary = VOCABULARY.get(part, frozenset())
-    return bool(words) and all(word.isdecimal() or word in vocabulary for word in words)
+    """Return whether a name is one of MMPose 1.x, or becomes one by joining projections."""
+    part, _, rest = PROJECTION.sub(r'\1qkv\2', name).partition('.')
+    if part == 'backbone':
+        return is_backbone_name(rest)
+    return part == 'head' and words_of([rest]) <= HEAD_WORDS
 
 
 def find_layout(state: Mapping[str, Tensor]) -> Layout:
-    """The layout of a state dict.
+    """Return the layout of a state dict.
 
     Raises:
-        ValueError: it has none that is known.
+        ValueError: No known layout matches.
     """
     for layout in LAYOUTS:
         if all(any(re.match(mark, name) for name in state) for mark in layout.marks):
             return layout
     raise ValueError(
         f'not a known checkpoint of HRNet, Lite-HRNet or HRFormer: its names begin with '
-        f'{some(state)}; known layouts: {known_layouts()}'
+        f'{listed(state)}; known layouts: {known_layouts()}'
     )
 
 
 def apply_layout(state: Mapping[str, Tensor], layout: Layout) -> tuple[State, list[str]]:
-    """Give tensors the names of MMPose 1.x.
+    """Rename tensors to the names of MMPose 1.x.
 
     Returns:
-        The tensors, and a line for each reason to leave some out.
+        The tensors by their new names, and one note for each reason to leave some out.
 
     Raises:
-        ValueError: a name is not known, or two become the same one.
+        ValueError: A name is unknown, or two names become the same.
     """
     renamed: State = {}
     dropped: dict[str, list[str]] = {}
     unknown = []
     for name, tensor in state.items():
-        if rule := first_fit((*HOOK_DROPS, *layout.drops), name):
+        if rule := first_match((*HOOK_DROPS, *layout.drops), name):
             dropped.setdefault(rule[1], []).append(name)
             continue
         new = rename(name, layout.renames)
@@ -170,18 +164,18 @@ def apply_layout(state: Mapping[str, Tensor], layout: Layout) -> tuple[State, li
     if unknown:
         raise ValueError(
             f'this looks like "{layout.title}", but {len(unknown)} of {len(state)} names are not '
-            f'known there: {some(unknown)}; known layouts: {known_layouts()}'
+            f'known there: {listed(unknown)}; known layouts: {known_layouts()}'
         )
     notes = [
-        f'dropped {count(names)} ({some({n.split(".")[0]: None for n in names})}): {reason}'
+        f'dropped {count(names)} ({listed({n.split(".")[0]: None for n in names})}): {reason}'
         for reason, names in dropped.items()
     ]
-    return number_head(join_projections(renamed)), notes
+    return split_final_layer(join_projections(renamed)), notes
 
 
 def rename(name: str, renames: Rules) -> str:
-    """The name of MMPose 1.x, if there is one."""
-    rule = first_fit(renames, name)
+    """Return MMPose 1.x's name; '' if no rule matches."""
+    rule = first_match(renames, name)
     if rule is None:
         return ''
     new = re.sub(rule[0], rule[1], name, count=1)
@@ -191,17 +185,17 @@ def rename(name: str, renames: Rules) -> str:
 
 
 def join_projections(state: State) -> State:
-    """Join separate projections to queries, keys and values into one, rows in that order.
+    """Join the projections to queries, keys and values into one, rows in that order.
 
     ``…q_proj.weight``, ``…k_proj.weight``, ``…v_proj.weight``, each (C, C), become
     ``…qkv.weight``, (3 C, C), whatever their order in the file; biases likewise.
 
     Raises:
-        ValueError: one of the three is missing.
+        ValueError: One of the three is missing, or their shapes differ.
     """
     out: State = {}
     for name, tensor in state.items():
-        match = re.fullmatch(r'(.*\.)[qkv]_proj(\.\w+)', name)
+        match = PROJECTION.fullmatch(name)
         if match is None:
             out[name] = tensor
             continue
@@ -209,20 +203,20 @@ def join_projections(state: State) -> State:
         parts = [f'{before}{p}_proj{after}' for p in 'qkv']
         missing = [part for part in parts if part not in state]
         if missing:
-            raise ValueError(f'the checkpoint has {name!r}, but no {some(missing)}')
+            raise ValueError(f'the checkpoint has {name!r}, but no {listed(missing)}')
         shapes = [tuple(state[part].shape) for part in parts]
         if len({*shapes}) > 1 or shapes[0] == ():
             raise ValueError(
-                f'{some(parts)} have shapes {shapes}; expected the same, (C, C) or (C,)'
+                f'{listed(parts)} have shapes {shapes}; expected the same, (C, C) or (C,)'
             )
         out[f'{before}qkv{after}'] = torch.cat([state[part] for part in parts])
     return out
 
 
-def number_head(state: State) -> State:
+def split_final_layer(state: State) -> State:
     """Split heads of MMPose 0.x whose ``final_layer`` is a sequence.
 
-    Its last convolution is ``final_layer`` in MMPose 1.x; what is before it, ``conv_layers``.
+    Its last convolution is ``final_layer`` in MMPose 1.x; the layers before it, ``conv_layers``.
     """
     pattern = re.compile(r'head\.final_layer\.(\d+)\.(\w+)')
     numbers = [int(match[1]) for name in state if (match := pattern.fullmatch(name))]
@@ -239,20 +233,22 @@ def number_head(state: State) -> State:
     return {new_name(name): tensor for name, tensor in state.items()}
 
 
-def first_fit(rules: Rules, name: str) -> tuple[str, str] | None:
-    """The first rule whose pattern fits the beginning of a name."""
+def first_match(rules: Rules, name: str) -> tuple[str, str] | None:
+    """Return the first rule whose pattern matches the beginning of a name."""
     return next((rule for rule in rules if re.match(rule[0], name)), None)
 
 
-def some(names: Mapping[str, object] | Sequence[str], most: int = 4) -> str:
-    """The first of some names, for a message."""
-    listed = list(names)
-    return ', '.join(listed[:most]) + (', …' if len(listed) > most else '')
+def listed(names: Mapping[str, object] | Sequence[str], most: int = 4) -> str:
+    """Join the first names for a message."""
+    first = list(names)[:most]
+    return ', '.join(first) + (', …' if len(names) > most else '')
 
 
 def count(tensors: Sequence[object]) -> str:
+    """Return the number of tensors in words."""
     return '1 tensor' if len(tensors) == 1 else f'{len(tensors)} tensors'
 
 
 def known_layouts() -> str:
+    """List the titles of all layouts for a message."""
     return ', '.join(dict.fromkeys(layout.title for layout in LAYOUTS))

@@ -1,47 +1,37 @@
-"""Which model a state dict with the names of MMPose 1.x belongs to."""
+"""Recognise the model that a state dict with MMPose 1.x's names belongs to."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from ..models.archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
+from ..models.families import FAMILIES
+from .published import COUNTER, Shapes, find_family, published_shapes, vocabulary
 
-Shapes = dict[str, tuple[int, ...]]
-
-ARCHS: dict[str, Mapping[str, Any]] = {
-    'HRNet': HRNET_ARCHS,
-    'LiteHRNet': LITEHRNET_ARCHS,
-    'HRFormer': HRFORMER_ARCHS,
-}
-# Tensors that a checkpoint of a published architecture may lack: counters that torch < 0.4.1 did
-# not write; what with_rpe=False leaves out; rows of the last exchange for streams 1 to 3, which
-# only multiscale_output=True computes
-COUNTER = re.compile(r'.*\.num_batches_tracked')
-POSITION_BIAS = re.compile(r'.*\.relative_position_(bias_table|index)')
+# Tensors that a checkpoint of a published architecture may lack, beside counters: what
+# with_rpe=False leaves out; rows of the last exchange for streams 1 to 3, which only
+# multiscale_output=True computes
+POSITION_BIAS = re.compile(r'(?:.*\.)?relative_position_(bias_table|index)')
 LAST_ROWS = re.compile(r'backbone\.stage4\.(\d+)\.fuse_layers\.[1-9]\..*')
 # The 1x1 convolution of the first exchange from stream 1 to stream 0 has a norm of its width.
-WIDTH = re.compile(r'backbone\.stage[02]\.0\.fuse_layers\.0\.1\.1\.weight')
-NEARLY = 0.1  # of the tensors may differ from an architecture that is worth a word
+WIDTH = re.compile(r'backbone\.stage\d+\.0\.fuse_layers\.0\.1\.1\.weight')
+NEARLY = 0.1  # the share of tensors that may differ from an architecture to be compared with it
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a state dict holds.
+    """The model that a state dict was recognised as.
 
     Attributes:
-        family: name of the backbone's class.
-        arch: name of the published architecture, if it is one.
-        keypoints: channels of the final layer; None if there is none.
-        has_head: whether there is any layer of a head.
-        has_position_bias: whether an HRFormer has its tables of position biases; None for others.
-        all_streams: whether the last exchange has rows for streams 1 to 3 (not Lite-HRNet's, which
-            always has).
-        nearly: how the backbone differs from the nearest published architecture, if little.
+        family: Name of the backbone's class.
+        arch: Name of the published architecture; None for any other.
+        keypoints: Output channels of the final layer; None without a final layer.
+        has_head: Whether there is any layer of a head.
+        has_position_bias: Whether there are tables of position biases; None for a family that
+            never has them.
+        all_streams: Whether the last exchange of stage 4 has rows for streams 1 to 3.
+        nearly: How the backbone differs from the nearest published architecture, if little.
     """
 
     family: str
@@ -63,13 +53,11 @@ class Model:
 
 
 def recognise(state: Mapping[str, Tensor]) -> Model:
-    """Tell the model from names and shapes."""
-    if any(name.startswith('backbone.stem.') for name in state):
-        family = 'LiteHRNet'
-    elif any('.attn.attn.' in name for name in state):
-        family = 'HRFormer'
-    else:
-        family = 'HRNet'
+    """Recognise a model by the names and shapes of its tensors."""
+    family = find_family(
+        name.removeprefix('backbone.') for name in state if name.startswith('backbone.')
+    )
+    may_have_bias = any(map(POSITION_BIAS.fullmatch, vocabulary(family)))
     final = state.get('head.final_layer.weight')
     arch, nearly = recognise_arch(family, state)
     return Model(
@@ -77,16 +65,14 @@ def recognise(state: Mapping[str, Tensor]) -> Model:
         arch=arch,
         keypoints=None if final is None or not final.ndim else final.shape[0],
         has_head=any(name.startswith('head.') for name in state),
-        has_position_bias=(
-            any(POSITION_BIAS.fullmatch(name) for name in state) if family == 'HRFormer' else None
-        ),
+        has_position_bias=any(map(POSITION_BIAS.fullmatch, state)) if may_have_bias else None,
         all_streams=bool(last_rows(state)),
         nearly=nearly,
     )
 
 
 def recognise_arch(family: str, state: Mapping[str, Tensor]) -> tuple[str | None, str | None]:
-    """The published architecture, or, if it is none, how the nearest one differs."""
+    """Return the name of the published architecture, or how the nearest one differs, if little."""
     given = {
         name: tuple(tensor.shape)
         for name, tensor in state.items()
@@ -94,7 +80,7 @@ def recognise_arch(family: str, state: Mapping[str, Tensor]) -> tuple[str | None
     }
     width = next((shape for name, shape in given.items() if WIDTH.fullmatch(name)), ())
     differences = {}
-    for name, arch in ARCHS[family].items():
+    for name, arch in FAMILIES[family].archs.items():
         if (arch.width,) == width:
             differences[name] = compare(given, published_shapes(family, name))
             if not differences[name]:
@@ -102,29 +88,17 @@ def recognise_arch(family: str, state: Mapping[str, Tensor]) -> tuple[str | None
     if not differences:
         return None, None
     nearest = min(differences, key=lambda name: len(differences[name]))
-    wrong = differences[nearest]
-    if len(wrong) > NEARLY * len(given):
+    listed = differences[nearest]
+    if len(listed) > NEARLY * len(given):
         return None, None
-    listed = ', '.join(wrong[:3]) + (', …' if len(wrong) > 3 else '')
-    return None, f'{len(wrong)} tensors differ from {family} {nearest}: {listed}'
-
-
-@cache
-def published_shapes(family: str, arch: str) -> Shapes:
-    """Names and shapes of a published backbone with all that it can have, counters left out."""
-    from .. import models  # it takes long to import
-
-    options = {} if family == 'LiteHRNet' else dict(multiscale_output=True)
-    with torch.device('meta'):
-        state = getattr(models, family)(arch=arch, **options).state_dict()
-    shapes = {f'backbone.{name}': tuple(tensor.shape) for name, tensor in state.items()}
-    return {name: shape for name, shape in shapes.items() if not COUNTER.fullmatch(name)}
+    shown = ', '.join(listed[:3]) + (', …' if len(listed) > 3 else '')
+    return None, f'{len(listed)} tensors differ from {family} {nearest}: {shown}'
 
 
 def compare(given: Shapes, published: Shapes) -> list[str]:
-    """How names and shapes differ from those of an architecture, in words."""
+    """Describe each difference from the names and shapes of an architecture."""
     biases = {name for name in published if POSITION_BIAS.fullmatch(name)}
-    absent: set[str] = set()  # optional groups of which there is nothing
+    absent: set[str] = set()  # optional groups that are left out entirely
     for group in (biases, set(last_rows(published))):
         if group.isdisjoint(given):
             absent |= group
@@ -133,13 +107,13 @@ def compare(given: Shapes, published: Shapes) -> list[str]:
     reshaped = [name for name in given if name in published and given[name] != published[name]]
     return (
         [f'{name} is missing' for name in missing]
-        + [f'{name} is not of it' for name in unknown]
+        + [f'{name} is not part of it' for name in unknown]
         + [f'{name} is {given[name]} instead of {published[name]}' for name in reshaped]
     )
 
 
 def last_rows(names: Mapping[str, object]) -> list[str]:
-    """Names in the last exchange for streams 1 to 3."""
+    """List the names of the last exchange's rows for streams 1 to 3."""
     last = max(
         (int(m[1]) for name in names if (m := re.match(r'backbone\.stage4\.(\d+)\.', name))),
         default=None,

@@ -1,8 +1,8 @@
-"""Lets the safe loader of torch >= 2.6 read what MMEngine's training writes.
+"""Allow MMEngine's checkpoints in the safe loader of torch >= 2.6.
 
-``torch.load(weights_only=True)`` refuses every type it was not told of, MMEngine's own among them,
-so that a checkpoint which training has just written neither resumes nor tests. Here are exactly
-the types that such checkpoints hold; any other is still refused.
+``torch.load(weights_only=True)`` refuses every type that is not allowed, including MMEngine's, so
+that runs neither resume nor test from their own checkpoints. This module allows exactly the types
+in such checkpoints.
 """
 
 import pickle
@@ -17,10 +17,10 @@ NUMPY_SCALARS = 'bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 
 
 
 class _Entry(tuple):
-    """A type or function and the full name by which checkpoints call it, equal to itself only.
+    """An allowed type or function and its full name in checkpoints, equal to itself only.
 
-    ``torch.serialization.safe_globals([…])`` of other code removes, when it ends, whatever equals
-    what it was given; a plain tuple, or a type without a name, would be removed as well.
+    When ``torch.serialization.safe_globals([…])`` of other code ends, it removes all entries that
+    equal its own, which a plain tuple or type could.
     """
 
     __hash__ = object.__hash__
@@ -30,7 +30,7 @@ class _Entry(tuple):
 
 
 class _Statistics(type):
-    """Lets ``getattr`` find HistoryBuffer's statistics on its stand-in, too."""
+    """Forward ``getattr`` of HistoryBuffer's statistics to HistoryBuffer."""
 
     def __getattr__(cls, name: str) -> Callable:
         if name not in _statistics():
@@ -39,10 +39,10 @@ class _Statistics(type):
 
 
 class HistoryBufferStandIn(metaclass=_Statistics):
-    """Create MMEngine's HistoryBuffer, and import MMEngine only when a checkpoint holds one."""
+    """Create MMEngine's HistoryBuffer; import MMEngine only when a checkpoint has one."""
 
     def __new__(cls) -> Any:
-        # The loader fills only objects whose own type it knows.
+        # The loader sets the state only of objects whose own type is allowed.
         torch.serialization.add_safe_globals([_history_buffer()])
         return _history_buffer()[0]()
 
@@ -57,38 +57,42 @@ def _history_buffer() -> _Entry:
 def _statistics() -> dict[str, Callable]:
     """Return HistoryBuffer's functions by name: min, max, current, mean, and registered ones."""
     cls = _history_buffer()[0]
-    cls()  # fills the table of its statistics
+    cls()  # registers its statistics
     return cls._statistics_methods
 
 
 def history_statistic(cls: type, name: str) -> Callable:
-    """Stand-in for ``getattr``, which a pickled HistoryBuffer calls to find its statistics.
+    """Return a statistic of HistoryBuffer, in place of ``getattr`` in its pickles.
 
-    ``getattr`` itself would hand over every attribute of every type. Where other code has allowed
-    HistoryBuffer or ``getattr`` as well, the loader takes either of the two that have one name:
-    each stand-in works with the other's original.
+    ``getattr`` itself would return any attribute of any type. Where other code has allowed
+    HistoryBuffer or ``getattr`` as well, the loader picks either entry of a name: each stand-in
+    works with the other's original.
+
+    Args:
+        cls: HistoryBuffer or its stand-in.
+        name: Name of the statistic, such as ``'mean'``.
 
     Raises:
-        pickle.UnpicklingError: It is not a statistic of HistoryBuffer that is asked for.
+        pickle.UnpicklingError: The attribute is not a statistic of HistoryBuffer.
     """
     statistics = _statistics()
     if cls not in (HistoryBufferStandIn, _history_buffer()[0]) or name not in statistics:
         raise pickle.UnpicklingError(
             f'the checkpoint asks for attribute {name!r} of {cls!r}; expected one of '
             f"HistoryBuffer's statistics, {', '.join(statistics)}. Do not load it unless you "
-            'trust where it is from'
+            'trust its source'
         )
     return statistics[name]
 
 
 def allow_mmengine_checkpoints() -> None:
-    """Tell torch's safe loader of the types in MMEngine's checkpoints; again does no harm.
+    """Allow the types in MMEngine's checkpoints in torch's safe loader.
 
-    Loaders of ours call it each time, as ``torch.serialization.clear_safe_globals`` of other code
-    forgets everything.
+    Repeated calls have no effect; the plugin's loaders call it each time, in case other code has
+    called ``torch.serialization.clear_safe_globals``.
     """
     if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
-        return  # loads everything unless asked to be safe
+        return  # not safe by default
     torch.serialization.add_safe_globals(list(_entries()))
 
 
@@ -104,7 +108,7 @@ def _entries() -> tuple[_Entry, ...]:
             (cls, f'{cls.__module__}.{cls.__qualname__}')
             for cls in (np.ndarray, np.dtype, *dtypes)
         ),
-        # numpy 1 wrote numpy.core, numpy 2 writes numpy._core.
+        # NumPy 1 wrote numpy.core, NumPy 2 writes numpy._core.
         *((f, f'numpy.core.multiarray.{name}') for name, f in functions.items()),
         *((f, f'numpy._core.multiarray.{name}') for name, f in functions.items()),
     ]

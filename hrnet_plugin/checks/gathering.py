@@ -1,4 +1,4 @@
-"""How stock metrics gather the results of several processes: through files in a shared folder."""
+"""Check whether stock metrics can gather the results of several processes through files."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -11,10 +11,10 @@ from mmengine.evaluator import BaseMetric
 
 
 def unshared_folders(metrics: Iterable[Any]) -> list[str]:
-    """Find the metrics whose results cannot come together, which MMEngine would say afterwards.
+    """Find the metrics that cannot gather their results; MMEngine would fail after evaluating.
 
     Args:
-        metrics: Those of the run, the same in all processes.
+        metrics: The metrics of the run, the same in all processes.
 
     Returns:
         One sentence for each, the same in all processes.
@@ -38,7 +38,7 @@ def unshared_folders(metrics: Iterable[Any]) -> list[str]:
 
 
 def _is_shared(folder: Path) -> bool:
-    """Whether what the first process writes into a folder is seen by all."""
+    """Return whether all processes see a file that the first one writes into a folder."""
     with ExitStack() as stack:
         names = ['']
         if is_main_process():

@@ -1,4 +1,4 @@
-"""Whether pictures can be read, completely, and are as large as their annotations say."""
+"""Check whether images can be read completely, and are as large as their annotations say."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..utils.bit_depth import value_bits
 from .findings import Findings
-from .instances import Image
+from .instances import ImageRecord
 
 MISSING = 'the image does not exist'
 UNREADABLE = 'the image cannot be decoded'
@@ -32,39 +32,52 @@ DEEP = (PNG, b'II*\0', b'MM\0*', b'P2', b'P3', b'P5', b'P6')
 
 def check_images(
     folder: str | Path,
-    images: Iterable[Image],
+    images: Iterable[ImageRecord],
     read: bool = True,
     done: Callable[[], object] = lambda: None,
 ) -> Findings:
-    """Look at each of a folder's images.
+    """Check the images of a folder.
 
     Args:
-        read: decode them; or else only see whether they exist.
-        done: is called after each.
+        folder: Where the images are.
+        images: What the annotations say of them.
+        read: Whether to decode them; else they only have to exist.
+        done: A function that is called after each.
+
+    Returns:
+        The findings.
     """
 
-    def look(image: Image) -> tuple[str, str] | None:
+    def check(image: ImageRecord) -> tuple[str, str] | None:
         path = Path(folder, image.file_name)
         problem = image_problem(path, image.size) if read else None
         if not read and not path.is_file():
             problem = (MISSING, '')
         return problem and (problem[0], f'{image.file_name}{problem[1]}')
 
-    found: dict[str, list[str]] = {}
+    examples: dict[str, list[str]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes without Python's lock
-        for problem in pool.map(look, images):
+        for problem in pool.map(check, images):
             done()
             if problem is not None:
-                found.setdefault(problem[0], []).append(problem[1])
+                examples.setdefault(problem[0], []).append(problem[1])
     findings = Findings(folder)
     for message in (MISSING, UNREADABLE, CUT_SHORT, OTHER_SIZE):
-        findings.errors(message, 'image', found.get(message, ()))
-    findings.warnings(DARK, 'image', found.get(DARK, ()))
+        findings.errors(message, 'image', examples.get(message, ()))
+    findings.warnings(DARK, 'image', examples.get(DARK, ()))
     return findings
 
 
 def image_problem(path: Path, size: tuple[int, int] | None) -> tuple[str, str] | None:
-    """What is wrong with one image, and details; it is read as MMPose reads it."""
+    """Read an image as MMPose does, and say what is wrong with it.
+
+    Args:
+        path: The image file.
+        size: (w, h) that it should have; None for any.
+
+    Returns:
+        A message and details; None if nothing is wrong.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -98,7 +111,7 @@ def unused_depth(data: bytes) -> int | None:
 def is_cut_short(data: bytes) -> bool:
     """Return whether the end of a JPEG or PNG file is missing; OpenCV may decode it nevertheless.
 
-    Other data may follow the image, as the film does in photographs that move.
+    Other data may follow the image, such as the video of a motion photo.
     """
     if data.startswith(b'\xff\xd8'):
         return _jpeg_is_cut_short(data)
@@ -106,13 +119,13 @@ def is_cut_short(data: bytes) -> bool:
 
 
 def _jpeg_is_cut_short(data: bytes) -> bool:
-    """Go from marker to marker, ITU-T T.81, B.1.1, to the end of the image or of the file."""
-    place = 0
-    while found := MARKER.search(data, place):
-        place = found.end()
-        code = data[place - 1]
+    """Go from marker to marker (ITU-T T.81, B.1.1), to the end of the image or of the file."""
+    position = 0
+    while match := MARKER.search(data, position):
+        position = match.end()
+        code = data[position - 1]
         if code == END:
             return False
         if code not in (START, TEMPORARY):
-            place += int.from_bytes(data[place : place + 2], 'big')
+            position += int.from_bytes(data[position : position + 2], 'big')
     return True

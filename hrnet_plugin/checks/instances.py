@@ -1,5 +1,6 @@
-"""What the readers of annotation files have in common."""
+"""What checks of annotation files share: what they return, and how they read."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,14 @@ from ..utils.json_files import read_json as read
 from .findings import Findings
 
 
-class Image(NamedTuple):
-    """A picture as annotations describe it; (w, h) in pixels, where they say it."""
+class ImageRecord(NamedTuple):
+    """An image as annotations describe it.
+
+    Attributes:
+        id: Its id.
+        file_name: Its path, relative to the folder of images.
+        size: (w, h) in pixels; None if the annotations do not say it.
+    """
 
     id: Any
     file_name: str
@@ -22,35 +29,44 @@ class Image(NamedTuple):
 
 
 @dataclass
-class People:
-    """An annotation file.
+class AnnotatedInstances:
+    """The instances of an annotation file, and what is wrong with it.
 
     Attributes:
-        findings: what is wrong with it.
-        content: as JSON has it; None if it could not be read.
-        usable: rows of the annotations that become samples.
-        images: pictures of the usable people.
-        image_ids: of all images that it lists.
+        findings: What is wrong with the file.
+        content: The file as JSON has it; None if it could not be read.
+        usable: Rows (N,) of the annotations that become samples.
+        images: The images of the usable instances.
+        image_ids: The ids of all images that the file lists.
     """
 
     findings: Findings
     content: Any = None
     usable: np.ndarray = field(default_factory=lambda: np.empty(0, int))
-    images: list[Image] = field(default_factory=list)
+    images: list[ImageRecord] = field(default_factory=list)
     image_ids: list[Any] = field(default_factory=list)
 
-    def a_few(self, number: int) -> np.ndarray:
-        """Some rows of usable people, spread over the file."""
+    def spread_rows(self, number: int) -> np.ndarray:
+        """Return rows of at most ``number`` usable instances, spread over the file."""
         steps = np.linspace(0, len(self.usable) - 1, min(number, len(self.usable)))
         return self.usable[steps.round().astype(int)]
 
+    def a_few(self, number: int) -> np.ndarray:
+        """Return what :meth:`spread_rows` does: its former name."""
+        warnings.warn(
+            'a_few is now spread_rows; the former name goes with the next release',
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.spread_rows(number)
+
 
 def read_json(path: str | Path, findings: Findings) -> Any:
-    """The content of a JSON file, or None with a finding."""
+    """Return the content of a JSON file, or None with a finding."""
     try:
         content, encoding = read(path), json_encoding(path)
     except FileNotFoundError:
-        findings.error(missing(path))
+        findings.error(missing_file(path))
     except OSError as error:
         findings.error(f'the file cannot be read: {error.strerror}')
     except ValueError as error:
@@ -65,50 +81,28 @@ def read_json(path: str | Path, findings: Findings) -> Any:
     return None
 
 
-def missing(path: str | Path) -> str:
-    """What to say of a file that does not exist."""
+def missing_file(path: str | Path) -> str:
+    """Word an error about a file that does not exist."""
     where = '' if Path(path).is_absolute() else f', seen from the current folder, {Path.cwd()}'
     return f'the file does not exist{where}'
 
 
-def numbers(rows: Sequence[Any], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of so many numbers as an array, and which rows are that.
-
-    Returns:
-        (N, length), NaN for null and where a row is something else; and (N,), boolean.
-    """
-    good = np.array([isinstance(r, (list, tuple)) and len(r) == length for r in rows], bool)
-    table = np.full((len(rows), length), np.nan)
-    some = [r for r, g in zip(rows, good) if g]
-    try:
-        values = np.array(some)
-        if values.dtype.kind in 'biuf' and values.shape == (len(some), length):
-            table[good] = values
-            return table, good
-    except ValueError:  # they are not of one shape
-        pass
-    for i in np.flatnonzero(good):  # one of them is not a number; which?
-        try:
-            if all(v is None or isinstance(v, (int, float)) for v in rows[i]):
-                table[i] = np.array(rows[i], float)
-            else:
-                good[i] = False
-        except OverflowError:
-            good[i] = False
-    return table, good
-
-
-def check_joints(
+def check_keypoint_counts(
     findings: Findings,
     ids: np.ndarray,
     counts: np.ndarray,
     num_keypoints: int | None,
 ) -> int:
-    """Whether all people have as many keypoints as the metainfo; returns how many to expect.
+    """Check whether all instances have as many keypoints as the metainfo.
 
     Args:
-        ids: (N,), of annotations.
-        counts: (N,), keypoints of each.
+        findings: Where what is wrong is added.
+        ids: The ids (N,) of the annotations.
+        counts: Their numbers (N,) of keypoints.
+        num_keypoints: K of the metainfo; None if it is not known.
+
+    Returns:
+        K; where it is not known, the commonest count.
     """
     if num_keypoints is None:
         return int(np.bincount(counts).argmax()) if len(counts) else 0
@@ -127,5 +121,5 @@ def check_joints(
 
 
 def repeated(ids: Sequence[Any]) -> list[Any]:
-    """Ids that occur more than once, each once."""
+    """Return the ids that occur more than once, each once."""
     return [i for i, times in Counter(ids).items() if times > 1]

@@ -1,4 +1,4 @@
-"""Metainfo of keypoints: K, sigmas, weights, and which keypoints a mirrored picture swaps."""
+"""Check metainfo: K, sigmas, weights, and which keypoints a mirrored image swaps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,15 @@ from .findings import Findings
 
 
 def check_metainfo(where: str, metainfo: Mapping[str, Any]) -> Findings:
-    """Check what MMPose makes of a data set's metainfo (``dataset.metainfo``)."""
+    """Check what MMPose makes of a dataset's metainfo.
+
+    Args:
+        where: What the metainfo is of, such as ``'train_dataloader'``.
+        metainfo: The dataset's attribute ``metainfo``.
+
+    Returns:
+        The findings.
+    """
     findings = Findings(f'metainfo of {where}')
     k = metainfo.get('num_keypoints')
     if k is None:
@@ -35,7 +43,7 @@ def check_metainfo(where: str, metainfo: Mapping[str, Any]) -> Findings:
 def _check_flip(
     metainfo: Mapping[str, Any], k: int, names: Mapping[int, str], findings: Findings
 ) -> None:
-    """Mirrored twice, each keypoint has to be itself again."""
+    """Check that each keypoint, mirrored twice, is itself again."""
     flip = list(metainfo.get('flip_indices', ()))
     if len(flip) != k:
         findings.error(f'{k} keypoints, but {len(flip)} flip_indices')
@@ -53,7 +61,7 @@ def _check_flip(
         if flip[flip[i]] != i:
             findings.error(
                 f'{name(i)} is swapped with {name(flip[i])}, but that with '
-                f'{name(flip[flip[i]])}: `swap` has to be mutual, or mirrored pictures are '
+                f'{name(flip[flip[i]])}: `swap` has to be mutual, or mirrored images are '
                 'learnt wrongly'
             )
     pairs = {frozenset(pair) for pair in metainfo.get('flip_pairs', ())}
@@ -63,7 +71,7 @@ def _check_flip(
 
 
 def _check_sides(names: Mapping[int, str], flip: list[int], findings: Findings) -> None:
-    """Compare what is swapped with what names say of left and right."""
+    """Compare the swapped keypoints with the sides that their names say."""
     if len({*names.values()}) < len(names):
         return
     pairs = find_mirror_pairs(names.values())

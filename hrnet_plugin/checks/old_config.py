@@ -1,10 +1,10 @@
-"""Configs of MMPose 0.x: how to tell them, and what their parts are called in 1.x."""
+"""Recognise configs of MMPose 0.x, and say what 1.x calls their parts."""
 
 import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Names at the top level or in `data` and `model` -> what says the same in 1.x
+# What replaces a name at the top level, or in `data` and `model`
 KEYS = {
     'data': 'train_dataloader, val_dataloader, test_dataloader = dict(batch_size=…, '
     'num_workers=…, sampler=…, dataset=dict(…, pipeline=…))',
@@ -48,7 +48,7 @@ TYPES = {
     'ToTensor': 'nothing: PackPoseInputs does it',
     'Collect': 'PackPoseInputs',
 }
-# A config that has one of these is of 1.x, whatever else it says.
+# A config with one of these is of 1.x, whatever else it holds.
 OF_1_X = {
     'train_dataloader',
     'val_dataloader',
@@ -58,15 +58,18 @@ OF_1_X = {
     'default_hooks',
     'default_scope',
 }
-# What a config of 1.x can well have for a purpose of its own
+# Names that a config of 1.x may use for its own purposes
 COMMON = {'data', 'runner', 'evaluation', 'pretrained', 'optimizer', 'data_cfg'}
 
 
 def explain_old_config(config: Mapping[str, Any] | str) -> str | None:
-    """What to write in 1.x instead, if a config is one of MMPose 0.x.
+    """Say what to write in 1.x instead of a config of MMPose 0.x.
 
     Args:
-        config: a config, or the text of one, say if its bases cannot be read.
+        config: A config, or the text of one, such as when its bases cannot be read.
+
+    Returns:
+        The explanation; None for a config of 1.x and for anything else.
     """
     keys, types = _of_text(config) if isinstance(config, str) else _of_config(config)
     old = [f'{key}: {KEYS[key]}' for key in KEYS if key in keys]
@@ -81,7 +84,7 @@ def explain_old_config(config: Mapping[str, Any] | str) -> str | None:
 
 
 def _of_config(config: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """Keys at the top and one level below, and all types."""
+    """Return keys at the top and in ``data`` and ``model``, and all types."""
     keys = set(config)
     for part in ('data', 'model'):
         if isinstance(config.get(part), Mapping):
@@ -100,7 +103,7 @@ def _types(value: Any) -> Iterator[str]:
 
 
 def _of_text(text: str) -> tuple[set[str], set[str]]:
-    """The same of a config that is only parsed; of one that does not even parse, nothing."""
+    """Return the same of a text, which is only parsed; nothing if it is no Python."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):  # Python 3.10 raises the latter for null bytes

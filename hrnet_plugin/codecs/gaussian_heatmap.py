@@ -16,9 +16,9 @@ from ..functional import (
     encode_msra,
     encode_udp,
 )
-from ..functional.heatmaps.arrays import Array, constant
 from ..functional.heatmaps.decode import check_kernel_size
-from ..registry import KEYPOINT_CODECS
+from ..functional.heatmaps.tensors import Array, constant
+from ..registry import KEYPOINT_CODECS, strict_options
 from ..utils.errors import unknown_name
 from .deprecated import warn_of_former_name
 from .protocol import KeypointCodec, Size
@@ -65,6 +65,7 @@ TARGETS = {
 
 
 @KEYPOINT_CODECS.register_module()
+@strict_options
 class GaussianHeatmap(KeypointCodec, BaseKeypointCodec):
     """Represent each keypoint of an instance by a Gaussian on a heatmap.
 

@@ -1,8 +1,8 @@
-"""One file for each of ``hrnet-plugin``'s subcommands.
+"""Subcommands of ``hrnet-plugin``, one file each.
 
-``add(parser)`` adds the subcommand's arguments to its parser and returns the function that runs
-it, which takes the parsed arguments and returns an exit code. Only that function imports other
-packages: ``hrnet-plugin doctor`` has to start where they are broken.
+``add(parser)`` adds a subcommand's arguments to its parser and returns the function ``run``, which
+takes the parsed arguments and returns an exit code. Other packages are imported in ``run`` only:
+``hrnet-plugin doctor`` must start where they are broken.
 """
 
 import argparse

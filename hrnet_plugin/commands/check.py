@@ -1,4 +1,4 @@
-"""`hrnet-plugin check`: what is wrong with a config and its data, all at once."""
+"""`hrnet-plugin check`: list all errors of a config and its data."""
 
 import argparse
 from collections.abc import Callable
@@ -7,29 +7,31 @@ from typing import Any
 
 from . import FOUND_ERRORS, OK, Run
 
-LONGEST_CONFIG = 1 << 20  # characters; what is longer is something else
+LONGEST_CONFIG = 1 << 20  # characters; a longer file is not a config
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
+    """Add the arguments of the command."""
     parser.description = (
         'Check a config and its data before training: annotations, boxes, images, metainfo, '
-        'pipelines, codec and model. Lists everything that is wrong, with file and id. Exit code '
-        '1 if there are errors.'
+        'pipelines, codec and model. Lists all errors and warnings with file and id. Exit code 1 '
+        'if there are errors.'
     )
     parser.add_argument('config', metavar='CONFIG', help='a file, or a name of `mim search`')
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config'
     )
     parser.add_argument(
-        '--no-images', action='store_true', help='see whether images exist, but do not read them'
+        '--no-images', action='store_true', help='check that images exist without reading them'
     )
     parser.add_argument(
-        '--out', type=Path, metavar='DIR', help='draw samples, with their heatmaps, into a folder'
+        '--out', type=Path, metavar='DIR', help='folder for images of samples with their heatmaps'
     )
     return run
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
     import cv2
 
     from ..checks.config import check_config
@@ -50,14 +52,14 @@ def run(args: argparse.Namespace) -> int:
         cv2.imwrite(str(path), sheet)
         print(f'wrote {path}')
     print(
-        f'{report.people} people in {report.images} images: {errors} errors, '
+        f'{report.instances} instances in {report.images} images: {errors} errors, '
         f'{len(report.findings) - errors} warnings'
     )
     return FOUND_ERRORS if report.has_errors else OK
 
 
 def read_config(name: str, changes: list[str]) -> Any:
-    """The config; or, if it is one of MMPose 0.x that cannot be read, what to do about it."""
+    """Read a config; return an explanation instead if it is an unreadable one of MMPose 0.x."""
     from mmengine.config import Config
 
     from ..apis import explain_old_config, find_config
@@ -82,7 +84,7 @@ def read_config(name: str, changes: list[str]) -> Any:
 
 
 def change(text: str) -> tuple[str, Any]:
-    """``key=value`` as MMEngine's tools read it."""
+    """Parse ``key=value`` as MMEngine's tools do."""
     from mmengine.config import DictAction
 
     key, equals, value = text.partition('=')
@@ -92,7 +94,7 @@ def change(text: str) -> tuple[str, Any]:
 
 
 def progress(folder: str, images: int) -> Callable[[], object]:
-    """A bar on a terminal, nothing elsewhere."""
+    """Show a bar on a terminal; return the function that advances it."""
     from tqdm import tqdm
 
     bar = tqdm(total=images, unit='image', desc=folder or 'images', delay=0.5, disable=None)

@@ -4,6 +4,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..environment.requirements import explained_import_errors
 from ..utils.errors import unknown_name
@@ -20,14 +21,15 @@ from . import (
     synth,
 )
 
-# What OpenMMLab warns of whatever is done, and nobody can help
+# Unavoidable OpenMMLab warnings
 NOISE = ('pkg_resources is deprecated', 'The metainfo config file .* does not exist. A matched')
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that names the closest valid option when one is misspelled."""
+    """A parser whose errors name the closest valid option."""
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; exit with an error at the first unknown one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             parser = getattr(parsed, 'parser', self)
@@ -35,6 +37,7 @@ class _Parser(argparse.ArgumentParser):
         return parsed
 
     def describe(self, argument: str) -> str:
+        """Describe an unknown argument."""
         if not argument.startswith('-'):
             return f'unexpected argument {argument!r}'
         options = [o for o in self._option_string_actions if o.startswith('--')]
@@ -44,15 +47,15 @@ class _Parser(argparse.ArgumentParser):
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
     'check': ('check a config and its data before training', check.add),
     'convert': ('convert a published checkpoint to the names of MMPose 1.x', convert.add),
-    'doctor': ('say which packages clash, and what mends it', doctor.add),
-    'metainfo': ('describe keypoints of your own to MMPose', metainfo.add),
-    'predict': ('find poses in pictures and videos', predict.add),
-    'synth': ('write synthetic people in COCO format', synth.add),
+    'doctor': ('report package conflicts and the commands that fix them', doctor.add),
+    'metainfo': ('write the metainfo of a custom dataset', metainfo.add),
+    'predict': ('predict poses in images and videos', predict.add),
+    'synth': ('write a synthetic dataset in COCO format', synth.add),
 }
 
 
 def _build_parser() -> _Parser:
-    # An abbreviation would change its meaning when an option is added: none are allowed.
+    # No abbreviations: new options would change their meaning.
     parser = _Parser(
         prog='hrnet-plugin',
         description='HRNet pose estimation for MMPose.',
@@ -67,13 +70,20 @@ def _build_parser() -> _Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if it went well, 2 on bad input, 3 if some inputs were unreadable, 130 when
-    interrupted."""
+    """Run the command line.
+
+    Args:
+        argv: Arguments; those of the program by default.
+
+    Returns:
+        The exit code: 0 on success, 1 if a check found errors, 2 on bad input, 3 if some inputs
+        were unreadable, 130 when interrupted.
+    """
     args = _build_parser().parse_args(argv)
-    for message in NOISE:
-        warnings.filterwarnings('ignore', message)
     try:
-        with explained_import_errors(f'hrnet-plugin {args.command}'):
+        with warnings.catch_warnings(), explained_import_errors(f'hrnet-plugin {args.command}'):
+            for message in NOISE:
+                warnings.filterwarnings('ignore', message)
             return args.run(args)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

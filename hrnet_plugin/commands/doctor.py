@@ -1,17 +1,16 @@
-"""`hrnet-plugin doctor`: what is installed, what clashes, and what mends it."""
+"""`hrnet-plugin doctor`: report installed packages, conflicts and the commands that fix them."""
 
 import argparse
 import sys
 
-from ..environment.doctor import (
+from ..environment.doctor import diagnose, notes
+from ..environment.installed import (
     DISTRIBUTIONS,
     MODULES,
     OPTIONAL,
     PROVIDERS,
     Environment,
-    diagnose,
-    environment,
-    notes,
+    inspect_environment,
 )
 from . import FOUND_ERRORS, OK, Run
 
@@ -23,36 +22,39 @@ OPERATIONS = {
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
+    """Add the arguments of the command."""
     parser.description = (
-        'Print the versions of all packages that matter, what clashes, and for each clash the '
-        'command that mends it. Exit code 1 if anything does.'
+        'Print the versions of all packages that matter, and for each conflict the command that '
+        'fixes it. Exit code 1 if there are conflicts.'
     )
     return run
 
 
 def run(args: argparse.Namespace) -> int:
-    env = environment()
+    """Run the command; return the exit code."""
+    env = inspect_environment()
     print(f'{"python":<{WIDTH}} {sys.version.split()[0]}  ({sys.executable})')
     for name in DISTRIBUTIONS:
         if name in env or not (name in OPTIONAL or env.provides(name)):
-            print(line(name, env))
+            print(package_line(name, env))
     if operations := env.facts.get('operations'):
         print(f'operations of mmcv: {OPERATIONS[operations]}; CUDA: {env.facts["mmcv_cuda"]}')
     print(f'GPU: {env.facts.get("gpu", "none that torch sees")}')
     for note in notes(env):
         print(f'\nNote: {note}')
-    clashes = diagnose(env)
-    if not clashes:
-        print('\nnothing clashes')
+    conflicts = diagnose(env)
+    if not conflicts:
+        print('\nno conflicts')
         return OK
-    for clash in clashes:
-        print(f'\n{clash.reason}\n    {clash.mend}')
-    print(f'\n{len(clashes)} to mend; the commands can be pasted, from the first one on')
+    for conflict in conflicts:
+        print(f'\n{conflict.reason}\n    {conflict.fix}')
+    number = '1 conflict' if len(conflicts) == 1 else f'{len(conflicts)} conflicts'
+    print(f'\n{number}; run the commands from the first one on')
     return FOUND_ERRORS
 
 
-def line(name: str, env: Environment) -> str:
-    """Name and version of a distribution, what it was built for, and whether it imports."""
+def package_line(name: str, env: Environment) -> str:
+    """Describe a distribution: its version, what it was built for, and whether it imports."""
     details = []
     if name == 'torch' and 'cuda' in env.facts:
         details.append(f'built for CUDA {env.facts["cuda"]}' if env.facts['cuda'] else 'CPU only')

@@ -1,12 +1,11 @@
-"""Stock MMPose's command-line tools, run with the plugin imported and mistakes explained."""
+"""Launcher of stock MMPose's command-line tools: checks before and explained errors after."""
 
 import argparse
 import os
-import re
 import runpy
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -19,61 +18,103 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from ..checks.old_config import explain_old_config
-from ..datasets.fetch import FETCHES
-from ..utils.allocator import keep_freed_memory
-from .processes import end_with_launcher, explained_lost_peers
+from ..utils.allocator import disable_malloc_trim
+from .processes import end_with_launcher, explained_lost_peers, explained_worker_deaths
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+
+
+@dataclass(frozen=True)
+class ToolArguments:
+    """Arguments of a stock tool, whose own parser cannot be imported.
+
+    Attributes:
+        config: Path of the config; None if there is no such file.
+        launcher: Value of ``--launcher``.
+        cfg_options: Changes to the config, of ``--cfg-options``.
+    """
+
+    config: str | None
+    launcher: str
+    cfg_options: dict[str, Any]
+
+    @classmethod
+    def parse(cls, arguments: list[str]) -> 'ToolArguments':
+        """Read the arguments that matter here; the tool itself reads them all."""
+        parser = argparse.ArgumentParser(add_help=False)
+        parser.add_argument('--launcher', default='none')
+        parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+        known = parser.parse_known_args(arguments)[0]
+        files = (a for a in arguments if a.endswith(CONFIG_SUFFIXES) and Path(a).is_file())
+        return cls(next(files, None), known.launcher, known.cfg_options)
 
 
 def run_stock_tool(name: str) -> None:
     """Run ``train`` or ``test`` of MMPose with this program's arguments.
 
-    Before, it checks the config and how processes were launched; where there is no GPU, it lets
-    several processes work together on the CPU, and each keep the memory that it frees. What
-    torchrun has launched ends with it.
+    First check the config and how processes were launched. Without a GPU, let several processes
+    work together on the CPU, and keep freed memory. What torchrun has launched ends with it.
+
+    Args:
+        name: Name of the tool.
 
     Raises:
         FileNotFoundError: MMPose was installed without its tools.
-        ImportError: a module of ``custom_imports`` does not import; with the original error.
-        ValueError: the config is one of MMPose 0.x, or the launcher is not the one in use.
-        RuntimeError: a worker died; with what it was loading. Or another process of the run did.
+        ImportError: A module of ``custom_imports`` does not import; with the original error.
+        ValueError: The config is one of MMPose 0.x, or the launcher is not the one in use.
+        RuntimeError: A worker of a data loader died, with the samples that were being loaded; or
+            another process of the run ended.
     """
     path = Path(mmpose.__file__).parent / '.mim' / 'tools' / f'{name}.py'
     if not path.exists():
         raise FileNotFoundError(
-            f'{path} is missing: install mmpose 1.x from its wheel, which carries its tools'
+            f'{path} is missing: install mmpose 1.x from its wheel, which contains its tools'
         )
-    launcher = _launcher(sys.argv[1:])
-    _check_launcher(launcher, os.environ)
+    arguments = ToolArguments.parse(sys.argv[1:])
+    _check_launcher(arguments.launcher, os.environ)
     end_with_launcher(os.environ)
-    config = _config_file(sys.argv[1:])
-    if config is not None:
-        if explanation := explain_old_config(Path(config).read_text()):
-            raise ValueError(f'{config}: {explanation}')
-        cfg = Config.fromfile(config, import_custom_modules=False)
-        cfg.merge_from_dict(_config_options(sys.argv[1:]))
-        import_custom(cfg, config)
-        if launcher == 'pytorch' and get_device() == 'cpu':
+    on_cpu = get_device() == 'cpu'
+    if arguments.config is not None:
+        cfg = _read_config(arguments.config, arguments.cfg_options)
+        if arguments.launcher == 'pytorch' and on_cpu:
             sys.argv += ['--cfg-options', *cpu_options(cfg)]
             _join_processes(cfg)
-    if get_device() == 'cpu':
-        keep_freed_memory()
+    if on_cpu:
+        disable_malloc_trim()
     try:
-        with explained_deaths(), explained_lost_peers():
+        with explained_worker_deaths(), explained_lost_peers():
             runpy.run_path(str(path), run_name='__main__')
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
-def import_custom(cfg: Config, path: str | Path) -> None:
-    """Import what a config's ``custom_imports`` names.
-
-    MMEngine's own message says that an import failed, but not why.
+def _read_config(path: str, options: dict[str, Any]) -> Config:
+    """Read a config with its custom imports.
 
     Raises:
-        ImportError: one fails; with the original error and where it happened.
+        ImportError: A module of ``custom_imports`` does not import.
+        ValueError: The config is one of MMPose 0.x.
+    """
+    if explanation := explain_old_config(Path(path).read_text()):
+        raise ValueError(f'{path}: {explanation}')
+    cfg = Config.fromfile(path, import_custom_modules=False)
+    cfg.merge_from_dict(options)
+    import_custom(cfg, path)
+    return cfg
+
+
+def import_custom(cfg: Config, path: str | Path) -> None:
+    """Import the modules of a config's ``custom_imports``.
+
+    Unlike MMEngine's, the error says why an import failed.
+
+    Args:
+        cfg: Config.
+        path: Its file, for errors.
+
+    Raises:
+        ImportError: An import failed; with the original error and its place.
     """
     custom = cfg.get('custom_imports') or {}
     names = custom.get('imports') or []
@@ -96,9 +137,15 @@ def import_custom(cfg: Config, path: str | Path) -> None:
 
 
 def cpu_options(cfg: Config) -> list[str]:
-    """Changes that let a config run in several processes without a GPU, for ``--cfg-options``.
+    """Return changes with which a config runs in several processes without a GPU.
 
-    DistributedDataParallel takes no device then, and synchronised norms know GPUs only.
+    DistributedDataParallel has no device then, and SyncBN works on GPUs only.
+
+    Args:
+        cfg: Config.
+
+    Returns:
+        Arguments of ``--cfg-options``.
     """
     options = {
         'model_wrapper_cfg.type': 'MMDistributedDataParallel',
@@ -108,14 +155,14 @@ def cpu_options(cfg: Config) -> list[str]:
     own = cfg.get('model_wrapper_cfg') or {}
     options = {key: value for key, value in options.items() if key.split('.')[1] not in own}
     options['model_wrapper_cfg.device_ids'] = None
-    norms = list(_synchronised(cfg.get('model', {}), 'model'))
+    norms = list(_find_sync_norms(cfg.get('model', {}), 'model'))
     if norms:
         print(f'Without a GPU, batch norms are not synchronised between processes: {norms}')
     return [f'{key}={value}' for key, value in options.items()] + [f'{n}=BN' for n in norms]
 
 
-def _synchronised(node: Any, path: str) -> Iterator[str]:
-    """Where a config says ``type='SyncBN'``."""
+def _find_sync_norms(node: Any, path: str) -> Iterator[str]:
+    """Yield the keys of a config with ``type='SyncBN'``."""
     if isinstance(node, dict):
         if node.get('type') == 'SyncBN':
             yield f'{path}.type'
@@ -123,14 +170,14 @@ def _synchronised(node: Any, path: str) -> Iterator[str]:
     else:
         children = enumerate(node) if isinstance(node, (list, tuple)) else ()
     for key, child in children:
-        yield from _synchronised(child, f'{path}.{key}')
+        yield from _find_sync_norms(child, f'{path}.{key}')
 
 
 def _join_processes(cfg: Config) -> None:
-    """Initialise the process group, which MMEngine would do on CUDA devices only.
+    """Initialise the process group, which MMEngine does only for CUDA devices.
 
     Raises:
-        ValueError: ``env_cfg.dist_cfg.timeout`` is no number of seconds.
+        ValueError: ``env_cfg.dist_cfg.timeout`` is not a number of seconds.
     """
     seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
     if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
@@ -142,25 +189,13 @@ def _join_processes(cfg: Config) -> None:
     )
 
 
-def _launcher(arguments: list[str]) -> str:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument('--launcher', default='none')
-    return parser.parse_known_args(arguments)[0].launcher
-
-
-def _config_options(arguments: list[str]) -> dict[str, Any]:
-    """Read ``--cfg-options`` as the tool itself does, which has them after us."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    return parser.parse_known_args(arguments)[0].cfg_options
-
-
-def _check_launcher(launcher: str, environ: Any) -> None:
+def _check_launcher(launcher: str, environ: Mapping[str, str]) -> None:
+    """Raise a ValueError if ``--launcher`` contradicts how processes were launched."""
     processes = int(environ.get('WORLD_SIZE', 1))
     if launcher == 'none' and processes > 1:
         raise ValueError(
             f'{processes} processes were launched (WORLD_SIZE), but without --launcher pytorch '
-            'each would do all of the work, over the results of the others; add it'
+            'each would do all of the work and overwrite the results of the others; add it'
         )
     if launcher == 'pytorch' and 'WORLD_SIZE' not in environ:
         raise ValueError(
@@ -168,25 +203,3 @@ def _check_launcher(launcher: str, environ: Any) -> None:
             'torchrun --nproc-per-node N … --launcher pytorch, or '
             'mim … --launcher pytorch --gpus N'
         )
-
-
-def _config_file(arguments: list[str]) -> str | None:
-    """The config among the arguments of a tool, whose own parser is hidden in its code."""
-    files = (a for a in arguments if a.endswith(CONFIG_SUFFIXES) and Path(a).is_file())
-    return next(files, None)
-
-
-@contextmanager
-def explained_deaths() -> Iterator[None]:
-    """Say what a data loader's worker was loading when it died."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not re.match(r'DataLoader worker \(pid', str(error)):
-            raise
-        samples = [sample for fetch in FETCHES for sample in fetch.in_progress()]
-        loading = f' while workers were loading {"; ".join(samples)}' if samples else ''
-        raise RuntimeError(
-            f'{str(error).strip()}{loading}. What kills a worker is mostly a lack of memory: try '
-            'fewer of them (train_dataloader.num_workers) or smaller batches'
-        ) from error

@@ -1,4 +1,4 @@
-"""Trainings in several processes, on one node or more: they end together, and say why."""
+"""Processes of a run and workers of its data loaders: they end together and explain why."""
 
 import ctypes
 import re
@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import torch.distributed
 
+from ..datasets.fetch import FETCHES
+
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
-# How gloo and NCCL word that another process is gone or silent
+# Errors of gloo and NCCL when another process has ended or does not answer
 LOST_PEER = re.compile(
     r'\bgloo\b|\bNCCL\b|Connection (closed|reset|refused)|Broken pipe|Socket Timeout|'
     r'[Tt]imed out (after|waiting)',
@@ -18,13 +20,13 @@ LOST_PEER = re.compile(
 
 
 def end_with_launcher(environ: Mapping[str, str]) -> None:
-    """Let this process end as soon as the agent of torchrun that started it does.
+    """End this process as soon as the torchrun agent that started it ends (on Linux only).
 
-    The agent ends its processes when it is asked to end, but not when it is killed: they would go
-    on, beside those of the run that resumes. Only on Linux; elsewhere, nothing happens.
+    The agent ends its processes when it is terminated, but not when it is killed: they would
+    continue beside those of the resumed run.
 
     Args:
-        environ: Tells by its ``TORCHELASTIC_RUN_ID`` that there is an agent.
+        environ: Environment variables; ``TORCHELASTIC_RUN_ID`` shows that there is an agent.
     """
     if 'TORCHELASTIC_RUN_ID' not in environ or sys.platform != 'linux':
         return
@@ -33,7 +35,7 @@ def end_with_launcher(environ: Mapping[str, str]) -> None:
 
 @contextmanager
 def explained_lost_peers() -> Iterator[None]:
-    """Say what to look for when another process of the run has ended or does not answer."""
+    """Explain errors in a ``with`` block when another process has ended or does not answer."""
     try:
         yield
     except RuntimeError as error:  # torch.distributed.DistError is one
@@ -42,7 +44,23 @@ def explained_lost_peers() -> Iterator[None]:
         raise RuntimeError(
             f'rank {torch.distributed.get_rank()} of {torch.distributed.get_world_size()} lost '
             'another process of this run, which has ended or has not answered within '
-            'env_cfg.dist_cfg.timeout: the output of that process, mostly on another node, says '
-            'why. Mend the cause, then start the same command on all nodes again, with --resume '
+            'env_cfg.dist_cfg.timeout: the output of that process, often on another node, says '
+            'why. Fix the cause, then run the same command on all nodes again, with --resume '
             f'({str(error).strip()})'
+        ) from error
+
+
+@contextmanager
+def explained_worker_deaths() -> Iterator[None]:
+    """Explain errors in a ``with`` block when a data loader's worker dies, with its samples."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.match(r'DataLoader worker \(pid', str(error)):
+            raise
+        samples = [sample for fetch in FETCHES for sample in fetch.in_progress()]
+        loading = f' while workers were loading {"; ".join(samples)}' if samples else ''
+        raise RuntimeError(
+            f'{str(error).strip()}{loading}. The usual cause is a lack of memory: use fewer '
+            'workers (train_dataloader.num_workers) or smaller batches'
         ) from error

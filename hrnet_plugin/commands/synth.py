@@ -1,4 +1,4 @@
-"""`hrnet-plugin synth`: synthetic people in COCO format."""
+"""`hrnet-plugin synth`: write a synthetic dataset in COCO format."""
 
 import argparse
 
@@ -6,6 +6,7 @@ from . import OK, Run
 
 
 def _image_size(text: str) -> tuple[int, int]:
+    """Parse ``WIDTHxHEIGHT``."""
     width, _, height = text.partition('x')
     if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, such as 320x240')
@@ -13,10 +14,15 @@ def _image_size(text: str) -> tuple[int, int]:
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
-    parser.description = 'Write synthetic people as a COCO data set with train and val splits.'
+    """Add the arguments of the command."""
+    parser.description = 'Write a synthetic COCO dataset of people, with train and val splits.'
     parser.add_argument('out', metavar='OUT', help='folder to write to')
     parser.add_argument(
-        '--images', type=int, required=True, metavar='N', help='train and val together'
+        '--images',
+        type=int,
+        required=True,
+        metavar='N',
+        help='images, train and val together',
     )
     parser.add_argument('--seed', type=int, default=0, metavar='S', help='default: %(default)s')
     parser.add_argument(
@@ -27,12 +33,13 @@ def add(parser: argparse.ArgumentParser) -> Run:
     )
     parser.add_argument('--workers', type=int, metavar='N', help='default: one per core')
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace a data set of other parameters'
+        '--overwrite', action='store_true', help='replace a dataset of other parameters'
     )
     return run
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
     from tqdm import tqdm
 
     from ..datasets.synthetic import synthesize
@@ -48,6 +55,6 @@ def run(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             progress=lambda done: bar.update(done - bar.n),
         )
-    done = 'wrote' if summary.written else 'nothing to do, there are already'
-    print(f'{done} {summary.images} images with {summary.people} people in {summary.out_dir}')
+    result = 'wrote' if summary.written else 'nothing to do, there are already'
+    print(f'{result} {summary.images} images with {summary.people} people in {summary.out_dir}')
     return OK

@@ -1,4 +1,4 @@
-"""Datasets in COCO format: synthetic people, metainfo of others, and checks (``preflight``)."""
+"""Datasets in COCO's format: synthetic people, metainfo of others, reproducible fetching."""
 
 from ..utils.lazy_imports import lazy_names
 

@@ -1,4 +1,4 @@
-"""Metainfo of a data set of one's own, from its annotations in COCO format."""
+"""Derive the metainfo of a dataset from its annotations in COCO's format."""
 
 import os
 import warnings
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_units
 from ..functional import coco_to_arrays, estimate_sigmas
-from ..functional.coco.arrays import as_id, load
+from ..functional.coco.arrays import load
+from ..functional.coco.ids import as_id
 from ..functional.coco.schema import (
     EXAMPLES,
     check_coco_dict,
@@ -18,51 +18,55 @@ from ..functional.coco.schema import (
     keypoint_names,
     skeleton_links,
 )
+from ..utils.errors import count_examples
 from .mirror_pairs import MirrorPairs, find_mirror_pairs
+from .units import unit_problems
 
-# Where nothing tells how far annotators differ: within COCO's 0.025 (eyes) to 0.107 (hips)
+# Without repeated annotations: within COCO's 0.025 (eyes) to 0.107 (hips)
 USUAL_SIGMA = 0.05
-SHOWN = 5  # names in a warning
+SHOWN = 5  # names that a warning lists
 COLORS = {'left': [0, 255, 0], 'right': [255, 128, 0], '': [51, 153, 255]}
 
 
 def metainfo_from_coco(
     annotations: Any, repeated: Sequence[Any] = (), name: str = 'custom'
 ) -> dict[str, Any]:
-    """The ``dataset_info`` that MMPose wants to know of a data set.
+    """Derive MMPose's ``dataset_info`` from annotations.
 
     Names and skeleton are those of the annotated category; links may name keypoints or number
-    them from 1. Two keypoints change places when an image is mirrored if their names differ by
-    left and right (or l and r) alone: ``LeftEye``, ``eyeL``, ``lEye``, ``eye_l``, 左眼. Warns
-    where names say a side without having a counterpart, and of boxes and keypoints that are not
-    in pixels of their images.
+    them from 1. Two keypoints swap when an image is mirrored if their names differ only by left
+    and right (or l and r): ``LeftEye``, ``eyeL``, ``lEye``, ``eye_l``, 左眼. Warns about names
+    that say a side but have no counterpart, and about boxes and keypoints that are not in pixels
+    of their images.
 
     Args:
-        annotations: COCO format: dict, path of a JSON file or ``pycocotools`` COCO.
-        repeated: the same objects, under the same ids, as others have annotated them (or the same
-            person on another day): sigmas are estimated from how far they differ. Without them,
-            every sigma is ``USUAL_SIGMA``.
-        name: of the data set.
+        annotations: Annotations in COCO's format: a dict, the path of a JSON file or a
+            ``pycocotools`` COCO.
+        repeated: Further annotations of the same instances under the same ids, by another
+            annotator or on another day: sigmas are estimated from how far they differ. Without
+            any, every sigma is ``USUAL_SIGMA``.
+        name: The name of the dataset.
 
     Returns:
         ``dataset_name``, ``keypoint_info``, ``skeleton_info``, ``joint_weights`` and ``sigmas``.
 
     Raises:
-        OSError: a file cannot be read.
-        ValueError: a file holds something else than COCO's format, no category names its
-            keypoints, several do differently, the skeleton joins keypoints that are not there, or
-            ``repeated`` has no object of ``annotations``.
+        OSError: If a file cannot be read.
+        ValueError: If a file is not in COCO's format, no category names its keypoints, several
+            name different ones, the skeleton links unknown keypoints, or ``repeated`` shares no
+            id with ``annotations``.
     """
     sources = [annotations, *repeated]
     contents = [load(source) for source in sources]
-    called = [_described(source, number) for number, source in enumerate(sources)]
+    titles = [_title(source, number) for number, source in enumerate(sources)]
     with errors_name(annotations):
         names, links = _keypoints(contents[0])
-    for where, content in zip(called, contents):
-        for finding in check_units(where, content):
-            warnings.warn(str(finding), stacklevel=2)
+    for where, content in zip(titles, contents):
+        for problem, ids in unit_problems(content):
+            count = count_examples(len(ids), [f'annotation {i}' for i in ids[:3]])
+            warnings.warn(f'{where}: {problem.message}: {count}', stacklevel=2)
     sigmas = (
-        _sigmas(sources, contents, called, names) if repeated else np.full(len(names), USUAL_SIGMA)
+        _sigmas(sources, contents, titles, names) if repeated else np.full(len(names), USUAL_SIGMA)
     )
     pairs = find_mirror_pairs(names)
     if pairs.unpaired:
@@ -99,40 +103,40 @@ def _unpaired_warning(pairs: MirrorPairs) -> str:
     more = ', …' if len(pairs.unpaired) > SHOWN else ''
     return (
         f'names say left or right, but {some} swapped when an image is mirrored: {listed}{more} '
-        'found no counterpart, a name that differs by left and right alone; rename keypoints, or '
+        'have no counterpart, a name that differs only by left and right; rename keypoints, or '
         'set their `swap` by hand'
     )
 
 
-def _described(source: Any, number: int) -> str:
+def _title(source: Any, number: int) -> str:
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source)
     return f'repeated annotations {number}' if number else 'the annotations'
 
 
 def _keypoints(annotations: Any) -> tuple[list[str], list[tuple[int, int]]]:
-    """Names of the keypoints, and pairs of their numbers."""
+    """Return the names of the keypoints, and the skeleton's links as pairs of their numbers."""
     check_coco_dict(annotations)
     categories = [c for c in coco_entries(annotations, 'categories') if c.get('keypoints')]
-    found = []
+    skeletons = []
     for category in categories:
         names = keypoint_names(category)
-        found.append((names, skeleton_links(category, names)))
-    if not found:
+        skeletons.append((names, skeleton_links(category, names)))
+    if not skeletons:
         raise ValueError(
             "no category of the annotations names its keypoints; expected 'categories': "
             f'[{EXAMPLES["categories"]}]'
         )
-    if any(other != found[0] for other in found):
+    if any(other != skeletons[0] for other in skeletons):
         raise ValueError(
             f'categories {[c.get("name", c.get("id")) for c in categories]} name different '
             'keypoints; one model has one kind: make a file of annotations for each'
         )
-    return found[0]
+    return skeletons[0]
 
 
 def _sigmas(
-    sources: Sequence[Any], contents: Sequence[Any], called: Sequence[str], names: list[str]
+    sources: Sequence[Any], contents: Sequence[Any], titles: Sequence[str], names: list[str]
 ) -> np.ndarray:
     tables = []
     for source, content in zip(sources, contents):
@@ -143,7 +147,7 @@ def _sigmas(
         ids = [i for i in ids if i in table]
         if not ids:
             raise ValueError(
-                f'{called[number]} share no annotation id with {", ".join(called[:number])}; '
+                f'{titles[number]} share no annotation id with {", ".join(titles[:number])}; '
                 'expected the same objects under the same ids'
             )
     keypoints = np.stack([[table[i][0] for i in ids] for table in tables])
@@ -151,28 +155,28 @@ def _sigmas(
     for i, area in zip(ids, areas):
         if not 0 < area < np.inf:
             raise ValueError(
-                f'annotation {i!r} of {called[0]} has neither an area nor a box above 0, by which '
+                f'annotation {i!r} of {titles[0]} has neither an area nor a box above 0, by which '
                 'distances are measured; leave it out, or give it one'
             )
     twice = (keypoints[..., 2] > 0).sum(axis=0) > 1
-    for keypoint, is_there in zip(names, twice.any(axis=0)):
-        if not is_there:
+    for keypoint, is_labelled_twice in zip(names, twice.any(axis=0)):
+        if not is_labelled_twice:
             raise ValueError(
-                f'{keypoint!r} is labelled twice in no object of {", ".join(called)}, which is '
-                'the least that shows how far annotators disagree'
+                f'{keypoint!r} is labelled twice in no object of {", ".join(titles)}: at least '
+                'two labels show how far annotators disagree'
             )
     with np.errstate(over='ignore', invalid='ignore'):
         sigmas = estimate_sigmas(keypoints[..., :2], areas, keypoints[..., 2])
     for keypoint, sigma in zip(names, sigmas):
         if sigma == 0:
             raise ValueError(
-                f'all annotations of {keypoint!r} are the same to the pixel: {", ".join(called)} '
-                'are copies, not annotated anew'
+                f'all annotations of {keypoint!r} are the same to the pixel: {", ".join(titles)} '
+                'are copies, not annotated again'
             )
         if not np.isfinite(sigma):
             raise ValueError(
                 f'labelled coordinates of {keypoint!r} are not finite, or much too large, in '
-                f'{", ".join(called)}'
+                f'{", ".join(titles)}'
             )
     if len(ids) < 30:
         warnings.warn(
@@ -183,7 +187,7 @@ def _sigmas(
 
 
 def _labelled_rows(content: Any, names: list[str]) -> dict[Any, tuple[np.ndarray, float]]:
-    """Keypoints (K, 3) and the area of each annotation with a labelled keypoint, by its id."""
+    """Return keypoints (K, 3) and area of each annotation with a labelled keypoint, by its id."""
     table = coco_to_arrays(content)['annotations']
     keypoints, boxes = table['keypoints'], table['bbox']
     if len(keypoints) and keypoints.shape[1] not in (0, len(names)):

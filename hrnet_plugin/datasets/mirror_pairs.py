@@ -1,4 +1,4 @@
-"""Which keypoints change places when an image is mirrored, by their names."""
+"""Find by their names the keypoints that swap when an image is mirrored."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 LEFT, RIGHT = 'left', 'right'
 
-# Words for the two sides, in lower case; of languages with endings, the stem.
+# Words for the two sides, in lower case; for languages with endings, the stem
 SIDE_WORDS = (
     ('left', 'right'),
     ('links', 'rechts'),
@@ -27,7 +27,7 @@ WORD = re.compile('|'.join(sorted(SIDE_OF_WORD, key=len, reverse=True)), re.IGNO
 LETTER = re.compile('[lr]', re.IGNORECASE)
 SIDE_OF_LETTER = {'l': LEFT, 'r': RIGHT}
 
-# Places of l and r that say a side: with what is before and behind them in a name
+# l and r that say a side, by their context in a name
 MARKED_LETTER = re.compile(
     r"""
       (?<![^\W\d_]) [lrLR] (?![^\W\d_])          # alone: eye_l, l.eye, L1
@@ -39,7 +39,7 @@ MARKED_LETTER = re.compile(
     """,
     re.VERBOSE,
 )
-# Any capital, at whatever place: Lwrist, pawFL
+# Any capital: Lwrist, pawFL
 CAPITAL = re.compile('[LR]')
 # The first or the last letter of a word: lwrist, wristr
 OUTER_LETTER = re.compile(r'(?<![^\W\d_]) [lrLR] | [lrLR] (?![^\W\d_])', re.VERBOSE)
@@ -52,9 +52,9 @@ class MirrorPairs:
     """Mirrored keypoints of a skeleton.
 
     Attributes:
-        mirrored: name -> name, both ways; of pairs only.
-        sides: ``'left'`` or ``'right'`` of each name that says so.
-        unpaired: names that say a side, but whose counterpart was not found.
+        mirrored: The counterpart of each paired name, both ways.
+        sides: ``'left'`` or ``'right'``, by each name that says a side.
+        unpaired: Names that say a side but have no counterpart.
     """
 
     mirrored: Mapping[str, str]
@@ -63,15 +63,21 @@ class MirrorPairs:
 
 
 def find_mirror_pairs(names: Iterable[str]) -> MirrorPairs:
-    """Find pairs of names that differ by left and right alone.
+    """Find pairs of names that differ only by left and right.
 
     Left and right are words (``left_eye``, ``LeftEye``, ``eyeleft``, 左眼), or l and r where they
     stand alone, at a change of case or in a code of two letters (``eye_l``, ``eyeL``, ``lEye``,
     ``FL``), or a capital anywhere (``Lwrist``). If that gives no pair, the first and last letters
-    of words are tried (``lwrist``). Only names that are both there make a pair: ``lip`` has none.
+    of words are tried (``lwrist``). A pair needs both names: ``lip`` has no counterpart.
+
+    >>> find_mirror_pairs(['nose', 'eyeL', 'eyeR']).mirrored
+    {'eyeL': 'eyeR', 'eyeR': 'eyeL'}
 
     Args:
-        names: distinct names of a skeleton's keypoints.
+        names: Distinct names of a skeleton's keypoints.
+
+    Returns:
+        The pairs, and the names without a counterpart.
     """
     names = list(names)
     mirrored: dict[str, str] = {}
@@ -80,7 +86,7 @@ def find_mirror_pairs(names: Iterable[str]) -> MirrorPairs:
         _pair(names, marks, mirrored, sides)
     if not mirrored:
         _pair(names, _outer_letters, mirrored, sides)
-    alone = {name: side for name in names if name not in mirrored and (side := _said(name))}
+    alone = {name: side for name in names if name not in mirrored and (side := _stated_side(name))}
     with_word = [name for name in alone if WORD.search(name)]
     # A letter can mean something else: the vertebrae L1 to L5. Not so if there are both.
     of_letters = {side for name, side in alone.items() if name not in with_word}
@@ -90,7 +96,7 @@ def find_mirror_pairs(names: Iterable[str]) -> MirrorPairs:
 
 
 def describe_pairs(pairs: Iterable[tuple[str, str]], at_most: int = 3) -> str:
-    """A few pairs of names, for a message."""
+    """Word a few pairs of names for a message."""
     listed = [f'{a!r} and {b!r}' for a, b in pairs]
     return ', '.join(listed[:at_most]) + (', …' if len(listed) > at_most else '')
 
@@ -101,7 +107,7 @@ def _pair(
     mirrored: dict[str, str],
     sides: dict[str, str],
 ) -> None:
-    """Add the pairs that one way to mark sides gives, among names without a partner."""
+    """Add the pairs that one way of marking sides gives, among names without a partner."""
     for choose in (_all_at_once, _one_at_a_time):
         free = [name for name in names if name not in mirrored]
         exact = set(free)
@@ -112,9 +118,9 @@ def _pair(
         for name in free:
             for spans in choose(marks(name)):
                 for other in _swapped(name, spans):
-                    found = [other] if other in exact else folded.get(other.casefold(), [])
-                    if len(found) == 1 and found[0] != name:
-                        partners.setdefault(name, set()).add(found[0])
+                    matches = [other] if other in exact else folded.get(other.casefold(), [])
+                    if len(matches) == 1 and matches[0] != name:
+                        partners.setdefault(name, set()).add(matches[0])
         for name, others in partners.items():
             other = next(iter(others))
             if len(others) == 1 and partners.get(other) == {name}:
@@ -135,7 +141,7 @@ def _words(name: str) -> list[Span]:
 
 
 def _letters(pattern: re.Pattern[str]) -> Callable[[str], list[Span]]:
-    """Places of l and r; none in a name that has a word for its side."""
+    """Return a function that finds l and r in a name, unless it has a word for its side."""
 
     def marks(name: str) -> list[Span]:
         return [] if WORD.search(name) else [match.span() for match in pattern.finditer(name)]
@@ -147,7 +153,7 @@ _marked_letters, _capitals, _outer_letters = map(_letters, (MARKED_LETTER, CAPIT
 
 
 def _swapped(name: str, spans: list[Span]) -> Iterator[str]:
-    """The name with the other side at some places; several, where a word has two counterparts."""
+    """Yield the name with sides swapped at some spans: each combination of counterparts."""
     results = ['']
     end = 0
     for start, stop in spans:
@@ -158,7 +164,7 @@ def _swapped(name: str, spans: list[Span]) -> Iterator[str]:
 
 
 def _counterparts(text: str) -> list[str]:
-    """The other side of a word or letter, capitalised like it."""
+    """Return the other side of a word or letter, capitalised like it."""
     lower = text.lower()
     if LETTER.fullmatch(text):
         others = ['r' if lower == 'l' else 'l']
@@ -175,8 +181,8 @@ def _side(text: str) -> str:
     return SIDE_OF_WORD.get(text.lower()) or SIDE_OF_LETTER[text.lower()]
 
 
-def _said(name: str) -> str | None:
-    """The side that a name says for itself: not by the end of another word, as cleft or bright."""
+def _stated_side(name: str) -> str | None:
+    """Return the side that a name says; the end of another word, as cleft or bright, is none."""
     spans = [span for span in _words(name) if _begins_word(name, span[0])] or _marked_letters(name)
     return _side(name[slice(*spans[0])]) if spans else None
 
@@ -187,7 +193,7 @@ def _begins_word(name: str, start: int) -> bool:
 
 
 def _side_of_difference(name: str, spans: list[Span], other: str) -> str:
-    """The side of the first place where a name differs from its partner's."""
+    """Return the side that a name says where it first differs from its partner's."""
     for start, stop in spans:
         if not other[start:].lower().startswith(name[start:stop].lower()):
             return _side(name[start:stop])

@@ -1,11 +1,11 @@
-"""What pip cannot require for us: OpenMMLab's packages, with the operations of MMCV."""
+"""Requirements that pip cannot resolve: OpenMMLab's packages with the operations of MMCV."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# One set of versions that works together: `[dependency-groups]` of pyproject.toml, which no wheel
-# carries; a test compares the two.
+# Versions that work together, as in `[dependency-groups]` of pyproject.toml, which is not in the
+# wheel; a test compares the two.
 WORKING_SET = (
     'mmcv-lite==2.1.0',
     'mmdet==3.3.0',
@@ -20,29 +20,29 @@ WORKING_SET = (
     'torch==2.13.0',
     'torchvision==0.28.0',
 )
-MEND = (
-    '`hrnet-plugin doctor` says what to type; on a fresh machine, `make` in a clone of '
-    'hrnet_plugin installs a set that works together.'
+HINT = (
+    '`hrnet-plugin doctor` prints the commands that fix it; on a fresh machine, `make` in a clone '
+    'of hrnet_plugin installs versions that work together.'
 )
 
 
 @contextmanager
 def explained_import_errors(what: str) -> Iterator[None]:
-    """Say what is missing, and what installs it, where an import fails inside.
+    """Explain import errors in a ``with`` block: what is missing, and how to install it.
 
     Args:
-        what: What is being imported, such as ``'hrnet_plugin.HeatmapHead'``.
+        what: Name of what is imported, such as ``'hrnet_plugin.HeatmapHead'``.
 
     Raises:
-        ImportError: An import failed; with the original error as its cause.
+        ImportError: An import failed; the original error is the cause.
     """
     try:
         yield
     except ImportError as error:
-        if MEND in str(error):  # explained where it happened
+        if HINT in str(error):  # explained where it happened
             raise
         raise ImportError(
-            f'{what} {_explanation(error)}. {MEND}', name=error.name, path=error.path
+            f'{what} {_explanation(error)}. {HINT}', name=error.name, path=error.path
         ) from error
 
 

@@ -1,63 +1,116 @@
-"""What evaluation keeps of a data sample that a model has predicted on."""
+"""Collect from data samples what evaluation needs, as tables."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ..functional.coco.arrays import annotation_columns
-from .gather import Columns, id_column
+from ..functional.coco.arrays import annotation_table
+from .gather import Table, concatenate, gather, id_column
 
 
-def sample_columns(sample: Mapping[str, Any], num_keypoints: int) -> Columns:
-    """Values of the sample, (1, …), and of each person in it, (N, …).
+class Collected(NamedTuple):
+    """What evaluation keeps of data samples.
+
+    Attributes:
+        samples: One row for each sample: ``id``, ``image_id``, ``category_id``,
+            ``num_instances`` and ``has_boxes``; with annotations also ``crowd_index``.
+        instances: One row for each predicted instance, sample by sample: ``keypoints``
+            (N, K, 2), ``keypoint_scores`` (N, K), ``bbox_scores`` (N,), ``areas`` (N,) and
+            ``bbox`` (N, 4).
+        annotations: One row for each annotation that comes with the samples, as in
+            :class:`~hrnet_plugin.functional.coco.arrays.Annotations`; no columns where the
+            annotations come from a file.
+    """
+
+    samples: Table
+    instances: Table
+    annotations: Table
+
+
+def collect(
+    samples: Sequence[Mapping[str, Any]],
+    num_keypoints: int,
+    with_annotations: bool,
+    with_crowd_index: bool,
+) -> Collected:
+    """Collect what evaluation needs of data samples.
+
+    Args:
+        samples: Data samples, see ``OKSMetric.process``.
+        num_keypoints: Expected number of keypoints.
+        with_annotations: Whether to keep the annotations that come with the samples.
+        with_crowd_index: Whether these must have a crowd index.
 
     Raises:
-        ValueError: if predictions are missing or have another number of keypoints.
+        ValueError: Predictions are missing or have another number of keypoints, or annotations or
+            their ids are missing.
     """
+    parts = [_empty(num_keypoints, with_annotations)]
+    for sample in samples:
+        row, instances = _predictions(sample, num_keypoints)
+        annotations: Table = {}
+        if with_annotations:
+            annotations = _annotations(sample, with_crowd_index, num_keypoints)
+            row['crowd_index'] = np.array([sample.get('crowd_index', np.nan)], np.float64)
+        parts.append(Collected(row, instances, annotations))
+    return join(parts)
+
+
+def join(parts: Sequence[Collected]) -> Collected:
+    """Append what was collected from several batches or processes."""
+    return Collected(*map(concatenate, zip(*parts)))
+
+
+def gather_collected(collected: Collected) -> list[Collected]:
+    """Return what all processes have collected, in the order of their ranks."""
+    return [Collected(*tables) for tables in zip(*map(gather, collected))]
+
+
+def _predictions(sample: Mapping[str, Any], num_keypoints: int) -> tuple[Table, Table]:
+    """Return a row (1, …) about the sample, and its predicted instances (N, …)."""
     if 'pred_instances' not in sample:
         raise ValueError('a data sample has no `pred_instances`; predict before evaluating')
     pred, gt = sample['pred_instances'], sample.get('gt_instances', {})
-    if not len(pred['keypoints']):  # of nobody, models put out arrays of various shapes
-        pred = _nobody(num_keypoints)
+    if not len(pred['keypoints']):  # without instances, models return arrays of various shapes
+        pred = _no_instances(num_keypoints)
     keypoints, scores = _numpy(pred['keypoints']), _numpy(pred['keypoint_scores'])
-    people = len(keypoints)
-    expected = (people, num_keypoints, 2), (people, num_keypoints)
+    count = len(keypoints)
+    expected = (count, num_keypoints, 2), (count, num_keypoints)
     if (keypoints.shape, scores.shape) != expected:
         raise ValueError(
             f'predicted keypoints and scores have shapes {keypoints.shape} and {scores.shape}; '
-            f"expected {expected[0]} and {expected[1]}, as the data set's metainfo has "
+            f"expected {expected[0]} and {expected[1]}, as the dataset's metainfo has "
             f'{num_keypoints} keypoints'
         )
 
     # Boxes of annotations belong to the predictions only if they are as many.
     def of_boxes(name: str) -> np.ndarray | None:
-        return _numpy(gt[name]) if name in gt and len(gt[name]) == people else None
+        return _numpy(gt[name]) if name in gt and len(gt[name]) == count else None
 
     box_scores = _numpy(pred['bbox_scores']) if 'bbox_scores' in pred else of_boxes('bbox_scores')
     scales = of_boxes('bbox_scales')
-    return dict(
+    has_boxes = 'bboxes' in pred and len(pred['bboxes']) == count
+    row = dict(
         id=id_column(sample['id']),
         image_id=id_column(sample['img_id']),
         category_id=id_column(_first(sample.get('category_id'))),
-        people=np.array([people]),
+        num_instances=np.array([count]),
+        has_boxes=np.array([has_boxes or not count]),
+    )
+    instances = dict(
         keypoints=keypoints,
         keypoint_scores=scores,
-        bbox_scores=np.ones(people) if box_scores is None else box_scores,
+        bbox_scores=np.ones(count) if box_scores is None else box_scores,
         areas=_extent(keypoints) if scales is None else np.prod(scales, axis=1),
-        bbox=_as_xywh(_numpy(pred['bboxes'])) if 'bboxes' in pred else np.zeros((0, 4)),
+        bbox=_as_xywh(_numpy(pred['bboxes'])) if has_boxes else np.full((count, 4), np.nan),
     )
+    return row, instances
 
 
-def annotations_of_sample(
-    sample: Mapping[str, Any], with_crowd_index: bool, num_keypoints: int
-) -> Columns:
-    """Columns of the annotations that come with a sample, (G, …), and its crowd index, (1,).
-
-    Raises:
-        ValueError: if there are none, or if they have no ids.
-    """
+def _annotations(sample: Mapping[str, Any], with_crowd_index: bool, num_keypoints: int) -> Table:
+    """Return the annotations (G, …) that come with a sample."""
     if 'raw_ann_info' not in sample:
         raise ValueError(
             'there is nothing to evaluate against: give OKSMetric an `ann_file`, or put '
@@ -74,34 +127,33 @@ def annotations_of_sample(
     if any(ann.get('id') is None for ann in anns):
         raise ValueError(
             f'sample {sample["id"]!r} of image {sample["img_id"]!r}: an annotation in its '
-            "`raw_ann_info` has no 'id', by which people are told apart; give each one of its own"
+            "`raw_ann_info` has no 'id', which identifies it; give each one of its own"
         )
-    columns = annotation_columns(anns)
-    if not columns['keypoints'].size:  # of no annotation, or of some without keypoints
-        columns['keypoints'] = np.zeros((len(anns), num_keypoints, 3))
-    columns['crowd_index'] = np.array([sample.get('crowd_index', np.nan)], np.float64)
-    return columns
+    table = annotation_table(anns)
+    if not table['keypoints'].size:  # no annotation, or only some without keypoints
+        table['keypoints'] = np.zeros((len(anns), num_keypoints, 3))
+    return table
 
 
-def no_columns(num_keypoints: int) -> tuple[Columns, Columns]:
-    """The columns of both functions above, of no samples."""
-    sample = dict(id=0, img_id=0, pred_instances=_nobody(num_keypoints), raw_ann_info=[])
-    annotations = annotations_of_sample(sample, False, num_keypoints)
-    return _no_rows(sample_columns(sample, num_keypoints)), _no_rows(annotations)
+def _empty(num_keypoints: int, with_annotations: bool) -> Collected:
+    """Return the tables of no samples, with all columns."""
+    sample = dict(id=0, img_id=0, pred_instances=_no_instances(num_keypoints), raw_ann_info=[])
+    row, instances = _predictions(sample, num_keypoints)
+    annotations: Table = {}
+    if with_annotations:
+        annotations = _annotations(sample, False, num_keypoints)
+        row['crowd_index'] = np.array([np.nan])
+    return Collected({name: column[:0] for name, column in row.items()}, instances, annotations)
 
 
-def _nobody(num_keypoints: int) -> dict[str, np.ndarray]:
+def _no_instances(num_keypoints: int) -> dict[str, np.ndarray]:
     return dict(
         keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints))
     )
 
 
-def _no_rows(columns: Columns) -> Columns:
-    return {name: column[:0] for name, column in columns.items()}
-
-
 def _first(category: Any) -> Any:
-    """The category of a sample; one of several people has one for each, and all the same."""
+    """Return the category of a sample, or the first of its instances, which all have the same."""
     values = np.ravel([] if category is None else category)
     return values[0] if len(values) else None
 
@@ -117,5 +169,5 @@ def _as_xywh(corners: np.ndarray) -> np.ndarray:
 
 
 def _extent(keypoints: np.ndarray) -> np.ndarray:
-    """Area of the smallest box around each person's keypoints: (N,)."""
+    """Compute the area (N,) of the smallest box around the keypoints of each instance."""
     return np.prod(np.ptp(keypoints, axis=1), axis=-1) if len(keypoints) else np.zeros(0)

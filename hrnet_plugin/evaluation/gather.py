@@ -1,4 +1,4 @@
-"""Results as columns: dicts of arrays, and how those of several processes come together."""
+"""Results as tables (dicts of arrays), and how those of several processes come together."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,51 +8,55 @@ import numpy as np
 import torch
 from mmengine.dist import all_gather, get_world_size
 
-from ..functional.coco.arrays import as_id, id_order
+from ..functional.coco.ids import as_id, id_order
 
-Columns = dict[str, np.ndarray]
+# Columns by name, with one row for each sample, instance or annotation
+Table = dict[str, np.ndarray]
 
 # Every column begins at a multiple of this, where NumPy reads numbers of any kind.
 ALIGNMENT = 8
 
 
-def join(parts: Sequence[Columns]) -> Columns:
-    """One after the other; of empty columns, neither shape nor kind matters."""
+def concatenate(tables: Sequence[Table]) -> Table:
+    """Append tables; of empty columns, neither shape nor dtype matters."""
     return {
-        name: np.concatenate([p[name] for p in parts if len(p[name])] or [parts[0][name]])
-        for name in parts[0]
+        name: np.concatenate([t[name] for t in tables if len(t[name])] or [tables[0][name]])
+        for name in tables[0]
     }
 
 
-def take(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> Columns:
-    """The same rows of all columns."""
-    return {name: column[rows] for name, column in columns.items()}
+def take_rows(table: Mapping[str, np.ndarray], rows: np.ndarray) -> Table:
+    """Select rows, by indices or a mask, in all columns."""
+    return {name: column[rows] for name, column in table.items()}
 
 
-def gather(columns: Columns) -> list[Columns]:
-    """Columns of all processes, in the order of their ranks; of this one alone if there is one.
+def gather(table: Table) -> list[Table]:
+    """Return the tables of all processes in the order of their ranks, or this one if it is alone.
 
-    They travel as one array of bytes each, through the process group and on the device that its
+    Each travels as one array of bytes, through the process group and on the device that its
     backend needs, and nothing is pickled.
     """
     if get_world_size() == 1:
-        return [columns]
-    packed = torch.from_numpy(pack(columns))
+        return [table]
+    packed = torch.from_numpy(pack(table))
     sizes = [int(size) for size in all_gather(torch.tensor([len(packed)]))]
-    padded = packed.new_zeros(max(sizes))  # all must send equally many
+    padded = packed.new_zeros(max(sizes))  # all_gather needs equal sizes
     padded[: len(packed)] = packed
     return [unpack(part[:size].numpy()) for part, size in zip(all_gather(padded), sizes)]
 
 
-def pack(columns: Columns) -> np.ndarray:
-    """As bytes, (N,) uint8: a header in JSON, then the columns; objects are JSON too."""
+def pack(table: Table) -> np.ndarray:
+    """Convert a table to bytes (N,), uint8: a header in JSON, then the columns.
+
+    Columns of objects are JSON, too.
+    """
     contents = [
         json.dumps(column.tolist()).encode() if column.dtype == object else column.tobytes()
-        for column in columns.values()
+        for column in table.values()
     ]
     header = [
         (name, column.dtype.str, column.shape, len(content))
-        for (name, column), content in zip(columns.items(), contents)
+        for (name, column), content in zip(table.items(), contents)
     ]
     text = json.dumps(header).encode()
     pieces = [len(text).to_bytes(ALIGNMENT, 'little'), text, *contents]
@@ -60,49 +64,52 @@ def pack(columns: Columns) -> np.ndarray:
     return np.frombuffer(packed, np.uint8)
 
 
-def unpack(packed: np.ndarray) -> Columns:
-    """Undo :func:`pack`."""
+def unpack(packed: np.ndarray) -> Table:
+    """Convert bytes back to a table: the inverse of :func:`pack`."""
     length = int.from_bytes(packed[:ALIGNMENT].tobytes(), 'little')
     header = json.loads(packed[ALIGNMENT : ALIGNMENT + length].tobytes())
-    columns = {}
+    table = {}
     start = ALIGNMENT + length + -length % ALIGNMENT
-    for name, kind, shape, size in header:
+    for name, dtype, shape, size in header:
         content = packed[start : start + size]
-        if np.dtype(kind) == object:
-            columns[name] = objects(json.loads(content.tobytes()))
+        if np.dtype(dtype) == object:
+            table[name] = object_array(json.loads(content.tobytes()))
         else:
-            columns[name] = content.view(kind).reshape(shape)
+            table[name] = content.view(dtype).reshape(shape)
         start += size + -size % ALIGNMENT
-    return columns
+    return table
 
 
 def id_column(value: Any) -> np.ndarray:
-    """An id, or a list of them that is the id of one sample of several people, as (1,)."""
+    """Convert an id, or the list of ids of a sample with several instances, to (1,)."""
     value = value.tolist() if hasattr(value, 'tolist') else value
     if type(value) is int and -(2**63) <= value < 2**63:
         return np.array([value], dtype=np.int64)
-    return objects([value])
+    return object_array([value])
 
 
-def objects(values: Sequence) -> np.ndarray:
-    """(N,) of whatever is in ``values``, which NumPy would unfold if it were lists."""
+def object_array(values: Sequence) -> np.ndarray:
+    """Convert a sequence to an array (N,) of objects; NumPy alone would unfold lists."""
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column
 
 
-def ranks(ids: np.ndarray) -> np.ndarray:
-    """Place of each id among all, (N,); equal ids, and digits as a string, share one."""
+def dense_rank(ids: np.ndarray) -> np.ndarray:
+    """Return the rank of each id (N,) among the distinct ids, from 0.
+
+    A string of digits equals its number.
+    """
     if ids.dtype != object:
         return np.unique(ids, return_inverse=True)[1]
     keys = [tuple(map(as_id, i)) if isinstance(i, list) else (as_id(i),) for i in ids]
     order = sorted({*keys}, key=lambda key: tuple(map(id_order, key)))
-    place = {key: n for n, key in enumerate(order)}
-    return np.array([place[key] for key in keys], dtype=np.int64)
+    rank = {key: n for n, key in enumerate(order)}
+    return np.array([rank[key] for key in keys], dtype=np.int64)
 
 
-def once(*keys: np.ndarray) -> np.ndarray:
-    """Indices that sort by ``keys``, each (N,); of equals only the first is kept."""
+def unique_rows(*keys: np.ndarray) -> np.ndarray:
+    """Return indices that sort rows by ``keys``, each (N,), and keep the first of equal rows."""
     order = np.lexsort(keys[::-1])
     new = np.ones(len(order), dtype=bool)
     new[1:] = np.any([key[order[1:]] != key[order[:-1]] for key in keys], axis=0)

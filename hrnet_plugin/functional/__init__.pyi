@@ -7,13 +7,15 @@ from .coco.oks import COCO_SIGMAS as COCO_SIGMAS
 from .coco.oks import estimate_sigmas as estimate_sigmas
 from .coco.oks import keypoint_similarity as keypoint_similarity
 from .coco.oks import oks as oks
+from .coco.result import KeypointEvaluation as KeypointEvaluation
+from .coco.result import KeypointMatches as KeypointMatches
 from .heatmaps.accuracy import heatmap_accuracy as heatmap_accuracy
-from .heatmaps.arrays import heatmap_peaks as heatmap_peaks
 from .heatmaps.decode import decode_dark as decode_dark
 from .heatmaps.decode import decode_msra as decode_msra
 from .heatmaps.decode import decode_udp as decode_udp
 from .heatmaps.encode import encode_dark as encode_dark
 from .heatmaps.encode import encode_msra as encode_msra
 from .heatmaps.encode import encode_udp as encode_udp
+from .heatmaps.peaks import heatmap_peaks as heatmap_peaks
 from .video.one_euro import OneEuroFilter as OneEuroFilter
 from .video.tracking import Tracker as Tracker

@@ -1,4 +1,4 @@
-"""Hooks: what is done in MMEngine's runs besides training and testing."""
+"""MMEngine hooks: atomic checkpoints, exact resuming, checks before a run, memory layout."""
 
 from ..utils.lazy_imports import lazy_names
 

@@ -1,6 +1,5 @@
-"""Checkpoints that a crash cannot spoil."""
+"""Checkpoints that survive a crash."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,15 @@ from mmengine.runner import EpochBasedTrainLoop
 from ..checkpoints.last_checkpoint import (
     POINTER,
     check_agreement,
-    damage,
-    mend_last_checkpoint,
+    find_corruption,
     named_checkpoint,
+    repair_last_checkpoint,
 )
 from ..checkpoints.safe_globals import allow_mmengine_checkpoints
-from ..registry import HOOKS
+from ..registry import HOOKS, strict_options
 from ..utils.atomic_files import partial_files, write_atomically
 
-OUTDONE = 'outdone_best_ckpts'  # in the message hub
-_SIGNATURE = inspect.signature(CheckpointHook.__init__)
-_NAMED = [p for p in _SIGNATURE.parameters.values() if p.kind is not p.VAR_KEYWORD]
+STALE = 'outdone_best_ckpts'  # key in the message hub, and so in checkpoints
 
 
 ATOMIC = 'hrnet_plugin.atomic'  # name of the backend, for MMEngine's ``backend_args``
@@ -39,57 +36,53 @@ class AtomicBackend(LocalBackend):
         write_atomically(filepath, obj.encode(encoding))
 
 
-class _LaterRemoval(LocalBackend):
-    """Notes what is to be removed."""
+class _DeferredRemoval(LocalBackend):
+    """Local files whose removal is only noted, in a list."""
 
-    def __init__(self, doomed: list[str]) -> None:
-        self.doomed = doomed
+    def __init__(self, stale: list[str]) -> None:
+        self.stale = stale
 
     def remove(self, filepath: str | Path) -> None:
-        self.doomed.append(str(filepath))
+        self.stale.append(str(filepath))
 
 
 @HOOKS.register_module()
+@strict_options
 class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook, with its options, for runs that may be killed at any moment.
 
     - A checkpoint and ``last_checkpoint`` are written whole or not at all, and what a new one
       replaces is deleted after it is written.
-    - A run that is resumed does so from the last checkpoint that is whole, deletes what a killed
-      one has left half-written, and makes up for the validation that it did not finish.
+    - A resumed run starts from the last checkpoint that is whole, deletes half-written files, and
+      runs the validation that the interrupted run did not finish.
 
-    Files elsewhere than on a local disk are left to their backend.
+    Files that are not on a local disk are left to their backend.
     """
 
     file_backend: Any
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._outdone: list[str] = []  # best checkpoints that no longer are, to be deleted
-
-    __init__.__signature__ = _SIGNATURE.replace(parameters=_NAMED)  # type: ignore[attr-defined]
 
     def before_run(self, runner: Any) -> None:
         """Check what the run is going to resume from.
 
         Raises:
-            ValueError: no checkpoint is whole, or the one that was asked for is not, or
-                processes of the run find different ones.
+            ValueError: If no checkpoint is whole, the named one is not, or processes of the run
+                find different ones.
         """
-        allow_mmengine_checkpoints()  # other code may have cleared what importing allowed
+        self._stale: list[str] = []  # former best checkpoints, to be deleted
+        allow_mmengine_checkpoints()  # other code may have revoked what importing allowed
         if runner._resume and runner._train_loop is not None and is_main_process():
             folder = Path(runner.work_dir)
             if self.out_dir is not None:
                 folder = Path(self.out_dir) / folder.name
             for path in partial_files(folder):
-                runner.logger.warning(f'deleting {path}, left half-written by a killed run')
+                runner.logger.warning(f'deleting {path}, which a killed run left half-written')
                 path.unlink()
             if runner._load_from is None:
-                mend_last_checkpoint(
+                repair_last_checkpoint(
                     Path(runner.work_dir), folder, self.filename_tmpl, runner.logger.warning
                 )
             elif Path(runner._load_from).is_file():
-                problem = damage(Path(runner._load_from))
+                problem = find_corruption(Path(runner._load_from))
                 if problem:
                     raise ValueError(
                         f'cannot resume from {runner._load_from}: {problem}. Resume without '
@@ -103,13 +96,14 @@ class AtomicCheckpointHook(CheckpointHook):
             check_agreement(checkpoint)
 
     def before_train(self, runner: Any) -> None:
+        """Write atomically from now on; finish what the interrupted run left undone."""
         super().before_train(runner)
         if type(self.file_backend) is LocalBackend and self.file_client_args is None:
             self.file_backend, self.backend_args = AtomicBackend(), dict(backend=ATOMIC)
         if runner.iter > 0:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
-            self._outdone = list(runner.message_hub.runtime_info.get(OUTDONE, []))
-            self._delete_outdone()
+            self._stale = list(runner.message_hub.runtime_info.get(STALE, []))
+            self._delete_stale()
             if _lacks_validation(runner.train_loop, runner):
                 runner.logger.info(f'Validating epoch {runner.epoch}, which was interrupted')
                 runner.val_loop.run()
@@ -119,7 +113,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         surplus = self._surplus(runner, step)
-        runner.message_hub.update_info(OUTDONE, list(self._outdone))
+        runner.message_hub.update_info(STALE, list(self._stale))
         runner.save_checkpoint(
             self.out_dir,
             name,
@@ -138,10 +132,10 @@ class AtomicCheckpointHook(CheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
     def _surplus(self, runner: Any, step: int) -> str | None:
-        """The checkpoint that that of ``step`` makes one too many.
+        """Return the checkpoint that is one too many with that of ``step``; None if none is.
 
-        The new one lists it: if the run is killed before it is deleted, ``before_train`` of the
-        next run does so.
+        The new checkpoint lists it: if the run is killed before it is deleted, ``before_train`` of
+        the next run deletes it.
         """
         if self.max_keep_ckpts <= 0:
             return None
@@ -158,29 +152,29 @@ class AtomicCheckpointHook(CheckpointHook):
         if not isinstance(self.file_backend, AtomicBackend):
             super()._save_best_checkpoint(runner, metrics)
             return
-        # It removes the previous best before it writes the new one.
-        backend, self.file_backend = self.file_backend, _LaterRemoval(self._outdone)
+        # MMEngine removes the previous best before it writes the new one.
+        backend, self.file_backend = self.file_backend, _DeferredRemoval(self._stale)
         try:
             super()._save_best_checkpoint(runner, metrics)
         finally:
             self.file_backend = backend
-        self._delete_outdone()
+        self._delete_stale()
 
     @master_only
-    def _delete_outdone(self) -> None:
-        """Also those of a run that was killed before: the last checkpoint lists them."""
+    def _delete_stale(self) -> None:
+        """Delete former best checkpoints; the last checkpoint lists those of a killed run."""
         best = [getattr(self, 'best_ckpt_path', None)]
         best += getattr(self, 'best_ckpt_path_dict', {}).values()
-        for path in self._outdone:
+        for path in self._stale:
             if path not in best and self.file_backend.isfile(path):
                 self.file_backend.remove(path)
-        self._outdone = []
+        self._stale = []
 
 
 def _lacks_validation(loop: Any, runner: Any) -> bool:
-    """Whether a run that resumes after an epoch may have been killed in its validation.
+    """Return whether a run that resumes after an epoch may have been killed in its validation.
 
-    MMEngine goes on with the next epoch.
+    MMEngine would continue with the next epoch.
     """
     if not isinstance(loop, EpochBasedTrainLoop) or runner.val_loop is None:
         return False

@@ -1,4 +1,4 @@
-"""Checks that pipelines and model agree, before a run starts."""
+"""Hook that compares pipelines and model before a run starts."""
 
 from typing import Any
 
@@ -7,28 +7,29 @@ from mmengine.model import is_model_wrapper
 
 from ..checks.gathering import unshared_folders
 from ..checks.pipelines import disagreements, flip_warning
-from ..registry import HOOKS
+from ..registry import HOOKS, strict_options
 
 
 @HOOKS.register_module()
+@strict_options
 class PreflightHook(Hook):
     """Refuse a run whose pipelines and model do not fit together, before its first iteration.
 
     Of every pipeline of the run, and of the head, it compares: which of ``TopdownAffine`` and the
-    codecs follow UDP, the sizes of the input and of heatmaps, the number of keypoints, channels
+    codecs follow UDP, the sizes of the input and of targets, the number of keypoints, channels
     between backbone and head, the flip test, and flips of keypoints whose names differ by left
     and right without being swapped. Most of these mistakes cost accuracy without any error. A
-    warning is logged where images are flipped although no keypoints are swapped at all. In several
-    processes, it also looks whether stock metrics can gather their results.
+    warning is logged where images are mirrored although no keypoints are swapped at all. With
+    several processes, it also checks that stock metrics can gather their results.
 
     Raises:
-        ValueError: with everything that does not fit.
+        ValueError: Something does not fit; the message lists everything.
     """
 
     def before_run(self, runner: Any) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         problems = []
-        # Loops that this run does not use are still configs.
+        # A loop that this run does not use is still a config, without a data loader.
         for phase in ('train', 'val', 'test'):
             loader = getattr(getattr(runner, f'_{phase}_loop'), 'dataloader', None)
             if loader is not None:

@@ -1,1 +1,1 @@
-"""What several rooms use and none of them owns."""
+"""Helpers that several packages share: files, errors, memory, imports."""

@@ -10,10 +10,15 @@ PARTIAL = '.part'
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file under another name in the same folder, to the disk itself, then rename it.
+    """Write and sync a temporary file in the same folder, then rename it.
+
+    Args:
+        path: File to write or replace; its folder is created.
+        data: Content of the file.
 
     Raises:
-        OSError: it cannot be written: the disk is full, say. ``path`` is as it was before.
+        OSError: The file cannot be written, for example as the disk is full; ``path`` is
+            unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,13 +36,13 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         raise OSError(
             error.errno,
             f'cannot write {path}: {error.strerror} ({len(data):,} bytes to write, {free:,} bytes '
-            f'free in {path.parent}). What it held before, and other files, are untouched: mend '
-            'the cause, then resume',
+            f'free in {path.parent}). Its former content and other files are unchanged: fix the '
+            'cause, then resume',
         ) from error
 
 
 def _sync_folder(folder: Path) -> None:
-    """Lets a rename survive a power cut."""
+    """Make a rename survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -46,19 +51,25 @@ def _sync_folder(folder: Path) -> None:
 
 
 def partial_files(folder: str | Path) -> list[Path]:
-    """What a process that was killed while writing has left in a folder."""
+    """List the temporary files that killed processes have left in a folder."""
     return sorted(Path(folder).glob(f'*{PARTIAL}'))
 
 
 def check_checksums(file: BinaryIO) -> None:
-    """Raise a ValueError if a zip archive does not hold what was written to it.
+    """Compare a zip archive with its checksums, which torch.load does not do.
 
-    torch.load does not look at the checksums. An archive that is cut short, and files of
-    torch < 1.6, are not known as archives here: torch.load finds what they lack.
+    Truncated archives and files of torch < 1.6 are not recognised as archives and pass: loading
+    them shows what they lack.
+
+    Args:
+        file: Open file; its position is the beginning afterwards.
+
+    Raises:
+        ValueError: A member of the archive does not match its checksum.
     """
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f'{damaged} in it does not match its checksum')
+            corrupt = archive.testzip()
+        if corrupt is not None:
+            raise ValueError(f'{corrupt} in it does not match its checksum')
     file.seek(0)

@@ -1,8 +1,8 @@
-"""How many bits image values really use: cameras store 10, 12 or 14 bits in 16-bit files."""
+"""Bit depth of 16-bit images: cameras store 10, 12 or 14 bits in them."""
 
 import numpy as np
 
-DEPTHS = (8, 10, 12, 14, 16)  # of sensors, and of the files that hold their values
+DEPTHS = (8, 10, 12, 14, 16)  # of sensors and image files
 
 
 def value_bits(image: np.ndarray) -> int:
@@ -24,7 +24,7 @@ def value_bits(image: np.ndarray) -> int:
 def to_8_bits(image: np.ndarray) -> np.ndarray:
     """Scale an image to uint8 by the bit depth that its values use.
 
-    A plain conversion keeps the upper 8 of 16 bits, by which 12-bit values become almost black.
+    Keeping the upper 8 of 16 bits instead would make 12-bit images almost black.
 
     Args:
         image: Array of uint16, of any shape.

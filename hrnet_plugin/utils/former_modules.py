@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = 'hrnet_plugin'
-# Without functional.oks and functional.oks_nms: such a module would hide the function of its name.
+# functional.oks and functional.oks_nms are missing: they would hide the functions of these names.
 MOVED = {
     'allocator': 'utils.allocator',
     'apis.checkpoints': 'checkpoints',
@@ -19,18 +19,29 @@ MOVED = {
     'apis.checkpoints.layouts': 'checkpoints.layouts',
     'apis.checkpoints.recognise': 'checkpoints.recognise',
     'apis.checkpoints.safe_globals': 'checkpoints.safe_globals',
+    'apis.configs': 'apis',
     'apis.configs.check': 'checks.config',
+    'apis.configs.contact_sheet': 'checks.contact_sheet',
     'apis.configs.names': 'utils.model_index',
     'apis.configs.versions': 'checks.old_config',
     'apis.inference.box_file': 'apis.boxes.box_file',
     'apis.inference.boxes': 'apis.boxes.given_boxes',
     'apis.inference.fuse': 'models.fuse',
     'apis.inference.inputs': 'apis.inputs.sources',
+    'apis.processes': 'commands.processes',
     'apis.tools': 'commands.launch',
     'archs': 'models.archs',
     'atomic_files': 'utils.atomic_files',
     'cli': 'commands.cli',
     'datasets.preflight': 'checks',
+    'datasets.preflight.boxes': 'checks.boxes',
+    'datasets.preflight.coco': 'checks.coco',
+    'datasets.preflight.findings': 'checks.findings',
+    'datasets.preflight.images': 'checks.images',
+    'datasets.preflight.metainfo': 'checks.metainfo',
+    'datasets.preflight.mpii': 'checks.mpii',
+    'datasets.preflight.people': 'checks.instances',
+    'datasets.preflight.units': 'checks.units',
     'doctor': 'environment.doctor',
     'errors': 'utils.errors',
     'evaluation.columns': 'evaluation.gather',
@@ -42,21 +53,22 @@ MOVED = {
     'functional.coco_matching': 'functional.coco.matching',
     'functional.coco_schema': 'functional.coco.schema',
     'functional.coordinate_units': 'functional.coco.units',
-    'functional.heatmap': 'functional.heatmaps.arrays',
+    'functional.heatmap': 'functional.heatmaps.peaks',
     'functional.heatmap_decode': 'functional.heatmaps.decode',
     'functional.heatmap_encode': 'functional.heatmaps.encode',
     'functional.one_euro': 'functional.video.one_euro',
     'functional.tracking': 'functional.video.tracking',
     'functional.windows': 'models.layers.windows',
+    'hooks.gathering': 'checks.gathering',
     'hooks.last_checkpoint': 'checkpoints.last_checkpoint',
     'hooks.sample_fetch': 'datasets.fetch',
     'requirements': 'environment.requirements',
 }
-STAYS = ('archs',)  # a name of its own for users; no warning
+STAYS = ('archs',)  # a public name, without a warning
 
 
 class FormerModules(MetaPathFinder, Loader):
-    """Find a module under its former name: the module itself, with a warning."""
+    """Import a module under its former name, with a warning."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         package, _, name = fullname.partition('.')
@@ -81,8 +93,8 @@ class FormerModules(MetaPathFinder, Loader):
 
 
 def find_former_modules() -> None:
-    """Let modules be imported under their former names."""
+    """Allow imports of modules under their former names."""
     if not any(isinstance(finder, FormerModules) for finder in sys.meta_path):
-        # First: Python would find apis.checkpoints.convert in the folder of what apis.checkpoints
-        # now is, and load it twice.
+        # First, as Python would find apis.checkpoints.convert in the folder of checkpoints, and
+        # load it a second time.
         sys.meta_path.insert(0, FormerModules())

@@ -1,13 +1,13 @@
-"""JSON files that other tools have written: read, or refused with one line that says why."""
+"""Reading of JSON files from other tools, with errors of one line that name file and cause."""
 
 import codecs
 import json
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# Enough to tell a JSON file from any other before all of a large one is read
+# Bytes to read before all of a large file: enough to recognise other kinds of files
 HEAD = 1 << 16
-# An error this near to the end of the first bytes may be due to their end.
+# Characters at the end of these bytes in which an error may be due to their end
 LONGEST_TOKEN = 16
 QUOTED = 40  # characters of a file that an error quotes
 
@@ -18,7 +18,7 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, 'UTF-16'),
     (codecs.BOM_UTF16_BE, 'UTF-16'),
 )
-# How files of other kinds begin
+# First bytes of other kinds of files
 SIGNATURES = (
     (b'PK\x03\x04', 'a zip archive, as checkpoints are'),
     (b'\x80\x02', 'a pickle, as old checkpoints are'),
@@ -37,12 +37,18 @@ SIGNATURES = (
 def read_json(path: str | Path) -> Any:
     """Read a JSON file that holds a dict or a list, in UTF-8, UTF-16 or UTF-32.
 
-    A file of another kind is refused by its beginning, however large it is.
+    Large files of another kind are recognised by their first bytes.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The dict or list.
 
     Raises:
-        OSError: it cannot be opened.
-        ValueError: it is no such file, or does not fit into memory; one line with its path, the
-            place in it and the cause.
+        OSError: The file cannot be opened.
+        ValueError: It is not such a file, or does not fit into memory; the message is one line
+            with path, position and cause.
     """
     with open(path, 'rb') as file:
         try:
@@ -57,12 +63,15 @@ def read_json(path: str | Path) -> Any:
 
 
 def json_encoding(path: str | Path) -> str:
-    """``'UTF-8'``, or what else a JSON file is encoded as, in words.
+    """Return the encoding of a JSON file in words, such as ``'UTF-8'``.
 
-    Most readers, MMPose's among them, take UTF-8 without a byte order mark only.
+    Most readers, including MMPose's, accept only UTF-8 without a byte order mark.
+
+    Args:
+        path: File to read.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: The file cannot be opened.
     """
     with open(path, 'rb') as file:
         head = file.read(4)
@@ -82,7 +91,7 @@ def _read(file: BinaryIO) -> Any:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(
-            f'byte {error.start:,} is no {encoding.upper()} ({error.reason}); save it as UTF-8'
+            f'byte {error.start:,} is not {encoding.upper()} ({error.reason}); save it as UTF-8'
         ) from None
     del data
     try:
@@ -94,7 +103,7 @@ def _read(file: BinaryIO) -> Any:
 
 
 def _check_start(head: bytes, start: str) -> None:
-    """Raise a ValueError if a file does not begin as a dict or a list does."""
+    """Raise a ValueError if a file does not begin like a dict or a list."""
     if start.startswith(('{', '[')):
         return
     kind = next((kind for mark, kind in SIGNATURES if head.lstrip().startswith(mark)), None)
@@ -108,7 +117,7 @@ def _check_start(head: bytes, start: str) -> None:
 
 
 def _check_beginning(start: str) -> None:
-    """Raise a ValueError if the first characters of a longer file show that it is no JSON."""
+    """Raise a ValueError if the first characters of a longer file are not JSON."""
     try:
         _, end = json.JSONDecoder().raw_decode(start)
     except RecursionError:
@@ -123,7 +132,7 @@ def _check_beginning(start: str) -> None:
 
 
 def _explain(error: json.JSONDecodeError) -> str:
-    """What is wrong with a text, and where, on one line."""
+    """Describe an error and its position on one line."""
     place = f'line {error.lineno}, column {error.colno}'
     if error.msg.startswith('Extra data'):
         return f'{place}: another value follows the first; expected a single dict or list'

@@ -1,4 +1,4 @@
-"""Imports that wait until they are needed, so that importing a package costs next to nothing."""
+"""Lazy imports, so that importing a package costs next to nothing."""
 
 import ast
 import sys
@@ -21,14 +21,13 @@ def lazy_names(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Import the public names of a package when they are first used (PEP 562).
 
-    The names stand in ``__init__.pyi`` beside ``__init__.py``, where editors and type checkers
-    look: ``from .module import Name as Name``, or ``from . import module as module``.
+    The names are those of ``__init__.pyi`` beside ``__init__.py``, which editors and type
+    checkers read: ``from .module import Name as Name``, or ``from . import module as module``.
 
     Args:
         package: ``__name__`` of the package.
         file: ``__file__`` of the package.
-        former: Names that the package had in the last release, and the full names of what they
-            stand for; they warn.
+        former: Names in the last release, which warn, and the full names of their successors.
 
     Returns:
         ``__getattr__``, ``__dir__`` and ``__all__`` of the package.
@@ -73,11 +72,11 @@ def lazy_names(
 
 
 def when_imported(name: str, action: Callable[[], object]) -> None:
-    """Do something as soon as a module is imported: now, if it already is.
+    """Call a function as soon as a module is imported, or now if it already is.
 
     Args:
         name: Full name of the module.
-        action: Function without arguments; it may run more than once.
+        action: Function without arguments, which may run more than once.
     """
     if name in sys.modules:
         action()
@@ -86,9 +85,9 @@ def when_imported(name: str, action: Callable[[], object]) -> None:
 
 
 class _Watcher(MetaPathFinder):
-    """Lets Python's own finders find one module, and acts after it was executed.
+    """Call a function after one module, which Python's other finders find, was executed.
 
-    It stays until then: other code may look for the module without importing it.
+    It stays until then, as other code may find the module without importing it.
     """
 
     def __init__(self, name: str, action: Callable[[], object]) -> None:

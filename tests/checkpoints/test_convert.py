@@ -1,4 +1,4 @@
-"""Every published layout becomes one that loads strictly and computes the same."""
+"""Checkpoints of every published layout load strictly and compute the same."""
 
 import copy
 import os
@@ -21,21 +21,20 @@ from support.official_models import HeadOf0x, ModelOf0x, hrformer
 from torch import Tensor, nn
 
 from hrnet_plugin.apis import convert_checkpoint, convert_file, convert_state_dict, read_checkpoint
-from hrnet_plugin.checkpoints.layouts import LAYOUTS
-from hrnet_plugin.models import HRFormer, HRNet
+from hrnet_plugin.checkpoints.layouts import HEAD_WORDS, LAYOUTS
+from hrnet_plugin.checkpoints.published import find_family, vocabulary, words_of
+from hrnet_plugin.models import HeatmapHead, HRFormer, HRNet
 from hrnet_plugin.models.archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
+from hrnet_plugin.models.families import FAMILIES
 
 K = 17
 SMALL = 'w18-small-v1'
 WIDTH = HRNET_ARCHS[SMALL].width
+SLOW = ('w30', 'w40', 'w44', 'w48', 'w64', 'lite-30', 'base')  # deep, and like others here
 ARCHS = [
-    pytest.param(family, archs, arch, id=f'{family} {arch}')
-    for family, archs in (
-        ('HRNet', HRNET_ARCHS),
-        ('LiteHRNet', LITEHRNET_ARCHS),
-        ('HRFormer', HRFORMER_ARCHS),
-    )
-    for arch in archs
+    pytest.param(family.name, arch, marks=[pytest.mark.slow] if arch in SLOW else [])
+    for family in FAMILIES.values()
+    for arch in family.archs
 ]
 State = dict[str, Tensor]
 
@@ -104,7 +103,6 @@ def official_hrnet(hrnet: State) -> State:
     return {n.removeprefix('backbone.').removeprefix('head.'): t for n, t in hrnet.items()}
 
 
-# user_pains 16
 class TestOfficialHRNet:
     def test_computes_the_same(self) -> None:
         """The repository's model is MMPose's without prefixes."""
@@ -156,7 +154,7 @@ HEADS = {
 
 class TestImageNet:
     @pytest.mark.parametrize('layout', HEADS)
-    def test_drops_the_head_and_says_so(self, layout: str) -> None:
+    def test_drops_the_head_with_a_note(self, layout: str) -> None:
         backbone = scrambled(HRNet(arch=SMALL, multiscale_output=True)).state_dict()
         prefix = 'backbone.' if layout.startswith('MM') else ''
         checkpoint = {f'{prefix}{n}': t for n, t in backbone.items()}
@@ -193,7 +191,6 @@ def small_lite(kind: str) -> dict[str, Any]:
     return extra
 
 
-# user_pains 16
 class TestMMPose0:
     """Official Lite-HRNet is among them."""
 
@@ -209,7 +206,7 @@ class TestMMPose0:
             assert_same(heatmaps(model, image()), official(image()))
 
     def test_official_naive_head_reads_30_channels(self) -> None:
-        """Its config says 40; its weights are of the 30 that the backbone puts out."""
+        """Its config says 40; its weights are of the 30 that the backbone outputs."""
         with torch.device('meta'):
             model = ModelOf0x(StockLiteHRNet(LITEHRNET_ARCHS['naive-18'].extra), HeadOf0x(30, 16))
         conversion = convert_checkpoint(model.state_dict())
@@ -276,13 +273,13 @@ class TestOfficialHRFormer:
             assert_same(heatmaps(model, image(*self.IMAGE)), official(image(*self.IMAGE)))
 
     def test_bias_matters(self) -> None:
-        """Or else the comparison above would show nothing of it."""
+        """Otherwise the comparison above would not cover it."""
         x = image(*self.IMAGE)
         with torch.no_grad():
             a, b = (official_hrformer(add_bias)(x) for add_bias in (False, True))
         assert (a - b).norm() > 1e-3 * a.norm()
 
-    def test_says_what_became_of_the_bias(self) -> None:
+    def test_notes_what_became_of_the_bias(self) -> None:
         state = official_hrformer(False).state_dict()
         tables = [name for name in state if name.endswith('bias_table')]
         assert len(tables) == 18  # 2 blocks in each of 2 + 3 + 4 streams
@@ -331,13 +328,13 @@ def official_names(family: str, state: State) -> State:
     return out
 
 
-# user_pains 16
-@pytest.mark.parametrize(('family', 'archs', 'arch'), ARCHS)
-def test_every_architecture_is_recognised_and_complete(
-    family: str, archs: dict[str, Any], arch: str
-) -> None:
+@pytest.mark.parametrize(('family', 'arch'), ARCHS)
+def test_every_architecture_is_recognised_and_complete(family: str, arch: str) -> None:
     with torch.device('meta'):
-        expected = pose_model(family, archs[arch].width, arch=arch).state_dict()
+        backbone = FAMILIES[family].build(arch).state_dict()
+        final = nn.Conv2d(FAMILIES[family].archs[arch].width, K, 1).state_dict()
+    expected = {f'backbone.{n}': t for n, t in backbone.items()}
+    expected |= {f'head.final_layer.{n}': t for n, t in final.items()}
     conversion = convert_checkpoint(official_names(family, expected))
     assert str(conversion.model) == f'{family} {arch}, 17 keypoints'
     assert 'official' in conversion.layout
@@ -346,7 +343,42 @@ def test_every_architecture_is_recognised_and_complete(
     }
 
 
-# user_pains 16
+class TestVocabulary:
+    """Words of names are read from the models themselves."""
+
+    def test_of_families(self) -> None:
+        """Some words of each family that no other one has."""
+        lite, hrnet, hrformer = map(vocabulary, ('LiteHRNet', 'HRNet', 'HRFormer'))
+        assert {'stem', 'branch2', 'spatial_weighting', 'projects'} <= lite - hrnet - hrformer
+        assert {'qkv', 'dw3x3', 'relative_position_bias_table'} <= hrformer - hrnet - lite
+        assert {'layer1', 'stage4', 'transition3', 'fuse_layers'} <= hrnet < hrformer
+
+    def test_of_the_head(self) -> None:
+        head = HeatmapHead(
+            in_channels=2,
+            out_channels=3,
+            deconv_out_channels=(4,),
+            deconv_kernel_sizes=(4,),
+            conv_out_channels=(5,),
+            conv_kernel_sizes=(1,),
+        )
+        assert words_of(head.state_dict()) == HEAD_WORDS
+
+    def test_of_other_norms(self) -> None:
+        norm = dict(type='GN', num_groups=2)
+        with torch.device('meta'):
+            state = HRNet(arch=SMALL, norm_cfg=norm).state_dict()
+        assert 'stage2.0.branches.0.0.gn1.weight' in state
+        assert convert_checkpoint(state).model.family == 'HRNet'
+
+    @pytest.mark.parametrize(('family', 'arch'), [('LiteHRNet', 'naive-18'), ('HRFormer', 'tiny')])
+    def test_the_family_is_that_of_most_words(self, family: str, arch: str) -> None:
+        """Also of a backbone with a word that no family has."""
+        with torch.device('meta'):
+            names = [*FAMILIES[family].build(arch).state_dict(), 'stage4.adapter.weight']
+        assert find_family(names) == family
+
+
 class TestMMPose1:
     def test_is_left_as_it_is(self, hrnet: State) -> None:
         conversion = convert_checkpoint(hrnet)
@@ -390,10 +422,10 @@ class TestArchitecture:
         assert conversion.state_dict.keys() == state.keys()
 
     def test_a_lost_tensor_is_named(self, official_hrnet: State) -> None:
-        damaged = dict(official_hrnet)
-        del damaged['stage3.0.branches.1.0.conv2.weight']
-        damaged['layer1.0.conv2.weight'] = damaged['layer1.0.conv2.weight'][:, :5]
-        conversion = convert_checkpoint(damaged)
+        corrupt = dict(official_hrnet)
+        del corrupt['stage3.0.branches.1.0.conv2.weight']
+        corrupt['layer1.0.conv2.weight'] = corrupt['layer1.0.conv2.weight'][:, :5]
+        conversion = convert_checkpoint(corrupt)
         assert conversion.model.arch is None
         note = conversion.notes[0]
         assert f'2 tensors differ from HRNet {SMALL}' in note
@@ -455,7 +487,7 @@ class TestWrappings:
         assert converted.keys() == hrnet.keys()
         assert all(torch.equal(converted[n], hrnet[n]) for n in hrnet)
 
-    def test_choice_is_told(self, hrnet: State) -> None:
+    def test_choice_is_noted(self, hrnet: State) -> None:
         notes = convert_checkpoint(WRAPPERS['averaged first'](hrnet)).notes
         assert notes == ("took 'ema', the averaged weights, and left 'model'",)
         assert convert_checkpoint(WRAPPERS['state_dict'](hrnet)).notes == ()
@@ -496,7 +528,7 @@ class TestWrappings:
 
 class TestUnknown:
     def test_layout(self) -> None:
-        """The layouts that are known are listed."""
+        """The error lists the known layouts."""
         resnet = {f'layer{i}.0.conv1.weight': torch.zeros(1) for i in range(9)}
         with pytest.raises(ValueError, match=r'begin with layer0.0.conv1.weight, .*, …;') as error:
             convert_checkpoint(resnet)
@@ -535,7 +567,7 @@ class TestUnknown:
         with pytest.raises(ValueError, match=f"two tensors .* become '{HALF}.proj.bias'"):
             convert_checkpoint(state)
 
-    def test_what_is_no_tensor(self, official_hrnet: State) -> None:
+    def test_values_other_than_tensors(self, official_hrnet: State) -> None:
         with pytest.raises(ValueError, match=r'1 of 351 names are not known there: epoch;'):
             convert_checkpoint(official_hrnet | dict(epoch=3))
 
@@ -552,12 +584,11 @@ class TestUnknown:
 HALF = 'backbone.stage2.0.branches.0.0.attn.attn'
 
 
-# user_pains 16
 class TestKeypoints:
-    def test_only_the_final_layer_starts_afresh(self, official_hrnet: State, hrnet: State) -> None:
+    def test_only_the_final_layer_changes(self, official_hrnet: State, hrnet: State) -> None:
         conversion = convert_checkpoint(official_hrnet, num_keypoints=5)
         assert conversion.model.keypoints == 5
-        assert conversion.notes == ('the final layer starts afresh: 5 keypoints instead of 17',)
+        assert conversion.notes == ('re-initialised the final layer: 5 keypoints instead of 17',)
         state = conversion.state_dict
         for name in hrnet:
             if not name.startswith('head.final_layer.'):
@@ -598,13 +629,13 @@ class TestKeypoints:
             convert_checkpoint(hrnet, num_keypoints=0)
 
 
-def test_a_checkpoint_that_holds_itself() -> None:
+def test_a_checkpoint_that_contains_itself() -> None:
     checkpoint: dict[str, Any] = {}
     checkpoint.update(state_dict=checkpoint, model=checkpoint)
     with pytest.raises(ValueError, match='not a known checkpoint'):
         convert_checkpoint(checkpoint)
     checkpoint['weight'] = torch.ones(1)
-    with pytest.raises(ValueError, match='nested more than 4 deep, or holds itself'):
+    with pytest.raises(ValueError, match='nested more than 4 deep, or contains itself'):
         convert_checkpoint(checkpoint)
 
 
@@ -641,7 +672,9 @@ def test_a_dataset_meta_of_another_kind(hrnet: State, tmp_path: Path) -> None:
 
 
 def test_state_dict_alone_warns(official_hrnet: State, hrnet: State) -> None:
-    with pytest.warns(UserWarning, match='starts afresh: 5 keypoints instead of 17'):
+    with pytest.warns(
+        UserWarning, match='re-initialised the final layer: 5 keypoints instead of 17'
+    ):
         assert convert_state_dict(official_hrnet, num_keypoints=5).keys() == hrnet.keys()
     with warnings.catch_warnings():
         warnings.simplefilter('error')
@@ -682,7 +715,7 @@ class TestFiles:
         assert torch.serialization.get_unsafe_globals_in_checkpoint(str(target)) == []
 
     def test_pretrained_backbone(self, source: Path) -> None:
-        """As the note says, in spite of the streams that nothing reads."""
+        """As the note says, although nothing reads some streams."""
         classifier = scrambled(HRNet(arch=SMALL, multiscale_output=True)).float().state_dict()
         torch.save(
             classifier | dict.fromkeys(HEADS['official ImageNet classifier'], torch.ones(3)),
@@ -703,17 +736,17 @@ class TestFiles:
         whole = source.read_bytes()
         for size in (0, 10, len(whole) // 2, len(whole) - 1):
             source.write_bytes(whole[:size])
-            with pytest.raises(ValueError, match=r'in\.pth is cut short, damaged .* again'):
+            with pytest.raises(ValueError, match=r'in\.pth is cut short, corrupt .* again'):
                 convert_file(source, source.with_name('out.pth'))
         assert not source.with_name('out.pth').exists()
 
-    def test_damaged_inside(self, source: Path) -> None:
+    def test_corrupt_inside(self, source: Path) -> None:
         """torch.load itself does not see it."""
         content = bytearray(source.read_bytes())
         content[len(content) // 2] ^= 1
         source.write_bytes(content)
         torch.load(source, weights_only=True)
-        with pytest.raises(ValueError, match=r'in\.pth is cut short, damaged .* checksum'):
+        with pytest.raises(ValueError, match=r'in\.pth is cut short, corrupt .* checksum'):
             read_checkpoint(source)
 
     def test_web_page(self, source: Path) -> None:
@@ -760,7 +793,7 @@ class TestFiles:
     def test_bad_targets(self, source: Path) -> None:
         with pytest.raises(IsADirectoryError, match='is a folder'):
             convert_file(source, source.parent, overwrite=True)
-        with pytest.raises(FileNotFoundError, match='nowhere is no folder'):
+        with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
             convert_file(source, source.parent / 'nowhere' / 'out.pth')
 
     def test_a_failed_write_leaves_what_was_there(

@@ -1,4 +1,4 @@
-"""Which checkpoint is resumed from."""
+"""The checkpoint that a run is resumed from."""
 
 import logging
 from pathlib import Path
@@ -10,9 +10,9 @@ from hrnet_plugin.checkpoints import last_checkpoint
 from hrnet_plugin.checkpoints.last_checkpoint import (
     POINTER,
     check_agreement,
-    damage,
-    mend_last_checkpoint,
+    find_corruption,
     named_checkpoint,
+    repair_last_checkpoint,
 )
 
 
@@ -23,71 +23,71 @@ def save(folder: Path, *epochs: int) -> list[Path]:
     return paths
 
 
-def mend(folder: Path, pointer: object = None) -> str | None:
-    """What ``last_checkpoint`` says in the end, having said ``pointer``."""
+def repaired(folder: Path, pointer: object = None) -> str | None:
+    """Return the content of ``last_checkpoint`` after its repair; before, it is ``pointer``."""
     file = folder / POINTER
     if pointer is not None:
         file.write_text(str(pointer))
-    mend_last_checkpoint(folder, folder, 'epoch_{}.pth', logging.warning)
+    repair_last_checkpoint(folder, folder, 'epoch_{}.pth', logging.warning)
     return file.read_text() if file.exists() else None
 
 
-class TestDamage:
-    def test_whole(self, tmp_path: Path) -> None:
+class TestCorruption:
+    def test_intact(self, tmp_path: Path) -> None:
         (path,) = save(tmp_path, 1)
-        assert damage(path) is None
+        assert find_corruption(path) is None
 
     @pytest.mark.parametrize('share', [0, 0.5, 0.99])
     def test_cut_short(self, tmp_path: Path, share: float) -> None:
         (path,) = save(tmp_path, 1)
         path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-        assert f'cut short, with {path.stat().st_size:,} bytes' in str(damage(path))
+        assert f'cut short, with {path.stat().st_size:,} bytes' in str(find_corruption(path))
 
     def test_changed(self, tmp_path: Path) -> None:
         (path,) = save(tmp_path, 1)
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
-        assert 'checksum' in str(damage(path))
+        assert 'checksum' in str(find_corruption(path))
 
     def test_missing(self, tmp_path: Path) -> None:
-        assert damage(tmp_path / 'epoch_1.pth') == 'it is missing'
+        assert find_corruption(tmp_path / 'epoch_1.pth') == 'it is missing'
 
 
-class TestMend:
+class TestRepair:
     def test_nothing_to_resume_from(self, tmp_path: Path) -> None:
-        assert mend(tmp_path) is None
+        assert repaired(tmp_path) is None
 
     def test_named_one(self, tmp_path: Path) -> None:
         save(tmp_path, 9, 10, 11)
-        assert mend(tmp_path, tmp_path / 'epoch_10.pth') == str(tmp_path / 'epoch_10.pth')
+        assert repaired(tmp_path, tmp_path / 'epoch_10.pth') == str(tmp_path / 'epoch_10.pth')
 
     def test_none_later_than_the_named_one(self, tmp_path: Path) -> None:
-        """They are of another training."""
+        """Later ones are of another run."""
         *_, named, _ = save(tmp_path, 8, 9, 10, 200)
         named.write_bytes(b'PK')
-        assert mend(tmp_path, named) == str(tmp_path / 'epoch_9.pth')
+        assert repaired(tmp_path, named) == str(tmp_path / 'epoch_9.pth')
 
     @pytest.mark.parametrize('pointer', [None, '', '\n'])
     def test_pointer_is_missing(self, tmp_path: Path, pointer: str | None) -> None:
         save(tmp_path, 9, 10)
-        assert mend(tmp_path, pointer) == str(tmp_path / 'epoch_10.pth')
+        assert repaired(tmp_path, pointer) == str(tmp_path / 'epoch_10.pth')
 
     def test_folder_was_moved(self, tmp_path: Path) -> None:
         save(tmp_path, 9, 10, 11)
-        assert mend(tmp_path, '/elsewhere/epoch_10.pth') == str(tmp_path / 'epoch_10.pth')
+        assert repaired(tmp_path, '/elsewhere/epoch_10.pth') == str(tmp_path / 'epoch_10.pth')
 
     def test_custom_name(self, tmp_path: Path) -> None:
-        """One that does not fit the template, but is whole."""
+        """An intact checkpoint whose name does not match the template."""
         (path,) = save(tmp_path, 1)
         named = path.rename(tmp_path / 'mine.pth')
-        assert mend(tmp_path, named) == str(named)
+        assert repaired(tmp_path, named) == str(named)
 
-    def test_all_are_damaged(self, tmp_path: Path) -> None:
+    def test_all_are_corrupt(self, tmp_path: Path) -> None:
         for path in save(tmp_path, 1, 2):
             path.write_bytes(b'')
         with pytest.raises(ValueError, match=r'(?s)epoch_2.pth: .*epoch_1.pth: .*start over'):
-            mend(tmp_path, tmp_path / 'epoch_2.pth')
+            repaired(tmp_path, tmp_path / 'epoch_2.pth')
 
 
 class TestAgreement:

@@ -45,7 +45,6 @@ def saved(tmp_path: Path, thing: object) -> Path:
     return tmp_path / 'checkpoint.pth'
 
 
-# user_pains 15
 def test_what_training_writes_loads(tmp_path: Path) -> None:
     history = HistoryBuffer([1.0, 2.0], [1, 3])
     meta = dict(
@@ -69,7 +68,6 @@ def test_what_training_writes_loads(tmp_path: Path) -> None:
         assert loaded['meta']['dataset_meta'][name].dtype == value.dtype
 
 
-# user_pains 15
 @pytest.mark.parametrize('kind', [Unknown, Evil, Attribute])
 def test_anything_else_is_refused(tmp_path: Path, kind: type) -> None:
     with pytest.raises(pickle.UnpicklingError):

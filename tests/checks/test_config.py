@@ -1,4 +1,4 @@
-"""`hrnet-plugin check`: configs and data with mistakes, and without."""
+"""`check_config` and `hrnet-plugin check`: configs and data with and without mistakes."""
 
 import json
 import re
@@ -36,21 +36,21 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def mpii(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people in MPII's format, and their heads."""
+    """Two instances in MPII's format, and an image."""
     root = tmp_path_factory.mktemp('mpii')
     (root / 'annotations').mkdir()
     (root / 'images').mkdir()
     cv2.imwrite(str(root / 'images/000000001.jpg'), np.zeros((80, 80, 3), np.uint8))
-    person = dict(image='000000001.jpg', center=[40.0, 40.0], scale=0.3)
-    people = [dict(person, joints=[[30, 30]] * 16, joints_vis=[1] * 16)] * 2
+    first = dict(image='000000001.jpg', center=[40.0, 40.0], scale=0.3)
+    instances = [dict(first, joints=[[30, 30]] * 16, joints_vis=[1] * 16)] * 2
     for split in ('train', 'val'):
-        (root / f'annotations/mpii_{split}.json').write_text(json.dumps(people))
+        (root / f'annotations/mpii_{split}.json').write_text(json.dumps(instances))
     return root
 
 
 @pytest.fixture
 def broken(coco: Path, tmp_path: Path) -> Path:
-    """A copy of which a test may break the annotations."""
+    """A copy whose annotations a test may break."""
     for path in coco.iterdir():
         if path.is_dir() and path.name != 'annotations':
             (tmp_path / path.name).symlink_to(path)
@@ -83,7 +83,7 @@ def step(cfg: Config, loader: str, name: str) -> Any:
     return next(s for s in cfg[loader].dataset.pipeline if s['type'] == name)
 
 
-def test_what_is_right_passes(coco: Path) -> None:
+def test_a_valid_config_passes(coco: Path) -> None:
     seen: list[tuple[str, int]] = []
 
     def progress(folder: str, images: int) -> Callable[[], object]:
@@ -92,10 +92,9 @@ def test_what_is_right_passes(coco: Path) -> None:
     report = check_config(config(coco), progress=progress)
     assert report.findings == []
     assert report.images == 8 == len(seen)
-    assert report.people >= 8
+    assert report.instances >= 8
 
 
-# user_pains 8
 def test_everything_at_once(broken: Path) -> None:
     def spoil(content: Any) -> None:
         content['annotations'][0]['category_id'] = 9
@@ -176,7 +175,7 @@ def test_other_keypoints_than_the_metainfo(broken: Path) -> None:
     edit(broken / TRAIN, cut)
     report = check_config(config(broken), read_images=False)
     assert "16 keypoints, but the dataset's metainfo has 17" in messages(report)
-    # The config is checked although nobody can be used.
+    # The config is checked although no instance can be used.
     assert 'head' not in messages(report)
     step(cfg := config(broken), 'train_dataloader', 'TopdownAffine').input_size = (96, 96)
     assert 'TopdownAffine has input_size' in messages(check_config(cfg, read_images=False))
@@ -272,14 +271,14 @@ def test_mpii(mpii: Path) -> None:
 
     savemat(mpii / 'annotations/mpii_gt_val.mat', dict(headboxes_src=np.zeros((2, 2, 3))))
     report = check_config(config(mpii, MPII))
-    assert messages(report).endswith('3 heads, but the annotations have 2 people')
-    assert (report.people, report.images) == (4, 2)
+    assert messages(report).endswith('3 heads, but the annotations have 2 instances')
+    assert (report.instances, report.images) == (4, 2)
     savemat(mpii / 'annotations/mpii_gt_val.mat', dict(headboxes_src=np.zeros((2, 2, 2))))
     assert check_config(config(mpii, MPII)).findings == []
 
 
 @pytest.mark.parametrize('wrapper', ['RepeatDataset', 'CombinedDataset'])
-def test_data_sets_in_data_sets(coco: Path, wrapper: str) -> None:
+def test_wrapped_datasets(coco: Path, wrapper: str) -> None:
     cfg = config(coco)
     inner = cfg.train_dataloader.dataset
     if wrapper == 'RepeatDataset':
@@ -300,8 +299,8 @@ def test_data_sets_in_data_sets(coco: Path, wrapper: str) -> None:
 
 
 @DATASETS.register_module()
-class Elsewhere(BaseDataset):
-    """A data set in a format of its own."""
+class OwnFormat(BaseDataset):
+    """A dataset in a format of its own."""
 
     METAINFO: ClassVar[dict[str, Any]] = dict(
         num_keypoints=2,
@@ -320,13 +319,13 @@ class Elsewhere(BaseDataset):
         return [dict(img_path='nowhere.jpg', keypoints=points, img_id=1)]
 
 
-def test_data_sets_from_elsewhere() -> None:
-    dataset = dict(type='Elsewhere', keypoints=3)
+def test_datasets_in_a_format_of_their_own() -> None:
+    dataset = dict(type='OwnFormat', keypoints=3)
     report = check_config(Config(dict(train_dataloader=dict(dataset=dataset), model=None)))
     text = messages(report)
     assert 'number of keypoints is not that of the metainfo, 2: 1x (sample 0 (3))' in text
     assert 'the image does not exist: 1x (image nowhere.jpg)' in text
-    dataset = dict(type='Elsewhere', keypoints=2, indices=[])
+    dataset = dict(type='OwnFormat', keypoints=2, indices=[])
     report = check_config(Config(dict(train_dataloader=dict(dataset=dataset), model=None)))
     assert report.has_errors
 
@@ -340,7 +339,7 @@ def test_contact_sheets(coco: Path, targets: str, boxes: bool) -> None:
     np.random.seed(0)
     report = check_config(cfg, read_images=False, draw=True)
     assert report.findings == []
-    # Crops are 224 high and 168 wide, beside each its heatmaps where keypoints are known.
+    # Crops are 224 high and 168 wide; heatmaps stand beside those with known keypoints.
     width, gap, columns = 168, 6, 4
     assert report.sheets['train'].shape[1] == columns * (2 * width + gap) + gap
     assert report.sheets['val'].shape[1] == columns * ((1 if boxes else 2) * width + gap) + gap
@@ -349,7 +348,7 @@ def test_contact_sheets(coco: Path, targets: str, boxes: bool) -> None:
     assert red.any()  # peaks
 
 
-def test_contact_sheets_of_coordinates_that_are_not_there(broken: Path) -> None:
+def test_contact_sheets_without_coordinates(broken: Path) -> None:
     def unlabel(content: Any) -> None:
         for row in content['annotations']:
             row['keypoints'][:3] = [None, float('nan'), 0]
@@ -361,6 +360,15 @@ def test_contact_sheets_of_coordinates_that_are_not_there(broken: Path) -> None:
     assert report.sheets['train'].any()
 
 
+def test_contact_sheets_without_images(coco: Path) -> None:
+    cfg = config(coco)
+    cfg.val_dataloader = cfg.test_dataloader = None
+    cfg.train_dataloader.dataset.pipeline = [dict(type='GetBBoxCenterScale')]
+    report = check_config(cfg, read_images=False, draw=True)
+    assert "no contact sheet can be made of it: KeyError: 'img'" in messages(report)
+    assert report.sheets == {}
+
+
 class TestCommand:
     def run(self, coco: Path, *arguments: str) -> int:
         with pytest.MonkeyPatch.context() as patch:
@@ -368,16 +376,14 @@ class TestCommand:
             options = [f'{name}={value}' for name, value in SMALL.items()]
             return main(['check', *arguments, '--cfg-options', *options])
 
-    def test_what_is_right(
-        self, coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_valid(self, coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.run(coco, 'hrnet-w32_coco-256x192', '--out', str(tmp_path / 'out')) == 0
         out = capsys.readouterr().out.splitlines()
-        assert out[-1].endswith(' people in 8 images: 0 errors, 0 warnings')
+        assert out[-1].endswith(' instances in 8 images: 0 errors, 0 warnings')
         for phase in ('train', 'val'):
             assert cv2.imread(str(tmp_path / f'out/{phase}_samples.jpg')) is not None
 
-    def test_what_is_wrong(self, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_mistakes(self, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
         edit(broken / TRAIN, lambda c: c['annotations'][0].update(area=0))
         assert self.run(broken, str(COCO), '--no-images') == 0
         out = capsys.readouterr().out
@@ -388,7 +394,6 @@ class TestCommand:
         assert f"error: {broken / TRAIN}: the image_id is not among the 'images'" in out
         assert ': 1 errors, ' in out.splitlines()[-1]
 
-    # user_pains 13
     @pytest.mark.parametrize('base', ['', "_base_ = '../nowhere.py'\n"])
     def test_old_config(
         self, tmp_path: Path, base: str, capsys: pytest.CaptureFixture[str]
@@ -398,7 +403,6 @@ class TestCommand:
         assert main(['check', str(path)]) == 1
         assert 'total_epochs: train_cfg = dict(by_epoch=True' in capsys.readouterr().out
 
-    # user_pains 14
     def test_failing_custom_import(
         self,
         tmp_path: Path,

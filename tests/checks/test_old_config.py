@@ -35,7 +35,6 @@ data = dict(
 """
 
 
-# user_pains 13
 @pytest.mark.parametrize('as_text', [True, False])
 def test_names_what_it_is_called_in_1_x(as_text: bool) -> None:
     text = OLD if as_text else Config.fromstring(OLD.replace('_base_', 'base'), '.py')

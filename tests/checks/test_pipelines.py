@@ -102,7 +102,6 @@ class TestHook:
 @pytest.mark.parametrize(
     'codec', [OURS, UDP, STOCK_MSRA, STOCK_UDP], ids=['msra', 'udp', 'stock msra', 'stock udp']
 )
-# user_pains 24
 def test_udp(coco: Path, tmp_path: Path, codec: dict[str, Any]) -> None:
     """Codec, affine and flip test have to follow it alike."""
     udp = codec in (UDP, STOCK_UDP)
@@ -130,7 +129,6 @@ def test_decoder_is_compared_with_training_too(coco: Path, tmp_path: Path) -> No
     assert 'use_udp=False, but head.decoder follows UDP' in the_problem(cfg)
 
 
-# user_pains 24
 def test_our_estimator_refuses_shifted_udp_heatmaps(coco: Path, tmp_path: Path) -> None:
     cfg = small_run(coco, tmp_path, UDP, udp=True)
     cfg.model.update(type='hrnet_plugin.TopdownPoseEstimator')
@@ -156,7 +154,8 @@ def test_output_of_another_size(coco: Path, tmp_path: Path, codec: dict[str, Any
     assert decoder is not None
     outputs = decoder.encode_batch(torch.zeros(1, 17, 2))[0]
     assert output_error(outputs, decoder) is None
-    assert output_error([[outputs]] * 2, decoder) is None  # stages of another head
+    # Stages of another head
+    assert output_error([outputs[..., 1:]] * 2, decoder) is None
     error = output_error(outputs[..., 1:], decoder)
     assert error is not None
     assert error.startswith(
@@ -288,7 +287,7 @@ def test_wrapped_datasets(coco: Path, tmp_path: Path, wrapper: str) -> None:
         step(cfg, 'train', 'TopdownAffine').use_udp = False
         outer = dict(
             type='CombinedDataset',
-            metainfo=METAINFO,
+            metainfo=dict(from_file=METAINFO),
             datasets=[inner | dict(pipeline=[])],
             pipeline=cfg.train_dataloader.dataset.pipeline,
         )

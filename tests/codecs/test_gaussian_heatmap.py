@@ -62,23 +62,23 @@ def test_targets_equal_mmpose(variant, sigma, dtype):
     assert invisible > 70
 
 
-@pytest.mark.parametrize('sigma', [0.9, 1.1, 1.4, 1.7, 2, 2.3])
 @every_variant
-def test_borders_are_mmposes_to_the_last_bit(variant, sigma):
+def test_borders_are_mmposes_to_the_last_bit(variant):
     """Where single precision decides to which pixel a keypoint belongs, and what is outside."""
-    ours, theirs = codecs(variant, sigma)
     rng = np.random.default_rng(0)
-    borders = np.array([0, 0.5, 3.5, -0.5, 0, 48, -1, 48.5, 48], np.float32)
-    borders[4:] += 3 * sigma * np.array([-1, 1, -1, 1, 1], np.float32)
     # Half a step exists on one side of 0.5.
     steps = np.arange(-4, 4.5, 0.5, dtype=np.float32)
-    near = borders[:, None] + np.spacing(borders)[:, None] * steps
-    points = np.stack([near.ravel(), rng.permutation(near.ravel())], axis=-1)[None]
-    keypoints = points * np.float32([191 / 47, 255 / 63] if variant == 'udp' else [4, 4])
-    encoded, expected = (codec.encode(keypoints) for codec in (ours, theirs))
-    assert 0 < expected['keypoint_weights'].mean() < 1
-    np.testing.assert_array_equal(encoded['keypoint_weights'], expected['keypoint_weights'])
-    np.testing.assert_allclose(encoded['heatmaps'], expected['heatmaps'], rtol=0, atol=1e-6)
+    for sigma in (0.9, 1.1, 1.4, 1.7, 2, 2.3):
+        ours, theirs = codecs(variant, sigma)
+        borders = np.array([0, 0.5, 3.5, -0.5, 0, 48, -1, 48.5, 48], np.float32)
+        borders[4:] += 3 * sigma * np.array([-1, 1, -1, 1, 1], np.float32)
+        near = borders[:, None] + np.spacing(borders)[:, None] * steps
+        points = np.stack([near.ravel(), rng.permutation(near.ravel())], axis=-1)[None]
+        keypoints = points * np.float32([191 / 47, 255 / 63] if variant == 'udp' else [4, 4])
+        encoded, expected = (codec.encode(keypoints) for codec in (ours, theirs))
+        assert 0 < expected['keypoint_weights'].mean() < 1
+        np.testing.assert_array_equal(encoded['keypoint_weights'], expected['keypoint_weights'])
+        np.testing.assert_allclose(encoded['heatmaps'], expected['heatmaps'], rtol=0, atol=1e-6)
 
 
 @every_variant
@@ -104,7 +104,7 @@ def test_sigma_of_each_keypoint(variant):
 
 @every_variant
 def test_batch_equals_one_by_one(variant):
-    """And a sigma of each person."""
+    """And a sigma of each instance."""
     ours = codecs(variant)[0]
     rng = np.random.default_rng(0)
     keypoints = np.concatenate([scattered_keypoints(rng) for _ in range(3)])
@@ -117,8 +117,8 @@ def test_batch_equals_one_by_one(variant):
         np.testing.assert_array_equal(weights[n : n + 1], expected['keypoint_weights'])
     points, scores = ours.decode_batch(maps)
     for n in range(3):
-        found, score = ours.decode_batch(maps[n : n + 1])
-        np.testing.assert_allclose(points[n : n + 1], found, atol=1e-4)
+        alone, score = ours.decode_batch(maps[n : n + 1])
+        np.testing.assert_allclose(points[n : n + 1], alone, atol=1e-4)
         np.testing.assert_array_equal(scores[n : n + 1], score)
 
 
@@ -155,10 +155,10 @@ def test_msra_equals_mmpose_exactly(case):
     from_array, from_tensor = ours.batch_decode(batch), ours.batch_decode(torch.tensor(batch))
     np.testing.assert_array_equal(heatmaps, before)
     for keypoints, scores in (decoded, *zip(*from_array), *zip(*from_tensor)):
-        for value, wanted in zip((keypoints, scores), expected):
+        for value, other in zip((keypoints, scores), expected):
             assert isinstance(value, np.ndarray)
-            assert value.dtype == wanted.dtype
-            np.testing.assert_array_equal(value, wanted)
+            assert value.dtype == other.dtype
+            np.testing.assert_array_equal(value, other)
     assert [len(v) for v in (*from_array, *from_tensor)] == [2] * 4
 
 
@@ -168,43 +168,43 @@ def blurred_cases():
     keypoints = rng.uniform(-0.5, [47.5, 63.5], (1, 150, 2))
     keypoints[0, ::3, 0] = rng.choice([0, 0.4, 1, 2.3, 44.8, 46, 47], 50)
     keypoints[0, 1::3, 1] = rng.choice([0, 0.4, 1, 2.3, 60.8, 62, 63], 50)
-    drawn = GaussianHeatmap(**SIZES, sigma=2, variant='dark').encode_batch(4 * keypoints)[0][0]
-    noise = rng.normal(size=drawn.shape).astype(np.float32)
+    gaussian = GaussianHeatmap(**SIZES, sigma=2, variant='dark')
+    clean = gaussian.encode_batch(4 * keypoints)[0][0]
+    noise = rng.normal(size=clean.shape).astype(np.float32)
     two = np.zeros((2, 64, 48), np.float32)
     two[:, 20:23, 20:23] = 0.5
     two[:, 21, 21] = two[:, 40, 9] = two[:, 50, 30] = 1  # equal peaks: the first one counts
     two[1, 40:43, 30:33] = 1
     return {
-        'drawn': drawn,
-        'faint': 0.1 * drawn + 0.002,
-        'high': 20 * drawn,
-        'with noise': drawn + 0.02 * noise,
-        'several peaks': np.maximum(drawn, 0.9 * drawn[::-1]) + 0.3 * np.roll(drawn, 5, axis=0),
+        'clean': clean,
+        'faint': 0.1 * clean + 0.002,
+        'high': 20 * clean,
+        'with noise': clean + 0.02 * noise,
+        'several peaks': np.maximum(clean, 0.9 * clean[::-1]) + 0.3 * np.roll(clean, 5, axis=0),
         'equal peaks': two,
-        'double': np.float64(drawn),
+        'double': np.float64(clean),
     }
 
 
-@pytest.mark.parametrize('blur_kernel_size', [None, 17])
 @pytest.mark.parametrize('case', blurred_cases())
 @blurring_variants
-def test_dark_and_udp_equal_mmpose(variant, case, blur_kernel_size):
+def test_dark_and_udp_equal_mmpose(variant, case):
     """To 1e-4 px of the input."""
-    changes = {} if blur_kernel_size is None else dict(blur_kernel_size=blur_kernel_size)
-    ours, theirs = codecs(variant, **changes)
     heatmaps = blurred_cases()[case]
     before = heatmaps.copy()
-    with np.errstate(all='ignore'):
-        expected = theirs.decode(heatmaps)
-    from_tensor = ours.batch_decode(torch.tensor(heatmaps[None]))
-    from_array = ours.batch_decode(heatmaps[None])
-    np.testing.assert_array_equal(heatmaps, before)
-    for keypoints, scores in (ours.decode(heatmaps), *zip(*from_tensor), *zip(*from_array)):
-        assert keypoints.dtype == np.float32
+    for changes in ({}, dict(blur_kernel_size=17)):
+        ours, theirs = codecs(variant, **changes)
+        with np.errstate(all='ignore'):
+            expected = theirs.decode(heatmaps)
         settled = settle(ours, heatmaps)
         assert settled.mean() > 0.97
-        np.testing.assert_allclose(keypoints[0][settled], expected[0][0][settled], 0, 1e-4)
-        np.testing.assert_array_equal(scores, expected[1])
+        from_tensor = ours.batch_decode(torch.tensor(heatmaps[None]))
+        from_array = ours.batch_decode(heatmaps[None])
+        for keypoints, scores in (ours.decode(heatmaps), *zip(*from_tensor), *zip(*from_array)):
+            assert keypoints.dtype == np.float32
+            np.testing.assert_allclose(keypoints[0][settled], expected[0][0][settled], 0, 1e-4)
+            np.testing.assert_array_equal(scores, expected[1])
+    np.testing.assert_array_equal(heatmaps, before)
 
 
 @pytest.mark.parametrize('distribution', ['uniform', 'normal', 'low'])
@@ -228,15 +228,16 @@ def test_noise_equals_mmpose_where_single_precision_decides_nothing(variant, dis
 
 
 def settle(codec, heatmaps):
-    """For which of K heatmaps (K, H, W) rounding errors of some 1e-7 do not matter: (K,)."""
-    found = codec.decode(heatmaps)[0][0]
+    """Of K heatmaps (K, H, W), those for which rounding errors of 1e-7 do not matter: (K,)."""
+    keypoints = codec.decode(heatmaps)[0][0]
     rng = np.random.default_rng(1)
-    moved = np.zeros(len(found))
+    moved = np.zeros(len(keypoints))
     for _ in range(5):
         noisy = heatmaps * (1 + 3e-6 * rng.normal(size=heatmaps.shape))
-        # Not the peak, or it may be found elsewhere
+        # Keep the peak, or another pixel may become it.
         noisy = np.where(heatmaps == heatmaps.max(axis=(1, 2), keepdims=True), heatmaps, noisy)
-        moved = np.maximum(moved, np.abs(codec.decode(noisy)[0][0] - found).max(axis=-1))
+        step = np.abs(codec.decode(noisy)[0][0] - keypoints)
+        moved = np.maximum(moved, step.max(axis=-1))
     return moved < 2e-5
 
 
@@ -260,7 +261,7 @@ def test_flat_heatmaps(variant):
 
 
 def test_stock_udp_reads_other_keypoints():
-    """Why ``test_flat_heatmaps`` leaves two out: what is found for one depends on another."""
+    """Why ``test_flat_heatmaps`` leaves two out: one keypoint depends on another's heatmap."""
     stock = codecs('udp')[1]
     heatmaps = np.stack([np.full((64, 48), v, np.float32) for v in (1, -1)])
     heatmaps[0, -3:, -3:] = 5
@@ -280,10 +281,8 @@ def test_other_sizes_equal_mmpose(variant):
     keypoints = np.array([[[91.0, 5.0], [3.0, 30.0]]], np.float32)
     encoded, expected = ours.encode(keypoints), theirs.encode(keypoints)
     np.testing.assert_allclose(encoded['heatmaps'], expected['heatmaps'], rtol=0, atol=1e-6)
-    for value, wanted in zip(
-        ours.decode(encoded['heatmaps']), theirs.decode(expected['heatmaps'])
-    ):
-        np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-4)
+    for value, other in zip(ours.decode(encoded['heatmaps']), theirs.decode(expected['heatmaps'])):
+        np.testing.assert_allclose(value, other, rtol=0, atol=1e-4)
 
 
 BOUNDS = dict(msra=2.0, dark=0.1, udp=0.1)
@@ -303,10 +302,9 @@ def test_round_trip(variant, large):
     assert np.abs(points - keypoints).max() <= BOUNDS[variant]
 
 
-# user_pains 24
 @every_variant
 def test_round_trip_through_affine_and_estimator(variant):
-    """From the picture to the input, as ``TopdownAffine``, and back, as the estimator."""
+    """From the image to the input, as ``TopdownAffine``, and back, as the estimator."""
     codec = codecs(variant)[0]
     rng = np.random.default_rng(0)
     warp = get_udp_warp_matrix if variant == 'udp' else get_warp_matrix
@@ -317,8 +315,8 @@ def test_round_trip_through_affine_and_estimator(variant):
         points = (center + rng.uniform(-0.35, 0.35, (17, 2)) * box).astype(np.float32)
         matrix = warp(center, box, 0, output_size=codec.input_size)
         inputs = cv2.transform(points[None], matrix)
-        found = codec.decode(codec.encode(inputs)['heatmaps'])[0][0]
-        back = found / codec.input_size * box + center - 0.5 * box
+        decoded = codec.decode(codec.encode(inputs)['heatmaps'])[0][0]
+        back = decoded / codec.input_size * box + center - 0.5 * box
         worst = max(worst, np.abs((back - points) / box * codec.input_size).max())
     assert worst <= BOUNDS[variant]
 
@@ -339,15 +337,16 @@ def test_tensors_in_tensors_out(variant):
     rng = np.random.default_rng(0)
     arrays = rng.uniform(0, [192, 256], (4, 3, 2)).astype(np.float32), np.ones((4, 3), np.float32)
     tensors = tuple(map(torch.tensor, arrays))
-    drawn, drawn_tensors = codec.encode_batch(*arrays), codec.encode_batch(*tensors)
-    located, located_tensors = codec.decode_batch(drawn[0]), codec.decode_batch(drawn_tensors[0])
+    from_arrays, from_tensors = codec.encode_batch(*arrays), codec.encode_batch(*tensors)
+    from_arrays += codec.decode_batch(from_arrays[0])
+    from_tensors += codec.decode_batch(from_tensors[0])
     encoded = codec.encode(tensors[0][:1], tensors[1][:1])
-    for array, tensor in zip((*drawn, *located), (*drawn_tensors, *located_tensors)):
+    for array, tensor in zip(from_arrays, from_tensors):
         assert isinstance(array, np.ndarray)
         assert isinstance(tensor, torch.Tensor)
         np.testing.assert_array_equal(array, tensor)
-    assert torch.equal(encoded['heatmaps'], drawn_tensors[0][0])
-    assert torch.equal(encoded['keypoint_weights'], drawn_tensors[1][:1])
+    assert torch.equal(encoded['heatmaps'], from_tensors[0][0])
+    assert torch.equal(encoded['keypoint_weights'], from_tensors[1][:1])
 
 
 @every_variant
@@ -360,11 +359,11 @@ def test_same_on_the_device_without_waiting(variant):
     on_device = keypoints.cuda()
     codec.decode_batch(codec.encode_batch(on_device)[0])  # brings constants to the device
     with waiting_for_the_gpu_fails():
-        found = codec.encode_batch(on_device)
-        found += codec.decode_batch(found[0])
-    for value, wanted in zip(found, expected):
+        results = codec.encode_batch(on_device)
+        results += codec.decode_batch(results[0])
+    for value, other in zip(results, expected):
         assert value.is_cuda
-        torch.testing.assert_close(value.cpu(), wanted, rtol=1e-6, atol=1e-4)
+        torch.testing.assert_close(value.cpu(), other, rtol=1e-6, atol=1e-4)
 
 
 def test_serves_mmpose():
@@ -389,7 +388,6 @@ def test_packs_keypoints_when_asked_to():
     np.testing.assert_array_equal(as_tensors['keypoint_labels'], encoded['keypoint_labels'])
 
 
-# user_pains 20, 24
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

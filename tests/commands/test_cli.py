@@ -1,10 +1,11 @@
-"""The command `hrnet-plugin`: what it prints and how it exits."""
+"""The command `hrnet-plugin`: output and exit codes."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def test_synth_writes_and_a_second_run_does_nothing(tmp_path, capsys):
 def test_other_parameters_need_overwrite(tmp_path, capsys):
     assert main(['synth', str(tmp_path), '--images', '4', *SMALL]) == 0
     assert main(['synth', str(tmp_path), '--images', '3', *SMALL]) == 2
-    assert 'num_images 4 there, 3 asked for' in capsys.readouterr().err
+    assert 'num_images 4 there, 3 requested' in capsys.readouterr().err
     assert main(['synth', str(tmp_path), '--images', '3', '--overwrite', *SMALL]) == 0
 
 
@@ -72,7 +73,7 @@ def test_out_must_not_be_a_file(tmp_path, capsys):
         ([], 'COMMAND'),
     ],
 )
-def test_wrong_usage_names_what_is_right(capsys, arguments, message):
+def test_usage_errors_name_the_valid_option(capsys, arguments, message):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -88,8 +89,24 @@ def test_interrupt_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err.strip().splitlines()[-1] == 'interrupted'
 
 
-def hears_ctrl_c():
-    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+def test_noise_is_hidden_only_while_a_command_runs(monkeypatch):
+    message = 'pkg_resources is deprecated as an API'
+
+    def noisy(*args, **kwargs):
+        warnings.warn(message, stacklevel=1)
+        raise ValueError('end of the test')
+
+    monkeypatch.setattr('hrnet_plugin.datasets.synthetic.synthesize', noisy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        assert main(['synth', 'out', '--images', '4']) == 2
+        assert not [warning for warning in caught if str(warning.message) == message]
+        warnings.warn(message, stacklevel=1)
+        assert str(caught[-1].message) == message
+
+
+def accept_ctrl_c():
+    """Undo that background jobs of a shell, and their children, ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -100,7 +117,7 @@ def test_ctrl_c_ends_all_workers(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=hears_ctrl_c,
+        preexec_fn=accept_ctrl_c,
     )
     deadline = time.monotonic() + 60
     while not list((tmp_path / 'out').rglob('*.jpg')):
@@ -126,7 +143,7 @@ def official(tmp_path):
     return path
 
 
-def test_convert_says_what_it_found(official, tmp_path, capsys):
+def test_convert_prints_layout_and_model(official, tmp_path, capsys):
     out = tmp_path / 'out.pth'
     assert main(['convert', str(official), str(out)]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -136,7 +153,7 @@ def test_convert_says_what_it_found(official, tmp_path, capsys):
     assert main(['convert', str(out), str(out), '--num-keypoints', '5', '--overwrite']) == 0
     assert capsys.readouterr().out.splitlines() == [
         'MMPose 1.x model: HRNet w18-small-v1, 5 keypoints, 350 tensors',
-        '- the final layer starts afresh: 5 keypoints instead of 17',
+        '- re-initialised the final layer: 5 keypoints instead of 17',
         f'wrote {out}',
     ]
     assert torch.load(out)['state_dict']['head.final_layer.bias'].shape == (5,)
@@ -161,7 +178,7 @@ class _Unknown:
 @pytest.mark.parametrize(
     ('spoil', 'message'),
     [
-        (cut, 'official.pth is cut short, damaged'),
+        (cut, 'official.pth is cut short, corrupt'),
         (unsafe, '_Unknown, which the safe loader refuses'),
         (unknown, 'official.pth: not a known checkpoint'),
         (os.remove, 'No such file'),

@@ -1,6 +1,5 @@
-"""What our tools say before and after the stock ones run."""
+"""Checks before the stock tools run, and their options."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
 
 
 def test_old_config_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """user_pains 13; tests/checks/test_old_config.py has the rest."""
+    """Further cases are in tests/checks/test_old_config.py."""
     path = tmp_path / 'hrnet_w32_coco_256x192.py'
     path.write_text(OLD)
     with pytest.raises(ValueError, match=r'.py: this is a config of MMPose 0\.x') as caught:
@@ -40,8 +39,6 @@ def test_old_config_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 class TestCustomImports:
-    """user_pains 14"""
-
     def check(self, names: list[str], match: str) -> None:
         cfg = Config(dict(custom_imports=dict(imports=names)))
         with pytest.raises(ImportError, match=match):
@@ -122,52 +119,9 @@ class TestCpuOptions:
         assert 'not synchronised' in capsys.readouterr().out
 
 
-DEADLY = """
-import os, signal
-from torch.utils.data import DataLoader, Dataset
-from hrnet_plugin.commands import launch
-from hrnet_plugin.datasets.fetch import fetch_of
-
-class Deadly(Dataset):
-    def __len__(self):
-        return 8
-
-    def get_data_info(self, index):
-        return dict(img_path=f'{index}.jpg', img_id=10 * index)
-
-    def __getitem__(self, index):
-        if index == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return index
-
-loader = DataLoader(Deadly(), batch_size=2, num_workers=1)
-fetch_of(loader)
-with launch.explained_deaths():
-    list(loader)
-"""
-
-
-def test_dead_worker_names_its_sample() -> None:
-    """In a process of its own: torch may raise the same again whenever a child ends."""
-    command = [sys.executable, '-W', 'ignore', '-c', DEADLY]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "while workers were loading sample 3 of Deadly (img_path='3.jpg', img_id=30)" in (
-        result.stderr
-    )
-
-
-def test_other_errors_stay_as_they_are() -> None:
-    with (
-        pytest.raises(RuntimeError, match=r'^Caught ValueError in DataLoader worker process 0$'),
-        launch.explained_deaths(),
-    ):
-        raise RuntimeError('Caught ValueError in DataLoader worker process 0')
-
-
 def test_keeps_freed_memory_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[bool] = []
-    monkeypatch.setattr(launch, 'keep_freed_memory', lambda: kept.append(True))
+    monkeypatch.setattr(launch, 'disable_malloc_trim', lambda: kept.append(True))
     for device in ('cuda', 'cpu'):
         monkeypatch.setattr(launch, 'get_device', lambda device=device: device)
         with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""`hrnet-plugin predict`: what it writes, says and refuses."""
+"""`hrnet-plugin predict`: results, drawn files, messages and exit codes."""
 
 import json
 import os
@@ -14,7 +14,11 @@ from pycocotools.coco import COCO
 from support.random_models import DETECTOR, POSE
 from support.video_files import damage, save_video
 
+from hrnet_plugin.apis import PoseInferencer, write_coco_results
+from hrnet_plugin.apis.inference.batches import CropBatches
 from hrnet_plugin.commands.cli import main
+
+BUILT: dict[str, PoseInferencer] = {}
 
 
 @pytest.fixture
@@ -23,6 +27,19 @@ def options(weights, tmp_path) -> list[str]:
         *('--config', POSE, '--weights', str(weights / 'pose.pth')),
         *('--out', str(tmp_path / 'out'), '--device', 'cpu'),
     ]
+
+
+@pytest.fixture(autouse=True)
+def _build_once(monkeypatch):
+    """Build each inferencer once for all tests: that takes longer than most of them."""
+    monkeypatch.setattr('hrnet_plugin.apis.PoseInferencer', build_inferencer)
+
+
+def build_inferencer(*args, **options):
+    key = repr((args, options))
+    if key not in BUILT:
+        BUILT[key] = PoseInferencer(*args, **options)
+    return BUILT[key]
 
 
 @pytest.fixture
@@ -45,19 +62,20 @@ def results_of(folder) -> list[dict]:
 
 def test_folder_and_video_with_a_detector(folder, clip, options, weights, tmp_path, capsys):
     detector = ['--det', DETECTOR, '--det-weights', str(weights / 'detector.pth')]
-    assert main(['predict', str(folder), str(clip), *options, *detector, '--smooth']) == 0
-    found = results(tmp_path)
+    few = ['--bbox-thr', '0.35']
+    assert main(['predict', str(folder), str(clip), *options, *detector, *few, '--smooth']) == 0
+    saved = results(tmp_path)
     last = capsys.readouterr().out.splitlines()[-1]
     out = tmp_path / 'out'
     assert last == (
-        f'{len(found)} people in 15 pictures, drawn in {out}; all in {out / "results.json"}'
+        f'{len(saved)} instances in 15 images, drawn in {out}; all in {out / "results.json"}'
     )
     assert {p.name for p in out.iterdir()} == {
         *(p.name for p in folder.iterdir()),
         'clip.mp4',
         'results.json',
     }
-    video = [person for person in found if person['file_name'] == 'clip.mp4']
+    video = [person for person in saved if person['file_name'] == 'clip.mp4']
     assert {person['frame'] for person in video} == set(range(11))
     assert all(person['track_id'] >= 1 for person in video)
 
@@ -71,12 +89,12 @@ def test_results_are_of_coco_format(folder, options, boxes, tmp_path):
         ]
     )
     assert main(['predict', str(folder), *options, *known]) == 0
-    found = results(tmp_path)
-    assert [(p['image_id'], p['file_name']) for p in found] == [
+    saved = results(tmp_path)
+    assert [(p['image_id'], p['file_name']) for p in saved] == [
         (0, f'{0:012}.png'),
         (3, f'{3:012}.png'),
     ]
-    assert found[0]['bbox'] == [20, 30, 100, 190]
+    assert saved[0]['bbox'] == [20, 30, 100, 190]
     coco = COCO()
     coco.dataset = dict(images=[dict(id=i) for i in range(4)], categories=[dict(id=1)], info={})
     coco.createIndex()
@@ -104,11 +122,11 @@ def test_boxes_of_annotations(folder, options, boxes, tmp_path):
     [
         ([dict(image_id=99, bbox=[1, 2, 3, 4])], 'has no boxes for'),
         ([dict(image_id=0)], 'it has no bbox'),
-        (dict(pictures=[]), "no 'images'"),
+        (dict(dataset=[]), "no 'images'"),
         ([dict(image_id=0, bbox=[1, 2, 0, 4])], 'has no area'),
     ],
 )
-def test_files_that_are_no_boxes(folder, options, boxes, capsys, content, message):
+def test_files_that_are_not_boxes(folder, options, boxes, capsys, content, message):
     assert main(['predict', str(folder), *options, *boxes(content)]) == 2
     assert message in capsys.readouterr().err
 
@@ -116,7 +134,7 @@ def test_files_that_are_no_boxes(folder, options, boxes, capsys, content, messag
 PERSON = dict(image_id=0, bbox=[20, 30, 100, 190])
 
 
-def test_only_people_are_people(folder, options, boxes, tmp_path, capsys):
+def test_boxes_of_other_categories_are_skipped(folder, options, boxes, tmp_path, capsys):
     known = boxes(
         [
             dict(PERSON, category_id=1, score=None),
@@ -128,10 +146,10 @@ def test_only_people_are_people(folder, options, boxes, tmp_path, capsys):
     )
     assert main(['predict', str(folder), *options, *known]) == 0
     assert [p['bbox'] for p in results(tmp_path)] == [[20, 30, 100, 190]]
-    said = capsys.readouterr().err
-    assert '2 of 5 boxes are left out, as they are of other categories (3: 1x, 62: 1x)' in said
-    assert '1 of 3 boxes left out, as the bbox is outside of the image' in said
-    assert '1 of 3 boxes left out, as the bbox is smaller than a pixel' in said
+    notes = capsys.readouterr().err
+    assert '2 of 5 boxes skipped: they are of other categories (3: 1x, 62: 1x)' in notes
+    assert '1 of 3 boxes skipped: the bbox is outside of the image' in notes
+    assert '1 of 3 boxes skipped: the bbox is smaller than a pixel' in notes
     chosen = ['--box-categories', '62', '3']
     assert main(['predict', str(folder), *options, *known, *chosen]) == 0
     assert [p['bbox'] for p in results(tmp_path)] == [[60, 20, 100, 200], [10, 20, 50, 60]]
@@ -145,7 +163,7 @@ def test_only_people_are_people(folder, options, boxes, tmp_path, capsys):
         ([dict(bbox=[0.1, 0.2, 0.5, 0.6])], [], 'the boxes are in fractions of the image'),
     ],
 )
-def test_nobody_is_left(folder, options, boxes, tmp_path, capsys, entries, more, message):
+def test_no_box_is_left(folder, options, boxes, tmp_path, capsys, entries, more, message):
     known = boxes([PERSON | entry for entry in entries])
     assert main(['predict', str(folder), *options, *known, *more]) == 2
     assert message in capsys.readouterr().err
@@ -162,9 +180,9 @@ def test_boxes_of_images_in_folders(images, options, boxes, tmp_path, capsys):
     assert len(results(tmp_path)) == 2
     inputs.append(str(tmp_path / 'a/1.png'))
     assert main(['predict', *inputs, *options, *known]) == 0
-    found = results(tmp_path)
-    assert [p['file_name'] for p in found] == ['b/1.png'] * 2 + ['a/1.png'] * 2
-    known = boxes(found[:3])  # results of one run are boxes of the next
+    saved = results(tmp_path)
+    assert [p['file_name'] for p in saved] == ['b/1.png'] * 2 + ['a/1.png'] * 2
+    known = boxes(saved[:3])  # results of one run are boxes of the next
     assert main(['predict', *inputs, *options, *known, '--bbox-thr', '-1']) == 0
     assert [p['file_name'] for p in results(tmp_path)] == ['b/1.png'] * 2 + ['a/1.png']
     known = boxes([PERSON | dict(image_id=1)])
@@ -175,8 +193,8 @@ def test_boxes_of_images_in_folders(images, options, boxes, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda a: [*a, '--box-categories', 'person'], '--box-categories chooses among the boxes'),
-        (lambda a: a[:-2], 'nothing tells where people are: give a detector with --det'),
+        (lambda a: [*a, '--box-categories', 'person'], '--box-categories selects boxes of a file'),
+        (lambda a: a[:-2], 'nothing says where instances are: give a detector with --det'),
         (lambda a: [a[0], 'none.jpg', *a[2:]], 'none.jpg'),
         (lambda a: [*a, '--config', 'no.py'], "pose2d='no.py': there is no such config file"),
     ],
@@ -192,7 +210,7 @@ def test_bad_input_exits_with_2(folder, options, capsys, change, message):
 def test_whole_image(folder, options, tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(
-        'hrnet_plugin.utils.allocator.keep_freed_memory', lambda: kept.append(True)
+        'hrnet_plugin.utils.allocator.disable_malloc_trim', lambda: kept.append(True)
     )
     assert main(['predict', str(folder / '*0002.png'), *options, '--det', 'whole_image']) == 0
     assert [p['bbox'] for p in results(tmp_path)] == [[0, 0, 160, 240]]
@@ -208,13 +226,13 @@ class TestNothingIsLost:
         cv2.imwrite(str(tmp_path / 'c.png'), np.full((48, 64, 3), 100, np.uint8))
         inputs = [str(tmp_path / 'c.png'), *map(str, paths)]
         assert main(['predict', *inputs, *options, *WHOLE]) == 0
-        found = results(tmp_path)
-        assert [(p['image_id'], p['file_name'], p.get('frame')) for p in found] == [
+        saved = results(tmp_path)
+        assert [(p['image_id'], p['file_name'], p.get('frame')) for p in saved] == [
             (1, 'c.png', None),
             *((2 + i, 'x/c.avi', i) for i in range(2)),
             *((4 + i, 'y/c.avi', i) for i in range(3)),
         ]
-        assert [p['timestamp'] for p in found[1:]] == pytest.approx([0, 0.2, 0, 0.2, 0.4])
+        assert [p['timestamp'] for p in saved[1:]] == pytest.approx([0, 0.2, 0, 0.2, 0.4])
         lengths = [
             cv2.VideoCapture(str(tmp_path / f'out/{folder}/c.mp4')).get(cv2.CAP_PROP_FRAME_COUNT)
             for folder in 'xy'
@@ -230,21 +248,21 @@ class TestNothingIsLost:
             assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == length
         assert [p['file_name'] for p in results(tmp_path)] == ['c.avi', 'c.mkv', 'c.mkv']
 
-    def test_unreadable_ones_are_left_out_and_listed(self, folder, options, tmp_path, capsys):
+    def test_unreadable_inputs_are_skipped_and_listed(self, folder, options, tmp_path, capsys):
         bad = folder / f'{1:012}.png'
         bad.write_bytes(bad.read_bytes()[:500])
         damage(save_video(folder / 'a.avi', 4), 2)
         assert main(['predict', str(folder), *options, *WHOLE]) == 3
-        found = results(tmp_path)
-        assert [(p['file_name'][-8:], p.get('frame')) for p in found] == [
+        saved = results(tmp_path)
+        assert [(p['file_name'][-8:], p.get('frame')) for p in saved] == [
             *((f'000{i}.png', None) for i in (0, 2, 3)),
             *(('a.avi', i) for i in (0, 1, 3)),
         ]
         captured = capsys.readouterr()
-        assert captured.out.splitlines()[-1].startswith('6 people in 6 pictures')
+        assert captured.out.splitlines()[-1].startswith('6 instances in 6 images')
         assert captured.err.splitlines()[-3:] == [
             '2 inputs could not be read completely:',
-            f'  {bad} cannot be read as an image: the file is cut short',
+            f'  {bad} cannot be read as an image: the file is truncated',
             f'  {folder / "a.avi"}: 3 of 4 frames were read; frame 2 cannot be decoded',
         ]
 
@@ -261,14 +279,14 @@ class TestNothingIsLost:
         assert main(['predict', str(tmp_path / 'x.jpg'), *options, *WHOLE]) == 2
         assert 'x.jpg is empty' in capsys.readouterr().err
 
-    def test_what_folders_leave_out(self, folder, options, tmp_path, capsys):
+    def test_skipped_files_of_folders_are_reported(self, folder, options, tmp_path, capsys):
         (folder / '1.heic').write_bytes(b'')
         (folder / 'sub').mkdir()
         cv2.imwrite(str(folder / 'sub/0.bmp'), np.full((48, 64, 3), 100, np.uint8))
         arguments = ['predict', str(folder), *options, *WHOLE]
         assert main(arguments) == 0
         error = capsys.readouterr().err
-        assert 'left out: 1 .heic (1.heic), 1 subfolder (sub)' in error
+        assert 'skipped: 1 .heic (1.heic), 1 subfolder (sub)' in error
         assert len(results(tmp_path)) == 4
         assert main([*arguments, '--recursive']) == 0
         assert 'subfolder' not in capsys.readouterr().err
@@ -294,24 +312,61 @@ class TestFolderNames:
     def test_results_are_no_folder(self, folder, options, tmp_path, capsys):
         (tmp_path / 'out/results.json').mkdir(parents=True)
         assert main(['predict', str(folder), *options, *WHOLE]) == 2
-        assert 'results.json cannot be written: there is a folder' in capsys.readouterr().err
+        assert 'results.json cannot be written: a folder has that name' in capsys.readouterr().err
 
-    def test_inputs_and_boxes_are_not_written_over(self, folder, options, tmp_path, capsys):
+    def test_inputs_and_boxes_are_not_overwritten(self, folder, options, tmp_path, capsys):
         out = ['--out', str(folder)]
         assert main(['predict', str(folder), *options, *WHOLE, *out]) == 2
-        assert '0000.png would be written over; choose another --out' in capsys.readouterr().err
+        assert '0000.png would be overwritten; choose another --out' in capsys.readouterr().err
         known = tmp_path / 'out/results.json'
         known.parent.mkdir()
         known.write_text(json.dumps([dict(image_id=0, bbox=[20, 30, 100, 190])]))
         assert main(['predict', str(folder), *options, '--boxes', str(known)]) == 2
-        assert 'results.json would be written over' in capsys.readouterr().err
+        assert 'results.json would be overwritten' in capsys.readouterr().err
 
 
-def hears_ctrl_c():
-    """What a shell runs in the background ignores SIGINT, and so do its children: not this one."""
+def test_the_file_is_that_of_python(folder, clip, options, boxes, boxes_only, tmp_path):
+    """``write_coco_results`` writes it byte by byte, and ``to_coco`` returns what it has."""
+    known = [dict(image_id=i, bbox=[20, 30, 100, 190]) for i in range(4)]
+    known += [dict(file_name='clip.mp4', frame=i, bbox=[20 + i, 30, 100, 190]) for i in range(9)]
+    known_boxes = boxes(known)
+    assert main(['predict', str(folder), str(clip), *options, *known_boxes, '--smooth']) == 0
+    path = tmp_path / 'python/results.json'
+    chosen = dict(bboxes=known_boxes[1], track=True, smooth=True)
+    summary = write_coco_results(
+        boxes_only, [folder, clip], path, vis_out_dir=path.parent, draw_bbox=True, **chosen
+    )
+    assert path.read_bytes() == (tmp_path / 'out/results.json').read_bytes()
+    assert summary == (path, 15, 13, [])
+    assert boxes_only.to_coco([folder, clip], **chosen) == results(tmp_path)
+    drawn = {p.name: p.read_bytes() for p in path.parent.iterdir()}
+    assert drawn == {p.name: p.read_bytes() for p in (tmp_path / 'out').iterdir()}
+
+
+def test_an_interruption_keeps_what_is_done(folder, options, tmp_path, monkeypatch, capsys):
+    add, added = CropBatches.add, []
+
+    def interrupted(self, frame, boxes):
+        if len(added) == 3:
+            raise KeyboardInterrupt
+        added.append(frame.name)
+        return add(self, frame, boxes)
+
+    monkeypatch.setattr(CropBatches, 'add', interrupted)
+    assert main(['predict', str(folder), *options, *WHOLE, '--batch-size', '1']) == 130
+    captured = capsys.readouterr()
+    assert [p['image_id'] for p in results(tmp_path)] == [0, 1]
+    assert captured.out.startswith('2 instances in 2 images')
+    assert captured.err.strip().endswith('interrupted')
+    assert cv2.imread(str(tmp_path / f'out/{1:012}.png')) is not None
+
+
+def take_sigint():
+    """Take SIGINT, which children of a shell's background job ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_is_done(images, options, tmp_path):
     (tmp_path / 'many').mkdir()
     for i in range(1000):
@@ -323,7 +378,7 @@ def test_ctrl_c_leaves_what_is_done(images, options, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {'PYTHONWARNINGS': 'ignore'},
-        preexec_fn=hears_ctrl_c,
+        preexec_fn=take_sigint,
     )
     deadline = time.monotonic() + 300
     while len(list((tmp_path / 'out').glob('*.jpg'))) < 8:
@@ -335,9 +390,9 @@ def test_ctrl_c_leaves_what_is_done(images, options, tmp_path):
     assert process.returncode == 130
     assert 'Traceback' not in errors
     assert errors.strip().endswith('interrupted')
-    found = results(tmp_path)
-    assert 1 <= len(found) < 1000
-    assert out.startswith(f'{len(found)} people in {len(found)} pictures')
+    saved = results(tmp_path)
+    assert 1 <= len(saved) < 1000
+    assert out.startswith(f'{len(saved)} instances in {len(saved)} images')
     drawn = sorted((tmp_path / 'out').glob('*.jpg'))
-    assert len(drawn) >= len(found)
+    assert len(drawn) >= len(saved)
     assert all(cv2.imread(str(path)) is not None for path in drawn)

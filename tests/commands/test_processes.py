@@ -1,15 +1,20 @@
-"""Processes of one run end together, and say why; whole runs are in tests/test_distributed.py."""
+"""Processes of one run end together and explain why; tests/test_distributed.py has whole runs."""
 
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 import torch
 
-from hrnet_plugin.commands.processes import end_with_launcher, explained_lost_peers
+from hrnet_plugin.commands.processes import (
+    end_with_launcher,
+    explained_lost_peers,
+    explained_worker_deaths,
+)
 
 
 def ends_with_its_parent(environ: dict[str, str]) -> bool:
@@ -37,8 +42,8 @@ def ends_with_its_parent(environ: dict[str, str]) -> bool:
     return ended
 
 
-@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells a process of it')
-def test_what_torchrun_starts_ends_with_it() -> None:
+@pytest.mark.skipif(sys.platform != 'linux', reason='only on Linux')
+def test_processes_end_with_torchrun() -> None:
     assert ends_with_its_parent({'TORCHELASTIC_RUN_ID': 'none'})
     assert not ends_with_its_parent({})
 
@@ -65,16 +70,59 @@ def test_a_lost_process_is_explained(monkeypatch: pytest.MonkeyPatch, message: s
     assert message in str(caught.value)
 
 
-def test_other_errors_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = [RuntimeError('shapes differ'), ValueError('gloo')]
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
     for error in errors:
         with pytest.raises(type(error)) as caught, explained_lost_peers():
             raise error
         assert caught.value is error
-    # Of one process alone, nobody can be lost.
+    # A single process has no peers.
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: False)
     error = RuntimeError('Connection reset by peer')
     with pytest.raises(RuntimeError) as caught, explained_lost_peers():
         raise error
     assert caught.value is error
+
+
+DEADLY = """
+import os, signal
+from torch.utils.data import DataLoader, Dataset
+from hrnet_plugin.commands.processes import explained_worker_deaths
+from hrnet_plugin.datasets.fetch import fetch_of
+
+class Deadly(Dataset):
+    def __len__(self):
+        return 8
+
+    def get_data_info(self, index):
+        return dict(img_path=f'{index}.jpg', img_id=10 * index)
+
+    def __getitem__(self, index):
+        if index == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+loader = DataLoader(Deadly(), batch_size=2, num_workers=1)
+fetch_of(loader)
+with explained_worker_deaths():
+    list(loader)
+"""
+
+
+def test_dead_worker_names_its_sample() -> None:
+    """In another process: torch may raise the error again whenever a child ends."""
+    command = [sys.executable, '-W', 'ignore', '-c', DEADLY]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "while workers were loading sample 3 of Deadly (img_path='3.jpg', img_id=30)" in (
+        result.stderr
+    )
+
+
+def test_other_errors_of_workers_are_unchanged() -> None:
+    with (
+        pytest.raises(RuntimeError, match=r'^Caught ValueError in DataLoader worker process 0$'),
+        explained_worker_deaths(),
+    ):
+        raise RuntimeError('Caught ValueError in DataLoader worker process 0')

@@ -1,4 +1,4 @@
-"""How samples are fetched, and what is said of those that fail."""
+"""Samples are fetched reproducibly; an error names its sample."""
 
 import random
 from pathlib import Path
@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from hrnet_plugin.datasets.fetch import NOTHING, fetch_of, seed_from
 
 
-class Draws(Dataset):
-    """A sample is what the three sources of random numbers give."""
+class RandomNumbers(Dataset):
+    """A dataset whose samples are numbers of the three random generators."""
 
     def __len__(self) -> int:
         return 8
@@ -34,8 +34,10 @@ def epoch(loader: DataLoader, seed: int, number: int) -> list[list[float]]:
     ('workers', 'persistent'), [(0, False), (1, False), (1, True), (2, False), (2, True)]
 )
 def test_follow_from_seed_epoch_and_samples(workers: int, persistent: bool) -> None:
-    loader = DataLoader(Draws(), batch_size=2, num_workers=workers, persistent_workers=persistent)
-    reference = DataLoader(Draws(), batch_size=2)
+    loader = DataLoader(
+        RandomNumbers(), batch_size=2, num_workers=workers, persistent_workers=persistent
+    )
+    reference = DataLoader(RandomNumbers(), batch_size=2)
     seed_from(99)
     for seed, number in [(0, 0), (0, 1), (7, 1), (0, 0)]:
         assert epoch(loader, seed, number) == epoch(reference, seed, number)
@@ -54,7 +56,7 @@ def test_seed_from_takes_any_integer() -> None:
 
 @TRANSFORMS.register_module(force=True)
 class Fails(BaseTransform):
-    """A step that cannot bear the picture of one sample."""
+    """A transform that fails."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         raise KeyError('no_such_key')
@@ -67,41 +69,54 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def loader_of(people: Path, *first: dict[str, Any]) -> DataLoader:
+def dataset_of(people: Path, *first: dict[str, Any]) -> Any:
     cfg = config(people, people / 'run').train_dataloader.dataset
     cfg.pipeline = [*first, *cfg.pipeline]
-    loader = DataLoader(DATASETS.build(cfg), num_workers=1, collate_fn=list)
-    fetch_of(loader)
-    return loader
+    return DATASETS.build(cfg)
 
 
-def test_step_that_fails(people: Path) -> None:
-    loader = loader_of(people, dict(type='Fails'))
-    path = loader.dataset.get_data_info(0)['img_path']
-    with pytest.raises(
-        RuntimeError,
-        match=rf"(?s)sample 0 of CocoDataset \(img_path='{path}', img_id=\d+, .* KeyError",
-    ):
+def test_transform_that_fails(people: Path) -> None:
+    dataset = dataset_of(people, dict(type='Fails'))
+    path = dataset.get_data_info(0)['img_path']
+    expected = rf"(?s)sample 0 of CocoDataset \(img_path='{path}', img_id=\d+, .* KeyError"
+    loader = DataLoader(dataset, collate_fn=list)
+    fetch = fetch_of(loader)
+    with pytest.raises(RuntimeError, match=expected):
         list(loader)
-
-
-def test_nothing_is_in_progress_after_a_failure(people: Path) -> None:
-    fetch = fetch_of(loader_of(people, dict(type='Fails')))
-    with pytest.raises(RuntimeError):
-        fetch([0])
     assert fetch.loading.tolist() == [NOTHING]
 
 
-@pytest.mark.parametrize('damage', ['missing', 'no picture'])
-def test_picture_that_cannot_be_read(people: Path, damage: str) -> None:
-    loader = loader_of(people)
-    path = Path(loader.dataset.get_data_info(0)['img_path'])
+class Failing(RandomNumbers):
+    """A dataset that knows its images, but cannot read them."""
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        return dict(img_path=f'{index}.jpg')
+
+    def __getitem__(self, index: int) -> tuple[float, ...]:
+        raise KeyError('no_such_key')
+
+
+def test_worker_that_fails() -> None:
+    loader = DataLoader(Failing(), num_workers=1)
+    fetch_of(loader)
+    batches = iter(loader)
+    with pytest.raises(
+        RuntimeError, match=r"sample 0 of Failing \(img_path='0\.jpg'\) failed: Key"
+    ):
+        next(batches)
+    batches._shutdown_workers()  # else a later garbage collection waits five seconds for it
+
+
+@pytest.mark.parametrize('damage', ['missing', 'no image'])
+def test_image_that_cannot_be_read(people: Path, damage: str) -> None:
+    dataset = dataset_of(people)
+    path = Path(dataset.get_data_info(0)['img_path'])
     data = path.read_bytes()
-    path.write_bytes(b'not a picture')
+    path.write_bytes(b'not an image')
     if damage == 'missing':
         path.unlink()
     try:
         with pytest.raises(RuntimeError, match=f"sample 0 of CocoDataset .img_path='{path}'"):
-            list(loader)
+            fetch_of(DataLoader(dataset))([0])
     finally:
         path.write_bytes(data)

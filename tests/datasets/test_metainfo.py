@@ -17,14 +17,14 @@ NAMES = ['nose', 'Left_Ear', 'Right_Ear', 'l-foot', 'r-foot', 'left']
 SPREAD = np.array([0.02, 0.03, 0.03, 0.1, 0.1, 0.05])
 
 
-def annotations(people: int = 400, spread: Any = 0.0, seed: int = 0) -> dict[str, Any]:
-    """The same people for any seed, annotated more or less exactly."""
+def annotations(number: int = 400, spread: Any = 0.0, seed: int = 0) -> dict[str, Any]:
+    """The same instances for any seed, annotated more or less exactly."""
     truth = np.random.default_rng(1)
-    points = truth.uniform(0, 100, (people, 6, 2))
-    area = truth.uniform(1e3, 9e3, people)
+    points = truth.uniform(0, 100, (number, 6, 2))
+    area = truth.uniform(1e3, 9e3, number)
     noise = np.random.default_rng(seed).normal(size=points.shape)
     points = points + noise * np.reshape(spread, (-1, 1)) * np.sqrt(area)[:, None, None]
-    labelled = np.concatenate([points, np.full((people, 6, 1), 2)], axis=-1)
+    labelled = np.concatenate([points, np.full((number, 6, 1), 2)], axis=-1)
     return dict(
         images=[dict(id=1, file_name='1.jpg', width=100, height=100)],
         categories=[
@@ -56,10 +56,10 @@ def test_mmpose_reads_names_pairs_and_skeleton() -> None:
     assert parsed['dataset_keypoint_weights'].tolist() == [1] * 6
 
 
-def test_sigmas_are_how_far_annotators_differ() -> None:  # user_pains 6
+def test_sigmas_are_how_far_annotators_differ() -> None:
     first, second, third = (annotations(spread=SPREAD, seed=seed) for seed in range(3))
     np.random.default_rng(0).shuffle(second['annotations'])
-    del third['annotations'][::4]  # who was annotated less often is left out
+    del third['annotations'][::4]  # instances that were annotated less often are left out
     sigmas = metainfo_from_coco(first, [second, third])['sigmas']
     assert np.allclose(sigmas, SPREAD * np.sqrt(2), rtol=0.1)  # along x and y
 
@@ -166,22 +166,22 @@ def test_pairs_and_colours_in_camel_case() -> None:
     assert info[0]['color'] not in (info[1]['color'], info[2]['color'])
 
 
-def test_says_what_is_not_paired(tmp_path: Path, capsys: Any) -> None:
-    with pytest.warns(UserWarning, match="no keypoints are swapped .*: 'eye_l', 'ear_r' found"):
+def test_warns_about_unpaired_names(tmp_path: Path, capsys: Any) -> None:
+    with pytest.warns(UserWarning, match="no keypoints are swapped .*: 'eye_l', 'ear_r' have"):
         metainfo_from_coco(of_names('eye_l', 'ear_r'))
-    with pytest.warns(UserWarning, match="not all of them are swapped .*: 'left_toe' found"):
+    with pytest.warns(UserWarning, match="not all of them are swapped .*: 'left_toe' have"):
         metainfo_from_coco(of_names('left_eye', 'right_eye', 'left_toe'))
     path = tmp_path / 'fox.json'
     for names, note in (
         (('eye_l', 'ear_r'), 'note: names say left or right, but no keypoints are swapped'),
-        (('a', 'b'), 'note: mirrored images swap no keypoints'),
+        (('a', 'b'), 'note: a flip swaps no keypoints'),
     ):
         path.write_text(json.dumps(of_names(*names)))
         assert main(['metainfo', str(path), str(tmp_path / 'fox.py'), '--overwrite']) == 0
         assert note in capsys.readouterr().out
 
 
-def test_repetitions_leave_out_who_has_no_keypoints(tmp_path: Path) -> None:
+def test_repeated_annotations_without_keypoints_are_left_out(tmp_path: Path) -> None:
     first, second = (annotations(50, spread=SPREAD, seed=seed) for seed in range(2))
     expected = metainfo_from_coco(first, [second])['sigmas']
     for gt in (first, second):
@@ -244,7 +244,9 @@ def test_command_writes_what_mmpose_reads(tmp_path: Path, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize('where', ['annotations', 'repeated'])
-def test_says_that_coordinates_are_no_pixels(where: str, tmp_path: Path, capsys: Any) -> None:
+def test_warns_about_coordinates_that_are_not_in_pixels(
+    where: str, tmp_path: Path, capsys: Any
+) -> None:
     paths = []
     for name, seed in (('annotations', 0), ('repeated', 1)):
         content = annotations(40, SPREAD, seed)

@@ -1,4 +1,4 @@
-"""What `hrnet-plugin doctor` finds wrong, in made-up environments and in this one."""
+"""Conflicts that `hrnet-plugin doctor` finds, in made-up environments and in this one."""
 
 import os
 import re
@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from hrnet_plugin.environment.doctor import (
-    RULES,
-    Environment,
-    command,
-    diagnose,
-    notes,
-    probe,
-    release,
-)
+from hrnet_plugin.environment.doctor import RULES, command, diagnose, notes
+from hrnet_plugin.environment.installed import Environment, probe, release
 from hrnet_plugin.environment.requirements import WORKING_SET
 
 GOOD = {
@@ -51,9 +44,8 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
     return Environment(kept, dict(failures), dict(facts), python)
 
 
-# user_pains 10
 @pytest.mark.parametrize(
-    ('broken', 'reason', 'mend'),
+    ('broken', 'reason', 'fix'),
     [
         (env(numpy='2.4.0'), 'numpy 2.4.0: mmpose cannot draw', "pip install 'numpy>=2.2,<2.4'"),
         (
@@ -128,21 +120,21 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
         ),
         (env(python=(3, 9)), 'needs Python 3.10', 'python3.11 -m venv'),
         (
-            env({'mmdet': 'ImportError: what nobody foresaw'}),
-            'mmdet does not import: ImportError: what nobody foresaw',
+            env({'mmdet': 'ImportError: unforeseen'}),
+            'mmdet does not import: ImportError: unforeseen',
             '--no-deps mmdet==3.3.0',
         ),
     ],
 )
-def test_names_the_clash_and_the_command(broken: Environment, reason: str, mend: str) -> None:
-    (clash,) = diagnose(broken)
-    assert reason in clash.reason
-    assert mend in clash.mend
-    assert '{' not in clash.reason + clash.mend
+def test_names_the_conflict_and_the_command(broken: Environment, reason: str, fix: str) -> None:
+    (conflict,) = diagnose(broken)
+    assert reason in conflict.reason
+    assert fix in conflict.fix
+    assert '{' not in conflict.reason + conflict.fix
 
 
 def test_every_rule_is_tried_above() -> None:
-    (mark,) = test_names_the_clash_and_the_command.pytestmark
+    (mark,) = test_names_the_conflict_and_the_command.pytestmark
     cases = [case[0] for case in mark.args[1]]
     assert all(any(rule.applies(case) for case in cases) for rule in RULES)
 
@@ -169,7 +161,7 @@ def test_every_rule_is_tried_above() -> None:
         ),
     ],
 )
-def test_what_fits_is_left_alone(fine: Environment) -> None:
+def test_no_conflicts(fine: Environment) -> None:
     assert diagnose(fine) == []
 
 
@@ -179,15 +171,15 @@ def test_everything_at_once() -> None:
 
 
 def test_commands_are_for_this_python() -> None:
-    (clash,) = diagnose(env({'mmcv._ext': NO_OPS}, mmcv='2.1.0'))
-    assert len(re.findall(rf'{re.escape(sys.executable)} -m pip', clash.mend)) == 2
-    assert not re.search(r'(^|&& )pip ', clash.mend)
+    (conflict,) = diagnose(env({'mmcv._ext': NO_OPS}, mmcv='2.1.0'))
+    assert len(re.findall(rf'{re.escape(sys.executable)} -m pip', conflict.fix)) == 2
+    assert not re.search(r'(^|&& )pip ', conflict.fix)
 
 
 def test_commands_name_folders_that_are_there() -> None:
-    """Wherever the package is installed: its wheel carries them."""
-    mends = [command(rule.mend) for rule in RULES]
-    folders = {folder for mend in mends for folder in re.findall(r'\S*/packages/\S+', mend)}
+    """The wheel contains them."""
+    fixes = [command(rule.fix) for rule in RULES]
+    folders = {folder for fix in fixes for folder in re.findall(r'\S*/packages/\S+', fix)}
     assert {Path(folder).name for folder in folders} == {
         'mmcv-torchvision',
         'xtcocotools-pycocotools',
@@ -195,7 +187,7 @@ def test_commands_name_folders_that_are_there() -> None:
     assert all((Path(folder) / 'pyproject.toml').is_file() for folder in folders)
 
 
-def test_notes_are_no_clashes() -> None:
+def test_notes_are_not_conflicts() -> None:
     assert notes(env()) == []
     (note,) = notes(env(facts=dict(operations='compiled')))
     assert 'preferred to those of mmcv-torchvision' in note
@@ -244,7 +236,7 @@ def test_a_crash_is_reported_and_the_rest_still_tried(
 
 
 def doctor(folder: Path, broken: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the doctor where these modules are something else."""
+    """Run the doctor where these modules are replaced."""
     for name, text in broken.items():
         (folder / f'{name}.py').write_text(text)
     path = os.pathsep.join([str(folder), os.environ.get('PYTHONPATH', '')])
@@ -256,7 +248,7 @@ def doctor(folder: Path, broken: dict[str, str]) -> subprocess.CompletedProcess[
     )
 
 
-def test_runs_where_nothing_else_does(tmp_path: Path) -> None:
+def test_runs_where_every_package_is_broken(tmp_path: Path) -> None:
     names = 'numpy cv2 torch torchvision pycocotools xtcocotools mmengine mmcv mmdet mmpose tqdm'
     broken = "raise ImportError('broken on purpose')"
     ran = doctor(tmp_path, dict.fromkeys(names.split(), broken))
@@ -267,7 +259,7 @@ def test_runs_where_nothing_else_does(tmp_path: Path) -> None:
 
 
 def test_other_commands_name_the_doctor(tmp_path: Path) -> None:
-    (tmp_path / 'mmcv.py').write_text("raise ImportError('broken on purpose')")
+    (tmp_path / 'cv2.py').write_text("raise ImportError('broken on purpose')")
     ran = subprocess.run(
         [sys.executable, '-m', 'hrnet_plugin', 'check', 'hrnet-w32_coco-256x192'],
         env={**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH")}'},
@@ -277,14 +269,14 @@ def test_other_commands_name_the_doctor(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert 'hrnet-plugin: error: ' in ran.stderr
     assert 'broken on purpose' in ran.stderr
-    assert '`hrnet-plugin doctor` says what to type' in ran.stderr
+    assert '`hrnet-plugin doctor` prints the commands' in ran.stderr
     assert 'Traceback' not in ran.stderr
 
 
 def test_this_environment(tmp_path: Path) -> None:
-    """The one that `make` installs: nothing in it clashes."""
+    """The environment that `make` installs has no conflicts."""
     ran = doctor(tmp_path, {})
     assert ran.returncode == 0, ran.stdout
-    assert ran.stdout.endswith('nothing clashes\n')
+    assert ran.stdout.endswith('no conflicts\n')
     assert re.search(r'^mmpose +1\.', ran.stdout, re.MULTILINE)
     assert re.search(r'^operations of mmcv: (torchvision|compiled)', ran.stdout, re.MULTILINE)

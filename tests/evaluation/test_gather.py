@@ -1,34 +1,43 @@
-"""Columns: joined, as bytes and back."""
+"""Tables: concatenated, as bytes and back, ranked and without repeated rows."""
 
 import numpy as np
 import pytest
 
-from hrnet_plugin.evaluation.gather import id_column, join, objects, once, pack, ranks, unpack
+from hrnet_plugin.evaluation.gather import (
+    concatenate,
+    dense_rank,
+    id_column,
+    object_array,
+    pack,
+    unique_rows,
+    unpack,
+)
 
 
 def test_bytes_and_back():
-    columns = {
+    table = {
         'keypoints': np.random.default_rng(0).random((3, 17, 2), np.float32),
         'flags': np.array([True, False, True]),
         'ids': np.array([2**40, 0, -1]),
-        'mixed': objects([7, 'a.jpg', [1, 2], None, 'ü']),
+        'mixed': object_array([7, 'a.jpg', [1, 2], None, 'ü']),
         'nothing': np.zeros((0, 17)),
     }
-    again = unpack(pack(columns))
-    assert list(again) == list(columns)
-    for name, column in columns.items():
+    again = unpack(pack(table))
+    assert list(again) == list(table)
+    for name, column in table.items():
         assert again[name].dtype == column.dtype
         np.testing.assert_array_equal(again[name], column)
 
 
-def test_join_heeds_no_empty_columns():
+def test_empty_columns_decide_no_dtype():
     some = {'x': np.ones((2, 17), np.float32), 'id': np.array([3, 4])}
     none = {'x': np.zeros((0, 0)), 'id': np.zeros(0, np.int64)}
-    joined = join([none, some, {'x': np.zeros((1, 17), np.float32), 'id': objects(['a'])}])
-    assert joined['x'].shape == (3, 17)
-    assert joined['x'].dtype == np.float32
-    assert joined['id'].tolist() == [3, 4, 'a']
-    assert join([none])['x'].shape == (0, 0)
+    more = {'x': np.zeros((1, 17), np.float32), 'id': object_array(['a'])}
+    appended = concatenate([none, some, more])
+    assert appended['x'].shape == (3, 17)
+    assert appended['x'].dtype == np.float32
+    assert appended['id'].tolist() == [3, 4, 'a']
+    assert concatenate([none])['x'].shape == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +51,12 @@ def test_join_heeds_no_empty_columns():
         ([2**70, 1], [1, 0]),
     ],
 )
-def test_ranks(values, expected):
+def test_dense_rank(values, expected):
     column = np.concatenate([id_column(value) for value in values])
-    assert ranks(column).tolist() == expected
+    assert dense_rank(column).tolist() == expected
 
 
-def test_once_sorts_and_keeps_the_first():
+def test_unique_rows_sorts_and_keeps_the_first():
     first, second = np.array([1, 0, 1, 1, 0]), np.array([5, 9, 4, 5, 9])
-    assert once(first, second).tolist() == [1, 2, 0]
-    assert once(np.array([], int)).tolist() == []
+    assert unique_rows(first, second).tolist() == [1, 2, 0]
+    assert unique_rows(np.array([], int)).tolist() == []

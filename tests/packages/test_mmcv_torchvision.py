@@ -1,7 +1,7 @@
 """``mmcv.ops`` equals compiled mmcv's, with whatever ``mmcv._ext`` is installed.
 
-The golden values are compiled mmcv's; ``support/make_mmcv_goldens.py`` says how they were made. What
-compiled mmcv has for CUDA only is compared with its formula.
+The golden values are compiled mmcv's; ``support/make_mmcv_goldens.py`` says how they were made.
+What compiled mmcv has for CUDA only is compared with its formula.
 """
 
 import importlib.machinery

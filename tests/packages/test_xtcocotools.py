@@ -239,19 +239,19 @@ def test_drawing():
     coco = in_memory(person())
     coco.dataset['categories'][0]['skeleton'] = [[1, 2]]
     coco.createIndex()
-    pictures = []
+    plots = []
     box = dict(id=1, image_id=5, category_id=1, bbox=[10, 20, 30, 40])
     for anns in ([box], [person()], [person(segmentation=[[0, 0, 5, 0, 5, 5]])]):
         _, axes = plt.subplots()
         assert coco.showAnns(anns, draw_bbox=False) is None
-        pictures.append([[path.vertices for path in c.get_paths()] for c in axes.collections])
+        plots.append([[path.vertices for path in c.get_paths()] for c in axes.collections])
         assert len(axes.lines) == (3 if 'keypoints' in anns[0] else 0)
         plt.close()
     outline = [[10, 20], [10, 60], [40, 60], [40, 20], [10, 20]]
-    for filled_or_not in pictures[0]:
+    for filled_or_not in plots[0]:
         np.testing.assert_array_equal(filled_or_not, [outline])
-    assert [len(p[0]) for p in pictures] == [1, 1, 1]
-    assert pictures[2][0][0].max() == 5
+    assert [len(p[0]) for p in plots] == [1, 1, 1]
+    assert plots[2][0][0].max() == 5
     assert 'segmentation' not in box
     assert coco.showAnns([]) == 0
 

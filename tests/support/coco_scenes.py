@@ -1,15 +1,17 @@
-"""Random scenes for COCO's keypoint evaluation, and what pycocotools makes of them."""
+"""Random scenes for COCO's keypoint evaluation, and their evaluation by pycocotools."""
 
 import contextlib
 import copy
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from hrnet_plugin.functional import COCO_SIGMAS, evaluate_coco_keypoints
+from hrnet_plugin.functional import COCO_SIGMAS, KeypointEvaluation, evaluate_coco_keypoints
 
 UNLISTED = 11**9  # a category
 STATS = ['AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL']
@@ -26,7 +28,7 @@ class Scene:
     dt: list
     options: dict = field(default_factory=dict)
 
-    def ours(self) -> dict:
+    def ours(self) -> KeypointEvaluation:
         return evaluate_coco_keypoints(self.gt, self.dt, matches=True, **self.options)
 
     def theirs(self) -> dict:
@@ -34,9 +36,14 @@ class Scene:
 
 
 def pycocotools_evaluates(
-    gt, dt, sigmas=COCO_SIGMAS, max_dets=20, oks_thresholds=None, area_ranges=None
+    gt: dict[str, Any],
+    dt: list[dict[str, Any]],
+    sigmas: Sequence[float] | np.ndarray = COCO_SIGMAS,
+    max_dets: int = 20,
+    oks_thresholds: Sequence[float] | np.ndarray | None = None,
+    area_ranges: Mapping[str, Sequence[float]] | None = None,
 ) -> dict:
-    """Its numbers, arrays and matches by our names.
+    """Return the numbers, arrays and matches of pycocotools by our names.
 
     It takes an annotation id of 0 for 'not matched', so annotations are numbered anew, from 1.
     """
@@ -65,10 +72,10 @@ def pycocotools_evaluates(
     return {**result, 'matches': matches_of(evaluation, len(gt['annotations']))}
 
 
-def matches_of(evaluation, annotations: int) -> dict:
-    """Per-image matches, image after image: see ``evaluate_coco_keypoints``."""
+def matches_of(evaluation: COCOeval, annotations: int) -> dict:
+    """Return matches, image after image, as ``KeypointMatches`` has them."""
     ranges, images = len(evaluation.params.areaRng), len(evaluation.params.imgIds)
-    by_range = [[] for _ in range(ranges)]
+    by_range: list[list[Any]] = [[] for _ in range(ranges)]
     for n, image in enumerate(evaluation.evalImgs):
         if image is not None:
             by_range[n // images % ranges].append(image)
@@ -77,7 +84,7 @@ def matches_of(evaluation, annotations: int) -> dict:
         for image in of_range:
             gt_ignore[np.array(image['gtIds'], int) - 1, a] = image['gtIgnore']
 
-    def column(name):
+    def column(name: str) -> np.ndarray:
         each = [np.concatenate([i[name] for i in of_range], axis=1) for of_range in by_range]
         return np.array(each).transpose(2, 0, 1)
 
@@ -89,8 +96,8 @@ def matches_of(evaluation, annotations: int) -> dict:
     )
 
 
-def assert_same(ours: dict, theirs: dict) -> None:
-    """Numbers and arrays to 1e-12, matches exactly."""
+def assert_same(ours: Mapping, theirs: Mapping) -> None:
+    """Compare numbers and arrays to 1e-12, matches exactly."""
     for name in (*STATS, *ARRAYS):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-12, err_msg=name)
     for name in MATCHES if 'matches' in ours else ():
@@ -100,7 +107,7 @@ def assert_same(ours: dict, theirs: dict) -> None:
         np.testing.assert_array_equal(ours['matches'][name], expected, err_msg=f'matches, {name}')
 
 
-def make_scene(seed, sigmas=COCO_SIGMAS) -> Scene:
+def make_scene(seed: int, sigmas: Sequence[float] | np.ndarray = COCO_SIGMAS) -> Scene:
     """A few images, some crowded, some empty; all ids are ten digits, and none is 0."""
     rng = np.random.default_rng(seed)
     count = len(sigmas)
@@ -127,14 +134,16 @@ def make_scene(seed, sigmas=COCO_SIGMAS) -> Scene:
             anns.append(ann)
             for _ in range(rng.choice([0, 1, 1, 2, 3])):
                 spread = np.sqrt(ann['area']) * rng.choice([0, 0.03, 0.1, 0.3])
-                found = points + spread * rng.normal(size=(count, 2))
+                predicted = points + spread * rng.normal(size=(count, 2))
                 score = float(rng.choice([0.25, 0.5, 0.75, rng.random()]))
-                keypoints = np.c_[found, np.ones(count)].ravel().tolist()
+                keypoints = np.c_[predicted, np.ones(count)].ravel().tolist()
                 dets.append(dict(keypoints=keypoints, score=score, **ids))
-        for _ in range(rng.choice([0, 1, 40])):  # out of the blue; 40 of them exceed max_dets
+        for _ in range(rng.choice([0, 1, 40])):  # unrelated; 40 of them exceed max_dets
             ids['category_id'] = int(rng.choice([*categories, 3] if dets else categories))
-            found = np.c_[rng.uniform(0, 600, (count, 2)), np.ones(count)]
-            dets.append(dict(keypoints=found.ravel().tolist(), score=float(rng.random()), **ids))
+            anywhere = np.c_[rng.uniform(0, 600, (count, 2)), np.ones(count)]
+            dets.append(
+                dict(keypoints=anywhere.ravel().tolist(), score=float(rng.random()), **ids)
+            )
     rng.shuffle(dets)
     if seed % 2:
         for det in dets:
@@ -143,36 +152,37 @@ def make_scene(seed, sigmas=COCO_SIGMAS) -> Scene:
     return Scene(gt, dets, dict(sigmas=sigmas))
 
 
-def make_wild_scene(seed) -> Scene:
-    """Everything at random, options too; coordinates, sizes and scores from few values, often.
+def make_wild_scene(seed: int) -> Scene:
+    """Randomise everything, also options; often draw coordinates, sizes and scores from few.
 
-    Such scenes are full of people who are equally similar, thresholds that are met exactly, and
-    detections of equal scores.
+    Such scenes are full of equally similar instances, thresholds that are met exactly, and equal
+    scores.
     """
     rng = np.random.default_rng([seed, 1])
     count = int(rng.choice([1, 2, 3, 5, 8, 9, 16, 17, 23, 133], p=[0.11] * 9 + [0.01]))
     sigmas = rng.choice([0.025, 0.05, 0.1, rng.uniform(0.02, 0.2)], count)
     coarse = rng.random() < 0.5
     categories = [int(c) for c in rng.choice(10**10, rng.integers(1, 4), replace=False)]
-    images = rng.choice(rng.choice([10, 10**10]), rng.integers(1, 6), replace=False)
-    images = [dict(id=int(i)) for i in images]
-    anns, dets = [], []
+    ids = rng.choice(rng.choice([10, 10**10]), rng.integers(1, 6), replace=False)
+    images = [dict(id=int(i)) for i in ids]
+    anns: list[dict[str, Any]] = []
+    dets: list[dict[str, Any]] = []
     for image in images:
-        people, found = rng.choice([0, 1, 2, 4, 9]), rng.choice([0, 0, 1, 3, 15])
-        for _ in range(people):
+        instances, unrelated = rng.choice([0, 1, 2, 4, 9]), rng.choice([0, 0, 1, 3, 15])
+        for _ in range(instances):
             anns.append(_annotation(rng, count, coarse, anns))
             anns[-1].update(id=len(anns), image_id=image['id'])
             anns[-1]['category_id'] = int(
                 rng.choice([*categories, UNLISTED], p=_mostly(categories))
             )
         here = [ann for ann in anns if ann['image_id'] == image['id']]
-        for _ in range(found + rng.integers(0, 3) * len(here)):
+        for _ in range(unrelated + rng.integers(0, 3) * len(here)):
             dets.append(_detection(rng, count, coarse, here))
             dets[-1].update(image_id=image['id'])
             dets[-1]['category_id'] = int(
                 rng.choice([*categories, UNLISTED], p=_mostly(categories))
             )
-    if not any(det['category_id'] in categories for det in dets):  # which either would refuse
+    if not any(det['category_id'] in categories for det in dets):  # which both would refuse
         dets.append(_detection(rng, count, coarse, []))
         dets[-1].update(image_id=images[0]['id'], category_id=categories[0])
     rng.shuffle(dets)
@@ -183,13 +193,15 @@ def make_wild_scene(seed) -> Scene:
     return Scene(gt, dets, _options(rng, sigmas))
 
 
-def _mostly(categories) -> list[float]:
-    """Probabilities of categories, and of one that is not listed."""
+def _mostly(categories: Sequence[int]) -> list[float]:
+    """Return probabilities of categories, and of one that is not listed."""
     return [0.95 / len(categories)] * len(categories) + [0.05]
 
 
-def _annotation(rng, count, coarse, others) -> dict:
-    if others and rng.random() < 0.2:  # the same person again, perhaps as a crowd
+def _annotation(
+    rng: np.random.Generator, count: int, coarse: bool, others: list[dict[str, Any]]
+) -> dict:
+    if others and rng.random() < 0.2:  # the same instance again, perhaps as a crowd
         again = rng.choice(len(others))
         return dict(copy.deepcopy(others[again]), iscrowd=int(rng.random() < 0.3))
     size = rng.choice([1, 10, 32, 96, 200], 2) if coarse else rng.uniform(5, 250, 2)
@@ -200,18 +212,20 @@ def _annotation(rng, count, coarse, others) -> dict:
     area = size.prod() * rng.choice([0.5, 1])
     return dict(
         keypoints=np.c_[points, visible].ravel().tolist(),
-        num_keypoints=int(rng.choice([np.sum(visible > 0)] * 9 + [0])),  # now and then it lies
+        num_keypoints=int(rng.choice([np.sum(visible > 0)] * 9 + [0])),  # sometimes wrong
         bbox=[*corner.tolist(), *size.tolist()],
         area=float(area if rng.random() < 0.95 else rng.choice([0, 32**2, 96**2])),
         iscrowd=int(rng.random() < 0.15),
     )
 
 
-def _detection(rng, count, coarse, people) -> dict:
-    if people and rng.random() < 0.8:
-        ann = people[rng.integers(len(people))]
+def _detection(
+    rng: np.random.Generator, count: int, coarse: bool, anns: list[dict[str, Any]]
+) -> dict:
+    if anns and rng.random() < 0.8:
+        ann = anns[rng.integers(len(anns))]
         points = np.reshape(ann['keypoints'], (count, 3))[:, :2]
-        if coarse:  # some keypoints exactly right, the others lost for good, or all a bit off
+        if coarse:  # some keypoints exact, the others far away, or all a bit off
             lost = rng.random((count, 1)) < rng.choice([0, 0.25, 0.5])
             points = points + rng.choice([0, 0, 1, 5]) * rng.choice([-1, 1], 2) + 1e9 * lost
         else:
@@ -223,8 +237,8 @@ def _detection(rng, count, coarse, people) -> dict:
     return dict(keypoints=np.c_[points, rng.random(count)].ravel().tolist(), score=float(score))
 
 
-def _options(rng, sigmas) -> dict:
-    options = dict(sigmas=sigmas.astype(rng.choice([np.float32, np.float64])))
+def _options(rng: np.random.Generator, sigmas: np.ndarray) -> dict:
+    options: dict[str, Any] = dict(sigmas=sigmas.astype(rng.choice(['float32', 'float64'])))
     options['max_dets'] = int(rng.choice([20, 20, 1, 2, 7, 100]))
     if rng.random() < 0.5:
         few = rng.choice([0, 0.1, 0.5, 0.55, 0.75, 0.9, 1], rng.integers(1, 6), replace=False)

@@ -1,4 +1,4 @@
-"""Compare our evaluation with pycocotools' on many random scenes: ``make fuzz``."""
+"""Compare our evaluation with that of pycocotools on many random scenes: ``make fuzz``."""
 
 import argparse
 import time
@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument('--scenes', type=int, default=10_000)
     parser.add_argument('--first', type=int, default=0, help='seed of the first scene')
     args = parser.parse_args()
-    start, identical, told = time.time(), 0, 0
+    start, identical, informative = time.time(), 0, 0
     for seed in range(args.first, args.first + args.scenes):
         scene = (make_scene if seed % 5 == 0 else make_wild_scene)(seed)
         if not scene.dt:
@@ -23,12 +23,12 @@ def main() -> None:
             assert_same(ours, theirs)
         except AssertionError as error:
             raise SystemExit(f'scene {seed} differs: {error}') from None
-        told += 0 < theirs['AP'] < 1
+        informative += 0 < theirs['AP'] < 1
         identical += all(np.array_equal(ours[name], theirs[name]) for name in (*STATS, *ARRAYS))
     print(
         f'{args.scenes} scenes from seed {args.first} on: no difference above 1e-12, no match '
-        f'differs; {identical} are identical to the last bit; {told} have an AP between 0 and 1; '
-        f'{time.time() - start:.0f} s'
+        f'differs; {identical} are identical to the last bit; {informative} have an AP between '
+        f'0 and 1; {time.time() - start:.0f} s'
     )
 
 

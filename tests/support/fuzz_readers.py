@@ -1,4 +1,4 @@
-"""Give each command's readers mutated files: only errors that name the file: ``make fuzz``."""
+"""Give each command mutated files, and expect errors that name the file: ``make fuzz``."""
 
 import argparse
 import logging

@@ -6,6 +6,7 @@ Run it where mmcv is compiled: ``make clean && make OPS=compiled install``, then
 
 import platform
 from importlib.metadata import version
+from typing import Any
 
 import mmcv._ext
 import numpy as np
@@ -21,7 +22,9 @@ def main() -> None:
         raise SystemExit(f'mmcv is not compiled here: {mmcv._ext.__file__}')
     packages = ('mmcv', 'torch', 'numpy')
     made_by = ', '.join(f'{name} {version(name)}' for name in packages)
-    arrays = {'made by': np.array(f'{made_by}, Python {platform.python_version()}')}
+    arrays: dict[str, Any] = {
+        'made by': np.array(f'{made_by}, Python {platform.python_version()}')
+    }
     for name, case in CASES.items():
         arrays.update((f'{name}: {key}', array) for key, array in case().items())
     np.savez_compressed(FILE, **arrays)

@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import xtcocotools.mask
@@ -54,7 +55,7 @@ def public(owner: ModuleType | type) -> list[tuple[str, object]]:
     return [(name, thing) for name, thing in members if not name.startswith('_')]
 
 
-def parameters(thing) -> list:
+def parameters(thing: Any) -> list:
     """An empty list and an empty tuple are the same default."""
     each = inspect.signature(thing).parameters.values()
     return [[p.name, p.kind.name, repr(p.default).replace('()', '[]')] for p in each]
@@ -70,7 +71,7 @@ def make() -> None:
         name: importlib.metadata.version(name)
         for name in ('xtcocotools', 'pycocotools', 'numpy', 'mmpose')
     }
-    about = dict(
+    about: dict[str, Any] = dict(
         made='PYTHONPATH=tests python -m support.make_xtcocotools_goldens',
         by=versions | dict(python=sys.version.split()[0]),
         interface=interface(),
@@ -79,7 +80,7 @@ def make() -> None:
         metrics={},
         datasets={},
     )
-    arrays = {}
+    arrays: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for kind in KINDS:
             for seed in range(SEEDS):
@@ -102,7 +103,7 @@ def dump(path: Path, count: int) -> None:
     from .xtcocotools_scenes import KINDS, make_scene, mask_results, results
 
     start, spent = time.time(), 0.0
-    found = {'version': np.array(xtcocotools.version.__version__)}
+    found: dict[str, Any] = {'version': np.array(xtcocotools.version.__version__)}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for seed in range(count):
             kind = [*KINDS, 'mask'][seed % (len(KINDS) + 1)]

@@ -1,4 +1,4 @@
-"""Files with mistakes: seeded mutations of JSON values, of checkpoints and of bytes."""
+"""Seeded mutations of JSON values, checkpoints and bytes."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ Node = tuple[Any, Any]  # a list or dict, and an index or key of it
 
 
 def nodes(tree: Any) -> Iterator[Node]:
-    """Places in a tree of lists and dicts."""
+    """Yield the places in a tree of lists and dicts."""
     if isinstance(tree, (dict, list)):
         for key in list(tree) if isinstance(tree, dict) else range(len(tree)):
             yield tree, key
@@ -33,11 +33,12 @@ def nodes(tree: Any) -> Iterator[Node]:
 
 
 def pick(rng: np.random.Generator, values: Any) -> Any:
+    """Choose one of some values."""
     return values[int(rng.integers(len(values)))]
 
 
 def mutated_value(value: Any, rng: np.random.Generator, odd: list[Any] = ODD) -> Any:
-    """A copy of a tree, changed in one to three places."""
+    """Copy a tree and change one to three places."""
     root = [copy.deepcopy(value)]
     for _ in range(int(rng.integers(1, 4))):
         # As many of the places near the root as of those below
@@ -62,7 +63,7 @@ def mutated_value(value: Any, rng: np.random.Generator, odd: list[Any] = ODD) ->
 
 
 def mutated_bytes(data: bytes, rng: np.random.Generator) -> bytes:
-    """Bytes, cut short, overwritten, repeated, or other ones altogether."""
+    """Truncate, overwrite, delete, insert or repeat bytes, or replace them all."""
     change = int(rng.integers(6))
     place = int(rng.integers(len(data) + 1))
     length = int(rng.integers(1, 40))
@@ -81,7 +82,7 @@ def mutated_bytes(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def mutated_json(value: Any, rng: np.random.Generator) -> bytes:
-    """A JSON file: of a changed value, in some encoding, or with changed bytes."""
+    """Encode a changed value as a JSON file, or change the bytes of the file."""
     change = rng.random()
     if change < 0.75:
         text = json.dumps(mutated_value(value, rng), ensure_ascii=bool(rng.random() < 0.5))
@@ -91,7 +92,7 @@ def mutated_json(value: Any, rng: np.random.Generator) -> bytes:
 
 
 def odd_tensors() -> list[Any]:
-    """What a checkpoint can hold in the place of a weight."""
+    """Values that a checkpoint may have in place of a weight."""
     return [
         *ODD[:25],
         torch.ones(()),

@@ -38,6 +38,7 @@ class Attention(nn.Module):
             axis.flatten() for axis in torch.meshgrid(*[torch.arange(WINDOW)] * 2, indexing='ij')
         )
         down, right = (axis[:, None] - axis[None, :] + WINDOW - 1 for axis in (rows, columns))
+        self.relative_position_index: Tensor
         self.register_buffer('relative_position_index', down * (2 * WINDOW - 1) + right)
 
     def forward(self, x: Tensor) -> Tensor:

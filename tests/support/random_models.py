@@ -1,6 +1,7 @@
-"""Small models with random weights that find something, as checkpoints."""
+"""Checkpoints of small models with random weights that detect instances."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -14,8 +15,8 @@ DETECTOR = str(ROOT / 'configs/demo/rtmdet_person.py')
 
 
 def save_pose(path: Path) -> str:
-    """A pose model whose heatmaps have distinct peaks."""
-    model = build(POSE, 'mmpose')
+    """Save a pose model whose heatmaps have distinct peaks, and return its path."""
+    model: Any = build(POSE, 'mmpose')
     with torch.no_grad():
         nn.init.normal_(model.head.final_layer.weight, std=0.3)
     torch.save(dict(state_dict=model.state_dict()), path)
@@ -23,8 +24,8 @@ def save_pose(path: Path) -> str:
 
 
 def save_detector(path: Path) -> str:
-    """A detector that sees a few people in anything."""
-    model = build(DETECTOR, 'mmdet')
+    """Save a detector that detects a few instances in any image, and return its path."""
+    model: Any = build(DETECTOR, 'mmdet')
     with torch.no_grad():
         for layer in model.bbox_head.rtm_cls:
             nn.init.normal_(layer.weight, std=1.0)
@@ -35,6 +36,7 @@ def save_detector(path: Path) -> str:
 
 
 def build(config: str | Config, scope: str) -> nn.Module:
+    """Build a model with seeded weights and statistics of its norms."""
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(scope):
         cfg = config if isinstance(config, Config) else Config.fromfile(config)
@@ -42,6 +44,8 @@ def build(config: str | Config, scope: str) -> nn.Module:
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
                 nn.init.normal_(module.running_mean, std=0.1)
                 nn.init.uniform_(module.running_var, 0.5, 1.5)
     return model

@@ -1,4 +1,4 @@
-"""What reads users' files, one function for each kind: with a mutated one, only named errors."""
+"""Readers of users' files, one function for each kind, which give them mutated files."""
 
 import contextlib
 import copy
@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from hrnet_plugin.apis.inference.model_files import load_weights
 from hrnet_plugin.checks import (
-    Image,
+    ImageRecord,
     check_boxes,
     check_coco,
     check_images,
@@ -96,8 +96,8 @@ MARK = 'hrnet-plugin: error: '
 
 
 def annotations() -> dict[str, Any]:
-    """Two images with two people each, one of them without keypoints."""
-    people = [
+    """Two images with two instances each, one of them without keypoints."""
+    instances = [
         dict(
             id=10 + i,
             image_id=1 + i // 2,
@@ -110,12 +110,12 @@ def annotations() -> dict[str, Any]:
         )
         for i in range(4)
     ]
-    people[3].update(keypoints=[], num_keypoints=0)
+    instances[3].update(keypoints=[], num_keypoints=0)
     cage = dict(id=2, name='cage')
     category = dict(id=1, name='person', keypoints=NAMES, skeleton=[[1, 2], ['nose', 'right_eye']])
     return dict(
         images=[dict(id=i, file_name=f'{i}.png', width=100, height=80) for i in (1, 2)],
-        annotations=people,
+        annotations=instances,
         categories=[category, cage],
     )
 
@@ -141,7 +141,7 @@ def mpii_people() -> list[dict[str, Any]]:
 
 
 def run(path: Path, *arguments: object) -> int:
-    """A command: its exit code; its error has to be one line that names the file."""
+    """Run a command; its error must be one line that names the file. Return the exit code."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([*map(str, arguments)])
@@ -157,8 +157,8 @@ def read_metainfo(folder: Path, rng: np.random.Generator) -> None:
     path.write_bytes(mutated_json(annotations(), rng))
     run(path, 'metainfo', path, out, '--overwrite')
     good, again = folder / 'good.json', annotations()
-    for person in again['annotations']:
-        person['keypoints'] = [v + 1 for v in person['keypoints']]
+    for instance in again['annotations']:
+        instance['keypoints'] = [v + 1 for v in instance['keypoints']]
     again['annotations'][0]['keypoints'][8] = 2
     good.write_text(json.dumps(again))
     pair = (path, good) if rng.random() < 0.5 else (good, path)
@@ -185,9 +185,9 @@ def check_likely_annotations(folder: Path, rng: np.random.Generator) -> None:
 
 
 def assert_agrees(path: Path) -> bool:
-    """What the check passes, MMPose trains with and the metric evaluates: with the same people."""
-    people = check_coco(path, len(NAMES))
-    if any(finding.is_error for finding in people.findings):
+    """Assert that MMPose and the metric use the same instances as the check, if it passes."""
+    checked = check_coco(path, len(NAMES))
+    if any(finding.is_error for finding in checked.findings):
         return False
     with (
         contextlib.redirect_stdout(io.StringIO()),
@@ -197,9 +197,9 @@ def assert_agrees(path: Path) -> bool:
             ann_file=str(path), metainfo=METAINFO, serialize_data=False, pipeline=PIPELINE
         )
         # An instance without a box is left out of training; only the evaluation needs it.
-        if not any('no bbox' in finding.message for finding in people.findings):
+        if not any('no bbox' in finding.message for finding in checked.findings):
             OKSMetric(str(path)).dataset_meta = dataset.metainfo
-    usable = [people.content['annotations'][i]['id'] for i in people.usable]
+    usable = [checked.content['annotations'][i]['id'] for i in checked.usable]
     rows = [dataset.get_data_info(i) for i in range(len(dataset))]
     assert sorted(map(str, usable)) == sorted(str(row['id']) for row in rows)
     for row in rows:
@@ -229,7 +229,7 @@ def check_image_files(folder: Path, rng: np.random.Generator) -> None:
     name = ('1.png', '1.jpg')[int(rng.integers(2))]
     cv2.imwrite(str(folder / name), np.full((16, 16, 3), 7, np.uint8))
     (folder / name).write_bytes(mutated_bytes((folder / name).read_bytes(), rng))
-    check_images(folder, [Image(1, name, (16, 16))])
+    check_images(folder, [ImageRecord(1, name, (16, 16))])
 
 
 def pose_config(folder: Path) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from mmpose.registry import KEYPOINT_CODECS
 SIZE = (64, 64)  # of crops and, bottom-up, of whole images
 HEATMAP = (16, 16)
 NUM_KEYPOINTS = 17
-META_KEYS = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size', 'input_center')
-META_KEYS += ('input_scale', 'flip', 'flip_direction', 'flip_indices', 'skeleton_links')
+META_KEYS = (
+    *('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size', 'input_center'),
+    *('input_scale', 'flip', 'flip_direction', 'flip_indices', 'skeleton_links'),
+)
 PREPROCESSOR = dict(
     type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
 )
@@ -21,7 +23,7 @@ ARCHS = {'HRNet': 'w18-small-v1', 'LiteHRNet': 'lite-18', 'HRFormer': 'tiny'}
 
 @KEYPOINT_CODECS.register_module(force=True)
 class TrainableAssociativeEmbedding(AssociativeEmbedding):
-    """Stock's, which does not pass on what its head learns from; of one person an image."""
+    """Stock's codec with the labels that its head needs, for one instance per image."""
 
     label_mapping_table: ClassVar = dict(
         keypoint_weights='keypoint_weights', keypoint_indices='keypoint_indices'
@@ -44,7 +46,7 @@ def simcc(channels: Sequence[int]) -> dict[str, Any]:
 
 
 def simcc_with_visibility(channels: Sequence[int]) -> dict[str, Any]:
-    """A head around a head, which has no decoder itself."""
+    """A head that wraps another, and has no decoder itself."""
     head = dict(
         type='VisPredictHead',
         loss=dict(type='BCELoss', use_target_weight=True, use_sigmoid=True),
@@ -71,7 +73,7 @@ def rtmpose(channels: Sequence[int]) -> dict[str, Any]:
 
 
 def dekr(channels: Sequence[int]) -> dict[str, Any]:
-    """On all streams together, as in the published configs."""
+    """All streams, concatenated as in the published configs."""
     codec = dict(
         type='SPR',
         input_size=SIZE,
@@ -125,18 +127,18 @@ BOTTOM_UP = (dekr, associative_embedding)
 
 
 def model_and_data(
-    kind: Any, backbone: str, people: Path, estimator: str = 'TopdownPoseEstimator'
+    kind: Any, backbone: str, data_root: Path, estimator: str = 'TopdownPoseEstimator'
 ) -> dict[str, Any]:
-    """A config with a head of the given kind on a backbone of ours.
+    """Return a config of a stock head on a backbone of this package.
 
     Args:
-        kind: Of ``TOP_DOWN`` or ``BOTTOM_UP``.
+        kind: One of ``TOP_DOWN`` or ``BOTTOM_UP``.
         backbone: Type of the backbone.
-        people: Data in COCO's format.
-        estimator: Of top-down models.
+        data_root: Folder of a dataset in COCO format.
+        estimator: Type of the estimator of top-down models.
 
     Returns:
-        With ``model``, ``train_dataset`` and the entries that stock's inferencer reads.
+        A config with ``model``, ``train_dataset`` and what stock's inferencer reads.
     """
     top_down = kind in TOP_DOWN
     parts = kind(CHANNELS[backbone])
@@ -165,10 +167,11 @@ def model_and_data(
         test = [*load, resize, dict(type='PackPoseInputs', meta_keys=META_KEYS)]
     dataset = dict(
         type='CocoDataset',
-        data_root=str(people),
+        data_root=str(data_root),
         data_mode='topdown' if top_down else 'bottomup',
         ann_file='annotations/person_keypoints_train2017.json',
         data_prefix=dict(img='train2017/'),
+        serialize_data=False,  # which collects garbage, for half a second
     )
     return dict(
         default_scope='mmpose',

@@ -60,7 +60,7 @@ class Confidence(BaseMetric):
 
 
 def write_people(folder: Path) -> None:
-    """A handful of pictures of people, in COCO's format."""
+    """Write a handful of synthetic images of people, in COCO's format."""
     synthesize(folder, 8, seed=3, val_fraction=0.25, image_size=(96, 96), num_workers=1)
 
 

@@ -12,9 +12,11 @@ from hrnet_plugin.evaluation import OKSMetric
 
 
 def evaluate_in_two_processes(cases: list[dict], folder: Path) -> list[list]:
-    """Of each process, what each case gives: values, or an error as text.
+    """Return what each process has of each case: values, or an error as text.
 
-    A case has ``options`` of the metric, ``meta``, ``samples`` and ``batch``.
+    Args:
+        cases: Cases with ``options`` of the metric, ``meta``, ``samples`` and ``batch``.
+        folder: Empty folder for the exchange.
     """
     (folder / 'cases').write_bytes(pickle.dumps(cases))
     torch.multiprocessing.spawn(_work, (folder,), nprocs=2)
@@ -29,8 +31,13 @@ def _work(rank: int, folder: Path) -> None:
         world_size=2,
         timeout=timedelta(minutes=5),
     )
-    mmengine_metric.collect_results = None  # results must not be collected as pickled dicts
-    torch.distributed.all_gather_object = torch.distributed.gather_object = None
+    # Results must not be collected as pickled dicts.
+    for module, name in (
+        (mmengine_metric, 'collect_results'),
+        (torch.distributed, 'all_gather_object'),
+        (torch.distributed, 'gather_object'),
+    ):
+        setattr(module, name, None)
     cases = pickle.loads((folder / 'cases').read_bytes())
     results = [_evaluate(rank, **case) for case in cases]
     (folder / f'results{rank}').write_bytes(pickle.dumps(results))

@@ -1,4 +1,4 @@
-"""Small videos, whole and damaged."""
+"""Small videos, complete, damaged and truncated."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ SIZE = (64, 48)  # width, height
 
 
 def gray(value: int) -> np.ndarray:
+    """Return an image of one gray value."""
     return np.full((SIZE[1], SIZE[0], 3), value, np.uint8)
 
 
@@ -23,7 +24,7 @@ def save_video(path: Path, frames: int = 12, codec: str = 'MJPG', first: int = 0
 
 
 def frame_starts(path: Path) -> list[int]:
-    """Where the frames of a Motion JPEG begin."""
+    """Return the offsets of the frames of a Motion JPEG file."""
     data, starts = path.read_bytes(), [-1]
     while (start := data.find(b'\xff\xd8\xff', starts[-1] + 1)) >= 0:
         starts.append(start)
@@ -31,7 +32,7 @@ def frame_starts(path: Path) -> list[int]:
 
 
 def damage(path: Path, *frames: int) -> Path:
-    """Overwrite frames of a Motion JPEG with zeros."""
+    """Overwrite frames of a Motion JPEG file with zeros."""
     data, starts = bytearray(path.read_bytes()), frame_starts(path)
     ends = [*starts[1:], data.rfind(b'idx1')]
     for i in frames:
@@ -51,6 +52,6 @@ def save_gif(path: Path, milliseconds: list[int]) -> Path:
     """Write a GIF with one frame for each duration."""
     animation = cv2.Animation()
     animation.frames = [gray(20 * i) for i in range(len(milliseconds))]
-    animation.durations = np.array(milliseconds)
+    animation.durations = milliseconds
     assert cv2.imwriteanimation(str(path), animation)
     return path

@@ -1,11 +1,13 @@
-"""What stock MMPose's metrics and data sets, which stand on ``xtcocotools``, make of scenes."""
+"""What stock MMPose's metrics and datasets, which use ``xtcocotools``, make of scenes."""
 
 import contextlib
 import copy
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mmpose
 import numpy as np
@@ -17,9 +19,9 @@ from mmpose.evaluation.metrics import CocoMetric, CocoWholeBodyMetric
 from .xtcocotools_scenes import COUNTS, Scene, keypoint_scene
 
 META = Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets'
-CROWD = dict(iou_type='keypoints_crowd', score_mode='bbox')
-# Data set, its annotations' keypoints, whether it has areas, and the metric's options
-SETTINGS = {
+CROWD: dict[str, Any] = dict(iou_type='keypoints_crowd', score_mode='bbox')
+# Dataset, its annotations' keypoints, whether it has areas, and the metric's options
+SETTINGS: dict[str, tuple[str, int | None, bool, dict[str, Any]]] = {
     'COCO': ('coco', 17, True, dict()),
     'COCO, area of the box': ('coco', 17, False, dict(use_area=False)),
     'COCO without ann_file': ('coco', 17, True, dict(nms_mode='none', score_mode='keypoint')),
@@ -39,7 +41,7 @@ DATASETS = dict(
 
 
 def make_pose_scene(name: str, seed: int = 0) -> tuple[Scene, dict]:
-    """A scene of this data set, and its meta information."""
+    """Return a scene of this dataset, and its metainfo."""
     data, count, has_area, _ = SETTINGS[name]
     rng = np.random.default_rng([seed, *name.encode()])
     if count is None:
@@ -50,7 +52,7 @@ def make_pose_scene(name: str, seed: int = 0) -> tuple[Scene, dict]:
         image['file_name'] = f'{image["id"]}.jpg'
     for ann in scene.gt['annotations']:
         ann.setdefault('iscrowd', 0)
-        ann.update(segmentation=[])  # data sets read more than is evaluated
+        ann.update(segmentation=[])  # datasets read more than is evaluated
         ann.update(foot_valid=1, face_valid=1, lefthand_valid=1, righthand_valid=1)
         if not has_area:
             del ann['area']
@@ -81,7 +83,7 @@ def metric_results(name: str, folder: Path) -> tuple[dict[str, float], list[str]
     return {key: float(value) for key, value in found.items()}, lines
 
 
-def data_samples(scene: Scene):
+def data_samples(scene: Scene) -> Iterator[dict[str, Any]]:
     """One for each image with predictions, like a bottom-up model's."""
     for image in scene.gt['images']:
         dets = [det for det in scene.dt if det['image_id'] == image['id']]
@@ -107,7 +109,7 @@ def data_samples(scene: Scene):
 
 
 def dataset_digest(name: str, folder: Path) -> str:
-    """Digest of what the data set loads from the annotations."""
+    """Digest of what the dataset loads from the annotations."""
     scene, _ = make_pose_scene(name)
     path = folder / 'annotations.json'
     path.write_text(json.dumps(scene.gt))

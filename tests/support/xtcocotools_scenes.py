@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from xtcocotools import mask
@@ -32,18 +34,27 @@ class Scene:
         return hashlib.sha256(json.dumps([self.gt, self.dt]).encode()).hexdigest()[:16]
 
 
-def keypoint_scene(rng, names=('keypoints',), categories=(1,), crowded=False, count=None) -> Scene:
+def keypoint_scene(
+    rng: np.random.Generator,
+    names: Collection[str] = ('keypoints',),
+    categories: Sequence[int] = (1,),
+    crowded: bool = False,
+    count: int | None = None,
+) -> Scene:
     """People with any of what evaluation must heed: crowds, nobody visible, NaN, ties, id 0."""
     counts = COUNTS | ({'keypoints': count} if count else {})
-    images = [dict(id=int(i), width=400, height=400) for i in rng.choice(99, 6, replace=False)]
-    anns, dets = [], []
+    images: list[dict[str, Any]] = [
+        dict(id=int(i), width=400, height=400) for i in rng.choice(99, 6, replace=False)
+    ]
+    anns: list[dict[str, Any]] = []
+    dets: list[dict[str, Any]] = []
     for image in images:
         ids = dict(image_id=image['id'])
         image['crowdIndex'] = float(rng.choice([0, 0.2, 0.5, 0.8, rng.random()]))
         for _ in range(rng.choice([0, 1, 3, 5])):
             ids['category_id'] = int(rng.choice(categories))
             corner, size = rng.uniform(0, 300, 2), rng.uniform(10, 250, 2)
-            ann = dict(
+            ann: dict[str, Any] = dict(
                 id=len(anns),
                 bbox=[*corner.tolist(), *size.tolist()],
                 area=float(size.prod() * rng.choice([0, rng.uniform(0.3, 1)], p=[0.05, 0.95])),
@@ -53,7 +64,7 @@ def keypoint_scene(rng, names=('keypoints',), categories=(1,), crowded=False, co
             )
             if rng.random() < 0.1 and not crowded:
                 del ann['iscrowd']
-            found = [dict(ids) for _ in range(rng.choice([0, 1, 2, 3]))]
+            found: list[dict[str, Any]] = [dict(ids) for _ in range(rng.choice([0, 1, 2, 3]))]
             for det in found:
                 det['score'] = float(rng.choice([0.25, 0.5, 0.75, rng.random()]))
             spread = np.sqrt(size.prod()) * rng.choice([0, 0.03, 0.1, 0.3], len(found))
@@ -79,17 +90,22 @@ def keypoint_scene(rng, names=('keypoints',), categories=(1,), crowded=False, co
     return Scene(coco_form(images, anns, categories), dets)
 
 
-def coco_form(images, anns, categories) -> dict:
+def coco_form(
+    images: list[dict[str, Any]], anns: list[dict[str, Any]], categories: Sequence[int]
+) -> dict:
     names = [dict(id=int(c), name=f'class {c}', supercategory='any') for c in categories]
     return dict(info={}, images=images, annotations=anns, categories=names)
 
 
-def region_scene(rng, segm=False, categories=(1, 4)) -> Scene:
+def region_scene(
+    rng: np.random.Generator, segm: bool = False, categories: Sequence[int] = (1, 4)
+) -> Scene:
     """Boxes, or polygons and run-length encoded crowds."""
     images = [dict(id=int(i), width=160, height=120) for i in rng.choice(99, 5, replace=False)]
-    anns, dets = [], []
+    anns: list[dict[str, Any]] = []
+    dets: list[dict[str, Any]] = []
 
-    def region(box, as_runs=False):
+    def region(box: list[float], as_runs: bool = False) -> dict[str, Any]:
         x, y, width, height = box
         cut = width / 3
         polygon = [x, y, x + width, y, x + width, y + height - cut, x + cut, y + height]
@@ -103,11 +119,11 @@ def region_scene(rng, segm=False, categories=(1, 4)) -> Scene:
         for _ in range(rng.choice([0, 1, 4])):
             box = np.r_[rng.uniform(0, 60, 2), rng.uniform(4, 60, 2)]
             ids = dict(image_id=image['id'], category_id=int(rng.choice(categories)))
-            crowd = int(rng.random() < 0.2)
+            crowd = bool(rng.random() < 0.2)
             more = region(box.tolist(), as_runs=crowd)
             area = float(box[2:].prod() * rng.uniform(0.5, 1))
-            ann = dict(id=len(anns), bbox=box.tolist(), area=area, iscrowd=crowd, **ids, **more)
-            anns.append(ann)
+            ann = dict(id=len(anns), bbox=box.tolist(), area=area, iscrowd=int(crowd))
+            anns.append(ann | ids | more)
             for _ in range(rng.choice([0, 1, 2, 4])):
                 moved = np.abs(box + rng.choice([0, 1, 5]) * rng.normal(size=4)).round(3)
                 score = float(rng.choice([0.5, rng.random()]))
@@ -146,7 +162,7 @@ def make_scene(kind: str, seed: int) -> Scene:
     return scene
 
 
-SETTINGS = {
+SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     'keypoints': ({}, {}),
     'area of the box': (dict(use_area=False), {}),
     'without area': (dict(use_area=False), {}),
@@ -168,7 +184,7 @@ SETTINGS = {
     'bbox by useSegm': (dict(iouType='segm'), dict(useSegm=0)),
     'segm': (dict(iouType='segm'), {}),
 }
-_MAKERS = {
+_MAKERS: dict[str, Callable[[np.random.Generator], Scene]] = {
     **dict.fromkeys(SETTINGS, keypoint_scene),
     **{kind: region_scene for kind in SETTINGS if 'bbox' in kind},
     'segm': lambda rng: region_scene(rng, segm=True),
@@ -238,7 +254,7 @@ def mask_results(seed: int) -> dict[str, np.ndarray]:
     )
 
 
-def flat(arrays) -> np.ndarray:
+def flat(arrays: Iterable[Any]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *(np.ravel(array) for array in arrays)])
 
 

@@ -1,4 +1,4 @@
-"""12 bits in 16: the depth that values use, and 8 bits of it."""
+"""Bit depth of 16-bit images, and their conversion to 8 bits."""
 
 import numpy as np
 import pytest
@@ -25,5 +25,5 @@ def test_values_keep_their_upper_8_bits():
         assert scaled[0, 0].tolist() == [255, 255, 255]
 
 
-def test_nothing_is_an_image_too():
+def test_empty_image():
     assert to_8_bits(np.zeros((0, 3), np.uint16)).shape == (0, 3)

@@ -1,4 +1,4 @@
-"""JSON files: every encoding is read, anything else is one line with file, place and cause."""
+"""JSON files in every encoding; errors of one line with file, position and cause."""
 
 import json
 import tracemalloc
@@ -22,7 +22,7 @@ VALUE = {'names': ['é', '左眼'], 'numbers': [1, 2.5, None]}
         ('utf-32', 'UTF-32'),
     ],
 )
-@pytest.mark.parametrize('length', [0, HEAD])  # shorter and longer than what is looked at first
+@pytest.mark.parametrize('length', [0, HEAD])  # shorter and longer than the first bytes
 def test_reads_every_encoding(tmp_path: Path, encoding: str, name: str, length: int) -> None:
     value = dict(VALUE, more='é' * length)
     path = tmp_path / 'a.json'
@@ -42,8 +42,8 @@ def test_reads_every_encoding(tmp_path: Path, encoding: str, name: str, length: 
         (b'{"a": 1}\n' * HEAD, 'line 2, column 1: another value follows the first'),
         (b'[1, x, ' + b' ' * 2 * HEAD, "line 1, column 5: Expecting value at 'x,"),
         (b'["' + b'a' * 2 * HEAD, 'it ends too early'),
-        (b'["\xe9"]', 'byte 2 is no UTF-8 (invalid continuation byte)'),
-        ('["é"]'.encode('utf-16')[:-1], 'is no UTF-16 (truncated data)'),
+        (b'["\xe9"]', 'byte 2 is not UTF-8 (invalid continuation byte)'),
+        ('["é"]'.encode('utf-16')[:-1], 'is not UTF-16 (truncated data)'),
         (b'3', "it begins with '3'; expected a dict"),
         (b'id,name\n1,a', "it begins with 'id,name"),
         (b'\0\0\0 ftypisom', 'it is an MP4 or MOV video'),
@@ -65,7 +65,7 @@ def test_refuses_anything_else(tmp_path: Path, data: bytes, message: str) -> Non
 
 
 def test_refuses_a_large_file_by_its_beginning(tmp_path: Path) -> None:
-    """Of 200 megabytes, in which the first characters are no JSON, no more are read."""
+    """The first characters of 200 megabytes are not JSON: the rest is not read."""
     path = tmp_path / 'video.json'
     with path.open('wb') as file:
         file.write(b'[0.5, \0')

@@ -1,4 +1,4 @@
-"""Names of our configs, through us, MMEngine, MMPose and `mim`."""
+"""Names of the plugin's configs in its own lookup, MMEngine, MMPose and `mim`."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def test_mmengine_and_mmpose_list_our_models() -> None:
     assert aliases.keys() <= config_names().keys()
 
 
-def test_base_in_a_config_of_somebodys(tmp_path: Path) -> None:
+def test_base_of_another_config(tmp_path: Path) -> None:
     path = tmp_path / 'mine.py'
     path.write_text(
         f"_base_ = 'hrnet_plugin::{FOLDER}/{W32}.py'\n"
@@ -77,7 +77,7 @@ def test_base_in_a_config_of_somebodys(tmp_path: Path) -> None:
 
 
 def test_inferencer_takes_an_alias(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Up to the weights, which are elsewhere: some are given instead."""
+    """Weights are not downloaded: loading is replaced."""
     asked: list[str] = []
 
     def load(filename: str, map_location: str | None = None, logger: object = None) -> dict:

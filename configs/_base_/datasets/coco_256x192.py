@@ -1,4 +1,4 @@
-"""COCO keypoints; people cut out at 256 x 192 pixels (height x width).
+"""COCO keypoints; people cropped to 256 x 192 pixels (height x width).
 
 The environment variable COCO_ROOT names the folder that holds annotations/, train2017/,
 val2017/ and person_detection_results/.

@@ -1,4 +1,4 @@
-"""COCO keypoints; people cut out at 384 x 288 pixels (height x width)."""
+"""COCO keypoints; people cropped to 384 x 288 pixels (height x width)."""
 
 _base_ = './coco_256x192.py'
 

@@ -1,4 +1,4 @@
-"""MPII keypoints; people cut out at 256 x 256 pixels.
+"""MPII keypoints; people cropped to 256 x 256 pixels.
 
 The environment variable MPII_ROOT names the folder that holds images/ and annotations/, the latter
 as MMPose publishes them: mpii_train.json, mpii_val.json and mpii_gt_val.mat.
@@ -10,7 +10,7 @@ dataset_type = 'MpiiDataset'  # MMPoseInferencer reads this.
 data_root = '{{$MPII_ROOT:data/mpii}}'
 codec = dict(_base_.codec, input_size=(256, 256), heatmap_size=(64, 64))
 
-# People are neither halved nor shifted, in the published code as in MMPose.
+# No half bodies and no shifts, as in the published code and in MMPose
 steps = dict(
     RandomBBoxTransform=dict(shift_prob=0),
     TopdownAffine=dict(input_size=codec['input_size']),

@@ -1,4 +1,4 @@
-"""People cut out at 256 x 192 pixels (height x width), for any data set."""
+"""Instances cropped to 256 x 192 pixels (height x width), for any dataset."""
 
 # MMPoseInferencer reads this.
 data_mode = 'topdown'
@@ -8,7 +8,7 @@ codec = dict(
     input_size=(192, 256),
     heatmap_size=(48, 64),
     sigma=2,
-    targets='keypoints',  # the head draws the heatmaps, on its device
+    targets='keypoints',  # the head encodes heatmaps, on its device
 )
 
 val_pipeline = [

@@ -1,1 +1,1 @@
-"""Boxes of instances that a caller gives, as arrays or as a file."""
+"""Boxes of instances that a caller gives, as arrays or in a file."""

@@ -1,10 +1,10 @@
-"""Which categories of a file's boxes are to be used."""
+"""Select the categories of the boxes in a file."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...functional.coco.arrays import as_id
+from ...functional.coco.ids import as_id
 from ...utils.errors import unknown_name
 
 PERSON = 'person'
@@ -17,44 +17,44 @@ Categories = str | int | Sequence[str | int] | None
 def select_categories(
     ids: Sequence[Any], names: Mapping[Any, str], chosen: Categories = None
 ) -> tuple[set[Any], list[str]]:
-    """Choose among the categories of boxes.
+    """Select categories of boxes.
 
-    If nothing is chosen, these are used: the category ``person`` where categories have names; else
-    the only one there is; else category 1, as in COCO's results. Boxes without a category are used
-    unless something is chosen.
+    By default, this is the category ``person`` where categories have names; else the only one
+    there is; else category 1, as in COCO results. Boxes without a category are selected unless
+    ``chosen`` is given.
 
     Args:
-        ids: of each box; None where it has none.
-        names: of ids, as far as they are known.
-        chosen: names or ids, or ``'all'``.
+        ids: Category id of each box; None where it has none.
+        names: Names of ids, as far as they are known.
+        chosen: Names or ids of categories, or ``'all'``.
 
     Returns:
-        The ids to use, and what there is to say about them and about those left out.
+        The selected ids, and notes on them and on the boxes that are skipped.
 
     Raises:
-        ValueError: a category is unknown, it is not clear which to use, or no box is left.
+        ValueError: A category is unknown, the default is ambiguous, or no box is selected.
     """
     names = {as_id(i): name for i, name in names.items()}
     counts = Counter(map(as_id, ids))
-    used, notes = (
+    selected, notes = (
         _default(counts, names) if chosen is None else (_chosen(chosen, counts, names), [])
     )
-    left_out = Counter({i: n for i, n in counts.items() if i not in used})
-    if counts and not used & set(counts):
+    skipped = Counter({i: n for i, n in counts.items() if i not in selected})
+    if counts and not selected & set(counts):
         raise ValueError(
-            f'no box is of {_wanted(used, names)}; there are {describe(counts, names)}; choose '
-            f'categories by name or id with {OPTION}'
+            f'no box is of {_describe_selected(selected, names)}; there are '
+            f'{describe_counts(counts, names)}; select categories by name or id with {OPTION}'
         )
-    if left_out:
+    if skipped:
         notes.append(
-            f'{left_out.total()} of {counts.total()} boxes are left out, as they are of other '
-            f'categories ({describe(left_out, names)}); {OPTION} chooses'
+            f'{skipped.total()} of {counts.total()} boxes skipped: they are of other categories '
+            f'({describe_counts(skipped, names)}); {OPTION} selects them'
         )
-    return used, notes
+    return selected, notes
 
 
-def describe(counts: Mapping[Any, int], names: Mapping[Any, str]) -> str:
-    """List categories and how many boxes each has, most first."""
+def describe_counts(counts: Mapping[Any, int], names: Mapping[Any, str]) -> str:
+    """List categories with their numbers of boxes, most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return ', '.join(f'{_label(i, names)}: {n}x' for i, n in ordered)
 
@@ -67,18 +67,20 @@ def _default(counts: Counter, names: Mapping[Any, str]) -> tuple[set[Any], list[
     if not present or (present == [PERSON_ID] and not names):
         return {*present, None}, []
     if len(present) == 1:
-        return {*present, None}, [f'all boxes are of category {_label(present[0], names)}: used']
+        return {*present, None}, [
+            f'all boxes are of category {_label(present[0], names)}, which is used'
+        ]
     if not names and PERSON_ID in present and 0 not in present:
         return {PERSON_ID, None}, []
     if names:
-        why = 'none of their categories is called person'
+        reason = 'no category is named person'
     elif 0 in present:
-        why = f'ids that begin at 0 are not those of COCO, where {PERSON_ID} is person'
+        reason = f'ids that begin at 0 are not those of COCO, where {PERSON_ID} is person'
     else:
-        why = f'none is of category {PERSON_ID}, which is person in COCO'
+        reason = f'none is of category {PERSON_ID}, which is person in COCO'
     raise ValueError(
-        f'it is not clear which boxes to use, as {why}; there are {describe(counts, names)}; '
-        f'choose by name or id with {OPTION}'
+        f'it is not clear which boxes to use: {reason}; there are '
+        f'{describe_counts(counts, names)}; select categories by name or id with {OPTION}'
     )
 
 
@@ -87,24 +89,24 @@ def _chosen(chosen: Categories, counts: Counter, names: Mapping[Any, str]) -> se
     if not items:
         raise ValueError(f'{OPTION}: expected names or ids of categories, or {ALL!r}')
     known = {*counts, *names} - {None}
-    used: set[Any] = set()
+    selected: set[Any] = set()
     for item in items:
         named = {i for i, name in names.items() if name.lower() == str(item).lower()}
         if named:
-            used |= named
+            selected |= named
         elif as_id(item) in known:
-            used.add(as_id(item))
+            selected.add(as_id(item))
         elif str(item).lower() == ALL:
-            used |= {*known, None}
+            selected |= {*known, None}
         else:
             valid = [names.get(i, i) for i in sorted(known, key=str)]
             raise ValueError(unknown_name('category of boxes', item, valid))
-    return used
+    return selected
 
 
-def _wanted(used: set[Any], names: Mapping[Any, str]) -> str:
-    wanted = [_label(i, names) for i in sorted(used - {None}, key=str)]
-    return f'category {" or ".join(wanted)}'
+def _describe_selected(selected: set[Any], names: Mapping[Any, str]) -> str:
+    labels = [_label(i, names) for i in sorted(selected - {None}, key=str)]
+    return f'category {" or ".join(labels)}'
 
 
 def _label(category: Any, names: Mapping[Any, str]) -> str:

@@ -1,4 +1,4 @@
-"""Boxes that the caller knows."""
+"""Boxes that a caller gives for each image, instead of a detector."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -7,43 +7,44 @@ from typing import Any
 import numpy as np
 
 from ...functional.coco.units import OUTSIDE, TINY, outside_image, smaller_than_pixel
-from ..inputs.sources import Frame, Images, Source
+from ..inputs.images import Frame, Images
+from ..inputs.sources import Source
 
-SHOWN = 3
+MAX_EXAMPLES = 3
 
 
 class GivenBoxes:
-    """Boxes of each image of a source, without those in which nothing of the image is.
+    """Boxes for each image of a source, without those outside of it or smaller than a pixel.
 
     Args:
-        boxes_of: boxes (N, 5) of an image: x1, y1, x2, y2 and a score.
-        where: what they come from, for notes.
-        sizes: of each image, (w, h) in pixels, as far as it is known.
-        frames: of a video, the numbers of those that have boxes.
+        boxes_of: Function that returns the boxes (N, 5) of an image: x1, y1, x2, y2 and a score.
+        origin: Name of the file or option that the boxes are from, for notes.
+        sizes: (w, h) of each image in pixels, as the file states it; None where it does not.
+        frames: Indices of the frames of a video that have boxes; None for images.
     """
 
     def __init__(
         self,
         boxes_of: Callable[[Frame], np.ndarray],
-        where: str,
+        origin: str,
         sizes: Sequence[tuple[float, float] | None] = (),
         frames: Sequence[int] | None = None,
     ) -> None:
         self.boxes_of = boxes_of
-        self.where = where
+        self.origin = origin
         self.sizes = sizes
         self.frames = frames
-        self.seen = 0
-        self.total = 0
-        self.left_out: defaultdict[str, list[str]] = defaultdict(list)
+        self.num_frames = 0
+        self.num_boxes = 0
+        self.skipped: defaultdict[str, list[str]] = defaultdict(list)
         self.resized: list[str] = []
 
     def of(self, frame: Frame) -> np.ndarray:
-        """Boxes (N, 5) of an image, float32."""
+        """Return the boxes (N, 5) of an image, float32: x1, y1, x2, y2 in pixels and a score."""
         boxes = self.boxes_of(frame)
         height, width = frame.image.shape[:2]
-        self.seen = max(self.seen, frame.index + 1)
-        self.total += len(boxes)
+        self.num_frames = max(self.num_frames, frame.index + 1)
+        self.num_boxes += len(boxes)
         name = frame.name if self.frames is None else f'frame {frame.index}'
         index = frame.index if self.frames is None else 0
         expected = self.sizes[index] if index < len(self.sizes) else None
@@ -54,57 +55,61 @@ class GivenBoxes:
         outside = outside_image(xywh, sizes)
         tiny = ~outside & smaller_than_pixel(xywh, sizes)
         for reason, mask in ((OUTSIDE, outside), (TINY, tiny)):
-            self.left_out[reason] += [f'{name}: {np.round(b, 3).tolist()}' for b in xywh[mask]]
+            self.skipped[reason] += [f'{name}: {np.round(b, 3).tolist()}' for b in xywh[mask]]
         return boxes[~(outside | tiny)].astype(np.float32)
 
     def notes(self) -> list[str]:
-        """What was left out so far, and what is unusual, for the user to read."""
+        """Return what users need to know of the boxes used so far: skipped ones, odd sizes."""
         notes = [
-            f'{len(names)} of {self.total} boxes left out, as {reason} ({_some(names)})'
-            for reason, names in self.left_out.items()
-            if names
+            f'{len(boxes)} of {self.num_boxes} boxes skipped: {reason} ({_examples(boxes)})'
+            for reason, boxes in self.skipped.items()
+            if boxes
         ]
         if self.resized:
             notes.append(
-                f'{len(self.resized)} images have another size (w, h) than it says, so that boxes '
-                f'may be elsewhere ({_some(self.resized)})'
+                f'{len(self.resized)} images differ in size (w, h) from what it states, so that '
+                f'boxes may be misplaced ({_examples(self.resized)})'
             )
-        late = [frame for frame in self.frames or () if frame >= self.seen]
-        if late:
+        unused = [frame for frame in self.frames or () if frame >= self.num_frames]
+        if unused:
             notes.append(
-                f'boxes of {len(late)} frames are not used, the first in frame {min(late)}: '
-                f'{self.seen} frames were read, counted from 0'
+                f'boxes of {len(unused)} frames are not used, the first in frame {min(unused)}: '
+                f'{self.num_frames} frames were read, counted from 0'
             )
-        return [f'{self.where}: {note}' for note in notes]
+        return [f'{self.origin}: {note}' for note in notes]
 
 
 def given_boxes(bboxes: Iterable[Any], source: Source) -> GivenBoxes:
-    """Boxes of each image of the source.
+    """Check the boxes that a caller gives for each image of a source.
 
     Args:
-        bboxes: for each image (N, 4) or (N, 5), x1, y1, x2, y2 and a score; for a single one
-            also without a list around them. For videos, an iterable that ends not before them.
-        source: images or a video.
+        bboxes: For each image boxes (N, 4) or (N, 5): x1, y1, x2, y2 in pixels and a score; for a
+            single image also without a list around them. For a video, an iterable that does not
+            end before it.
+        source: Images or a video.
+
+    Returns:
+        The boxes of each image.
 
     Raises:
-        ValueError: there are not as many as images, or one is no box. Of what is no sequence,
-            when its turn comes.
+        ValueError: The number of images differs, or a box has another shape or no area. Of an
+            iterable that is not a sequence, this is raised when its boxes are used.
     """
     if isinstance(source, Images) and isinstance(bboxes, Sequence | np.ndarray):
         if len(source) == 1 and len(bboxes) and np.ndim(bboxes[0]) == 1 and len(bboxes[0]):
             bboxes = [bboxes]
         if len(bboxes) != len(source):
             raise ValueError(
-                f'bboxes are for {len(bboxes)} pictures, but there are {len(source)}; give one '
-                'list for each, empty where there is nobody'
+                f'bboxes are for {len(bboxes)} images, but there are {len(source)}: give one list '
+                'for each image, an empty one for no boxes'
             )
     if isinstance(bboxes, Sequence | np.ndarray):
-        bboxes = [as_boxes(b, f'picture {i}') for i, b in enumerate(bboxes)]
-    return GivenBoxes(_InOrder(bboxes), 'bboxes')
+        bboxes = [as_boxes(b, f'image {i}') for i, b in enumerate(bboxes)]
+    return GivenBoxes(_OrderedBoxes(bboxes), 'bboxes')
 
 
-class _InOrder:
-    """Boxes of images that come in their order; of those left out, boxes are left out, too."""
+class _OrderedBoxes:
+    """Boxes of successive images; those of skipped images are skipped."""
 
     def __init__(self, bboxes: Iterable[Any]) -> None:
         self.boxes = iter(bboxes)
@@ -117,25 +122,32 @@ class _InOrder:
                 self.current = next(self.boxes)
             except StopIteration:
                 raise ValueError(
-                    f'bboxes end after {self.index + 1} pictures, but there are more'
+                    f'bboxes end after {self.index + 1} images, but there are more'
                 ) from None
             self.index += 1
-        return as_boxes(self.current, f'picture {self.index}')
+        return as_boxes(self.current, f'image {self.index}')
 
 
 def as_boxes(boxes: Any, where: str) -> np.ndarray:
-    """Boxes (N, 4), or (N, 5) with scores, as float32 (N, 5); a missing score is 1.
+    """Convert boxes to an array with scores.
+
+    Args:
+        boxes: (N, 4) or (N, 5): x1, y1, x2, y2 in pixels and a score, which is 1 if missing.
+        where: The image that they are of, for errors.
+
+    Returns:
+        (N, 5), float32.
 
     Raises:
-        ValueError: another shape, or a box without an area.
+        ValueError: The shape differs, or a box has no area.
     """
     array = np.asarray(boxes, np.float32)
     if array.size == 0:
         return np.zeros((0, 5), np.float32)
     if array.ndim != 2 or array.shape[1] not in (4, 5):
         raise ValueError(
-            f'boxes of {where} have shape {array.shape}; expected (people, 4) or (people, 5): '
-            'x1, y1, x2, y2 and a score'
+            f'boxes of {where} have shape {array.shape}; expected (N, 4) or (N, 5): x1, y1, x2, '
+            'y2 and a score'
         )
     bad = ~(np.isfinite(array).all(axis=1) & (array[:, 2:4] > array[:, :2]).all(axis=1))
     if bad.any():
@@ -148,5 +160,5 @@ def as_boxes(boxes: Any, where: str) -> np.ndarray:
     return array
 
 
-def _some(names: Sequence[str]) -> str:
-    return ', '.join(names[:SHOWN]) + (', …' if len(names) > SHOWN else '')
+def _examples(texts: Sequence[str]) -> str:
+    return ', '.join(texts[:MAX_EXAMPLES]) + (', …' if len(texts) > MAX_EXAMPLES else '')

@@ -1,4 +1,4 @@
-"""Which input an entry of a file means, by its image's name or id."""
+"""Match the image names and ids of a file with inputs."""
 
 import os
 from collections import defaultdict
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 Parts = tuple[str, ...]
 Key = TypeVar('Key', bound=Hashable)
-SHOWN = 5  # candidates that an error lists
+MAX_LISTED = 5  # candidates that an error lists
 
 
 def split_path(name: str) -> Parts:
-    """Folders and file name, without ``.`` and ``..``; addresses as they are.
+    """Split a path into folders and file name, without ``.`` and ``..``; URLs as they are.
 
     >>> split_path('./images/../a/1.jpg')
     ('a', '1.jpg')
@@ -23,19 +23,19 @@ def split_path(name: str) -> Parts:
 
 
 def match_ids(inputs: Sequence[str], ids: Iterable[Any]) -> dict[str, Any]:
-    """Match ids with inputs whose file is called by them: ``7`` with ``007.jpg``.
+    """Match ids with the inputs that are named by them: ``7`` with ``007.jpg``.
 
-    A text is an id as well: that of the file which has it as its name, without the ending.
+    A string is the id of the file that has it as its stem.
 
     Args:
-        inputs: paths or addresses.
-        ids: whole numbers or texts.
+        inputs: Paths or URLs.
+        ids: Integers or strings.
 
     Returns:
         The id of each input that has one.
 
     Raises:
-        ValueError: an id names several inputs.
+        ValueError: An id matches several inputs.
     """
     numbers: defaultdict[Any, dict[str, None]] = defaultdict(dict)
     for name in inputs:
@@ -56,29 +56,29 @@ def match_ids(inputs: Sequence[str], ids: Iterable[Any]) -> dict[str, Any]:
 def match_paths(
     inputs: Sequence[str], named: Mapping[Key, str]
 ) -> tuple[dict[str, Key], list[str]]:
-    """Match inputs with names of files, which may be relative to another folder.
+    """Match inputs with names of image files, which may be relative to another folder.
 
-    A name that is the same goes first, then the one that shares the most folders, counted from
-    the end. Where folders contradict each other, the names still match if no other name of this
-    file fits its input's folders: then the folders are those of another place.
+    An equal name is preferred, then the name that shares the most folders, counted from the end.
+    If the folders of no name agree with those of an input, folders are ignored: the images have
+    been moved.
 
     Args:
-        inputs: paths or addresses.
-        named: keys and the names of their images.
+        inputs: Paths or URLs.
+        named: Key and name of each image.
 
     Returns:
         The key of each input that has one, and the inputs that match in spite of their folders.
 
     Raises:
-        ValueError: several names fit an input, or several inputs a name.
+        ValueError: Several names match an input, or several inputs a name.
     """
-    places = {name: split_path(name) for name in dict.fromkeys(inputs)}
+    input_parts = {name: split_path(name) for name in dict.fromkeys(inputs)}
     targets = {key: split_path(str(name)) for key, name in named.items()}
     keys_of: defaultdict[Parts, list[Key]] = defaultdict(list)
     for key, parts in targets.items():
         keys_of[parts].append(key)
     matched: dict[str, Key] = {}
-    for name, parts in places.items():
+    for name, parts in input_parts.items():
         keys = keys_of.get(parts) or keys_of.get(_full_path(name)) or []
         if len(keys) > 1:
             raise ValueError(
@@ -88,7 +88,7 @@ def match_paths(
             matched[name] = keys[0]
     taken = set(matched.values())
     paths: defaultdict[Parts, list[str]] = defaultdict(list)  # the same file may be given twice
-    for name in places:
+    for name in input_parts:
         if name not in matched:
             paths[_full_path(name)].append(name)
     open_keys = {key: parts for key, parts in targets.items() if key not in taken and parts}
@@ -99,13 +99,13 @@ def match_paths(
         if shared == min(len(path), len(open_keys[key]))
     ]
     given = {path: names[0] for path, names in paths.items()}
-    found = _pair(agreeing, given, named)
-    astray: list[str] = []
-    if not found and not matched:
-        found = _pair(pairs, given, named)
-        astray = [name for path in found for name in paths[path]]
-    matched.update((name, key) for path, key in found.items() for name in paths[path])
-    return matched, astray
+    pairing = _pair(agreeing, given, named)
+    mismatched: list[str] = []
+    if not pairing and not matched:
+        pairing = _pair(pairs, given, named)
+        mismatched = [name for path in pairing for name in paths[path]]
+    matched.update((name, key) for path, key in pairing.items() for name in paths[path])
+    return matched, mismatched
 
 
 def _is_number(text: str) -> bool:
@@ -119,7 +119,7 @@ def _full_path(name: str) -> Parts:
 def _shared_suffixes(
     paths: Iterable[Parts], targets: Mapping[Key, Parts]
 ) -> list[tuple[int, Parts, Key]]:
-    """How many last parts paths and targets have in common, of those that have any."""
+    """Return (number of shared last parts, path, key) for all pairs with the same file name."""
     by_file: defaultdict[str, list[Key]] = defaultdict(list)
     for key, parts in targets.items():
         by_file[parts[-1]].append(key)
@@ -138,18 +138,18 @@ def _shared_suffixes(
 def _pair(
     pairs: Iterable[tuple[int, Parts, Key]], given: Mapping[Parts, str], named: Mapping[Key, str]
 ) -> dict[Parts, Key]:
-    """The pairs that share most, each path and each key once.
+    """Select the pairs that share the most parts, each path and each key once.
 
     Raises:
-        ValueError: several share as much.
+        ValueError: Several pairs of a path or of a key share as many.
     """
     levels: defaultdict[int, list[tuple[Parts, Key]]] = defaultdict(list)
     for common, path, key in pairs:
         levels[common].append((path, key))
-    found: dict[Parts, Key] = {}
+    selected: dict[Parts, Key] = {}
     taken: set[Key] = set()
     for common in sorted(levels, reverse=True):
-        level = [(p, k) for p, k in levels[common] if p not in found and k not in taken]
+        level = [(p, k) for p, k in levels[common] if p not in selected and k not in taken]
         keys_of: defaultdict[Parts, list[Key]] = defaultdict(list)
         paths_of: defaultdict[Key, list[Parts]] = defaultdict(list)
         for path, key in level:
@@ -169,12 +169,12 @@ def _pair(
                     f'file_name {named[key]!r} may be any of {candidates}; name images with as '
                     'many folders as tell them apart'
                 )
-        found.update(level)
+        selected.update(level)
         taken.update(key for _, key in level)
-    return found
+    return selected
 
 
 def _listed(names: Iterable[object]) -> str:
     texts = [str(name) for name in names]
-    more = f', … ({len(texts)})' if len(texts) > SHOWN else ''
-    return ', '.join(texts[:SHOWN]) + more
+    more = f', … ({len(texts)})' if len(texts) > MAX_LISTED else ''
+    return ', '.join(texts[:MAX_LISTED]) + more

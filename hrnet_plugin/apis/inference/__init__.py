@@ -1,5 +1,7 @@
-"""Poses in pictures and videos: inputs, boxes, crops in batches, tracks, outputs."""
+"""Predict poses in images and videos."""
 
+from .backends import BackendOutput, PoseBackend
+from .coco_results import CocoSummary, write_coco_results
 from .inferencer import PoseInferencer
 
-__all__ = ['PoseInferencer']
+__all__ = ['BackendOutput', 'CocoSummary', 'PoseBackend', 'PoseInferencer', 'write_coco_results']

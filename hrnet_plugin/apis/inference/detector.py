@@ -1,4 +1,4 @@
-"""People's boxes, from any detector of MMDetection."""
+"""Detect boxes of instances with any detector of MMDetection."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -6,29 +6,31 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmpose.evaluation.functional import nms
 
-from ..inputs.sources import Frame
+from ..inputs.images import Frame
 from .model_files import ModelConfig, config_errors, load_weights, read_model_config
 
 LOADERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'InferencerLoader')
 
 
 class Detector:
-    """A detector and the classes that count.
+    """A detector, and the classes to use.
 
     Args:
-        model: config, file or name of a metafile.
-        weights: checkpoint; the metafile's, if it is not given.
-        cat_ids: numbers of classes. If not given, the class ``person``, or the only one.
-        device: as of torch.
+        model: Config, path of one, or name in a metafile.
+        weights: Checkpoint; by default the one in the metafile.
+        cat_ids: Indices of classes; by default the class ``person``, or the only one.
+        device: Device of torch.
 
     Raises:
-        OSError: a file is missing.
-        ValueError: something does not fit.
+        OSError: A file does not exist or cannot be read.
+        ValueError: The config is not of a detector, files do not fit together, or a class is
+            unknown.
     """
 
     def __init__(
@@ -38,15 +40,15 @@ class Detector:
         cat_ids: int | Sequence[int] | None,
         device: str,
     ) -> None:
-        self.cfg, named = read_model_config('det_model', model, ['mmdet'])
+        self.cfg, default_weights = read_model_config('det_model', model, ['mmdet'])
         if 'model' not in self.cfg or 'test_dataloader' not in self.cfg:
             raise ValueError(
-                f'det_model={model!r} is no config to test a detector with: it has no model or '
+                f'det_model={model!r} is not a config to test a detector with: it has no model or '
                 'no test_dataloader'
             )
         if 'data_mode' in self.cfg.test_dataloader.dataset or 'data_mode' in self.cfg:
             raise ValueError(f'det_model={model!r} is of a pose estimator; expected a detector')
-        weights = weights or named
+        weights = weights or default_weights
         if weights is None:
             raise ValueError('det_weights is missing: give the checkpoint of det_model')
         with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope', 'mmdet')):
@@ -62,31 +64,31 @@ class Detector:
     def __call__(
         self, frames: Sequence[Frame], bbox_thr: float, nms_thr: float
     ) -> Iterator[np.ndarray]:
-        """Find people in some pictures at once.
+        """Detect instances in a batch of images.
 
         Args:
-            frames: pictures.
-            bbox_thr: boxes with a score of at most this are dropped,
-            nms_thr: and those that overlap a better one more than this.
+            frames: Images.
+            bbox_thr: Score up to which detections are dropped.
+            nms_thr: IoU with a better detection above which detections are dropped.
 
         Yields:
-            Of each picture boxes and scores, (N, 5): x1, y1, x2, y2, score.
+            Boxes (N, 5) of each image: x1, y1, x2, y2 in pixels and a score.
         """
         packed = [self.pipeline(dict(img=f.image, img_id=f.index)) for f in frames]
-        # Pictures of different sizes would be padded to the largest, which changes what is found.
-        for _, alike in groupby(packed, key=lambda data: data['inputs'].shape):
-            for sample in self.model.test_step(pseudo_collate(list(alike))):
-                found = sample.pred_instances.cpu().numpy()
-                boxes = np.column_stack([found.bboxes, found.scores])
-                good = np.isin(found.labels, self.cat_ids) & (found.scores > bbox_thr)
-                yield boxes[good][nms(boxes[good], nms_thr)]
+        # Images of different sizes would be padded to the largest, which changes detections.
+        for _, same_size in groupby(packed, key=lambda data: data['inputs'].shape):
+            for sample in self.model.test_step(pseudo_collate(list(same_size))):
+                detections = sample.pred_instances.cpu().numpy()
+                boxes = np.column_stack([detections.bboxes, detections.scores])
+                keep = np.isin(detections.labels, self.cat_ids) & (detections.scores > bbox_thr)
+                yield boxes[keep][nms(boxes[keep], nms_thr)]
 
 
-def pipeline_of(cfg: Any) -> list[dict[str, Any]]:
-    """The steps that a test picture goes through, beginning with one that is in memory.
+def pipeline_of(cfg: Config) -> list[dict[str, Any]]:
+    """Return the test pipeline of a detector, for images that are in memory.
 
     Raises:
-        ValueError: they do not begin with loading a picture.
+        ValueError: It does not begin with loading an image.
     """
     from mmdet.utils import get_test_pipeline_cfg
 
@@ -102,11 +104,15 @@ def pipeline_of(cfg: Any) -> list[dict[str, Any]]:
     ]
 
 
-def class_names(cfg: Any, meta: dict[str, Any]) -> list[str]:
-    """What the detector tells apart: as its checkpoint says, or else its config or data set.
+def class_names(cfg: Config, meta: dict[str, Any]) -> list[str]:
+    """Return the classes of a detector: its checkpoint's, or its config's or dataset's.
+
+    Args:
+        cfg: Config of the detector.
+        meta: ``meta`` of its checkpoint.
 
     Raises:
-        ValueError: nothing says so.
+        ValueError: None of them has classes.
     """
     from mmdet.registry import DATASETS
 
@@ -117,15 +123,19 @@ def class_names(cfg: Any, meta: dict[str, Any]) -> list[str]:
         known = {**defaults, **dataset.get('metainfo', {})}
     classes = known.get('classes')
     if not classes:
-        raise ValueError('neither det_weights nor det_model say which classes there are')
+        raise ValueError('neither det_weights nor det_model define the classes')
     return [classes] if isinstance(classes, str) else list(classes)
 
 
 def check_cat_ids(cat_ids: int | Sequence[int] | None, classes: Sequence[str]) -> list[int]:
-    """Numbers of the classes that count.
+    """Return the indices of the classes to use.
+
+    Args:
+        cat_ids: Given indices; by default the class ``person``, or the only one.
+        classes: Names of the detector's classes.
 
     Raises:
-        ValueError: there is no such class, or it is not clear which one counts.
+        ValueError: An index is out of range, or there is no default.
     """
     listed = ', '.join(f'{i} {name}' for i, name in enumerate(classes))
     if cat_ids is None:
@@ -134,10 +144,10 @@ def check_cat_ids(cat_ids: int | Sequence[int] | None, classes: Sequence[str]) -
         if 'person' not in classes:
             raise ValueError(f'det_cat_ids is missing; classes of the detector: {listed}')
         return [list(classes).index('person')]
-    numbers = [cat_ids] if isinstance(cat_ids, int) else list(cat_ids)
-    for number in numbers:
-        if number not in range(len(classes)):
+    indices = [cat_ids] if isinstance(cat_ids, int) else list(cat_ids)
+    for index in indices:
+        if index not in range(len(classes)):
             raise ValueError(
-                f"det_cat_ids has {number!r}, which is none of the detector's classes: {listed}"
+                f"det_cat_ids has {index!r}; expected indices of the detector's classes: {listed}"
             )
-    return numbers
+    return indices

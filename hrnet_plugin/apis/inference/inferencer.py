@@ -1,65 +1,69 @@
-"""Poses of people in pictures and videos, batched."""
+"""Predict the poses of instances in images and videos, in batches that span images."""
 
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.device import get_device
-from mmpose.evaluation.functional import nearby_joints_nms
-from mmpose.structures import PoseDataSample
 from tqdm import tqdm
 
-from ...registry import INFERENCERS
+from ...registry import INFERENCERS, strict_options
 from ..boxes.box_file import BoxFile
 from ..boxes.categories import Categories
 from ..boxes.given_boxes import GivenBoxes, as_boxes, given_boxes
+from ..inputs.images import Frame
 from ..inputs.read_ahead import read_ahead
 from ..inputs.report import InputReport
-from ..inputs.sources import Frame, Source, open_inputs
+from ..inputs.sources import Source, open_inputs
+from .backends import PoseBackend
+from .batches import CropBatches, ImageResult
+from .coco_results import CocoTask
 from .detector import Detector
 from .model_files import ModelConfig
-from .options import Options, check_names
+from .options import BBoxes, Options, names_closest_option
 from .outputs import Outputs, Result
 from .pose_model import PoseModel
-from .tracks import Tracks
+from .tracks import TrackSmoother
 
-WHOLE_IMAGE = ('whole_image', 'whole-image')
-Boxed = tuple[Frame, np.ndarray]
+WHOLE_IMAGE = 'whole_image'  # MMPose accepts whole-image, too.
 T = TypeVar('T')
 
 
 @INFERENCERS.register_module()
+@strict_options
 class PoseInferencer:
     """MMPoseInferencer's arguments and results for top-down models, faster.
 
-    Unlike it, this one looks for a person nowhere but in boxes: the caller's, the detector's, or,
-    if asked for with ``det_model='whole_image'``, each picture as a whole. It never works with
-    random weights, and checks all files and numbers when it is built.
+    Instances come from the given boxes or from the detector only, or, with
+    ``det_model='whole_image'``, each image is one instance. Weights are never random, and all
+    files and numbers are checked when the inferencer is built.
 
     Args:
-        pose2d: config, file, or name of MMPose's or of this package's metafiles.
-        pose2d_weights: checkpoint; that of the metafile, if it is not given.
-        device: as of torch; the best there is, if it is not given.
-        scope: package whose metafiles know the name.
-        det_model: the same for the detector, in MMDetection's; or ``'whole_image'``.
-        det_weights: checkpoint of the detector.
-        det_cat_ids: numbers of the detector's classes that are people. If not given, that of the
-            class ``person``, or of its only one.
-        box_categories: where ``bboxes=`` of a call is a file, names or ids of the categories that
-            are people, or ``'all'``. If not given, the category ``person``, or the only one, or
-            that of id 1.
-        show_progress: whether calls show a bar.
+        pose2d: Config of the pose model: its path, its name in the metafiles of MMPose or of this
+            package, or the config itself.
+        pose2d_weights: Checkpoint of the pose model; by default the one in the metafile.
+        device: Device of torch; by default the best that is available.
+        scope: Package whose metafiles are searched for the name.
+        det_model: Config of the detector, as ``pose2d`` in MMDetection; or ``'whole_image'``.
+        det_weights: Checkpoint of the detector; by default the one in the metafile.
+        det_cat_ids: Indices of the detector's classes to use; by default the class ``person``, or
+            the only one.
+        show_progress: Whether calls show a progress bar.
+        box_categories: Where ``bboxes`` of a call is a file, names or ids of the categories to
+            use, or ``'all'``; by default the category ``person``, the only one, or id 1.
+        backend: What runs the pose network instead of torch, such as another runtime;
+            ``pose2d_weights`` is not used then.
 
     Raises:
-        OSError: a file is missing or cannot be read.
-        ValueError: a name is unknown, or files do not fit together.
+        OSError: A file does not exist or cannot be read.
+        ValueError: A name is unknown, or files do not fit together.
     """
 
     def __init__(
@@ -73,67 +77,197 @@ class PoseInferencer:
         det_cat_ids: int | Sequence[int] | None = None,
         show_progress: bool = False,
         box_categories: Categories = None,
+        backend: PoseBackend | None = None,
     ) -> None:
         self.box_categories = box_categories
         device = device or get_device()
         self.show_progress = show_progress
-        self.pose = PoseModel(pose2d, pose2d_weights, device, scope)
-        self.whole_image = isinstance(det_model, str) and det_model in WHOLE_IMAGE
+        self.pose = PoseModel(pose2d, pose2d_weights, device, scope, backend)
+        self.whole_image = (
+            isinstance(det_model, str) and det_model.replace('-', '_') == WHOLE_IMAGE
+        )
         self.detector: Detector | None = None
         if det_model is not None and not self.whole_image:
             self.detector = Detector(det_model, det_weights, det_cat_ids, device)
         elif det_weights is not None or det_cat_ids is not None:
             raise ValueError('det_weights and det_cat_ids need det_model, a config of a detector')
 
+    @names_closest_option
     def __call__(
         self,
         inputs: Any,
         return_datasamples: bool = False,
         batch_size: int = 16,
         out_dir: str | None = None,
-        **options: Any,
+        *,
+        bboxes: BBoxes = None,
+        bbox_thr: float = 0.3,
+        nms_thr: float = 0.3,
+        pose_based_nms: bool = False,
+        return_vis: bool = False,
+        show: bool = False,
+        wait_time: float = 0.0,
+        draw_bbox: bool = False,
+        draw_heatmap: bool = False,
+        radius: int = 3,
+        thickness: int = 1,
+        kpt_thr: float = 0.3,
+        skeleton_style: str = 'mmpose',
+        black_background: bool = False,
+        vis_out_dir: str | None = None,
+        pred_out_dir: str | None = None,
+        track: bool = False,
+        smooth: bool = False,
+        skip_unreadable: bool = False,
     ) -> Generator[Result, None, None]:
-        """Find poses.
+        """Predict poses.
+
+        All options but ``track``, ``smooth`` and ``skip_unreadable`` are MMPoseInferencer's.
 
         Args:
-            inputs: path, address or pattern of pictures, folder, array (h, w, 3) in BGR, list of
-                these, video, or ``'webcam:0'``.
-            return_datasamples: results are data samples instead of dicts.
-            batch_size: people in one forward, whichever pictures they are from.
-            out_dir: folder for ``visualizations`` and ``predictions``.
-            options: see :class:`hrnet_plugin.apis.inference.options.Options`.
+            inputs: Path, URL or pattern of images, a folder, an array (h, w, 3) in BGR, a list of
+                these, a video, or ``'webcam:0'``.
+            return_datasamples: Whether results are data samples instead of dicts.
+            batch_size: Number of instances, of any images, in one forward pass of the pose model,
+                and of images in one of the detector.
+            out_dir: Folder for ``visualizations`` and ``predictions``, unless ``vis_out_dir`` and
+                ``pred_out_dir`` are given.
+            bboxes: For each image boxes (N, 4) or (N, 5): x1, y1, x2, y2 in pixels and a score;
+                or the path of a file of boxes in COCO format, to which ``bbox_thr`` applies. They
+                replace the detector. Boxes outside of their image or smaller than a pixel are
+                skipped with a warning.
+            bbox_thr: Score up to which detections are dropped.
+            nms_thr: IoU with a better detection above which detections are dropped.
+            pose_based_nms: Whether to drop instances with a third of their keypoints near those
+                of a better one.
+            return_vis: Whether results have the drawn image (h, w, 3), RGB.
+            show: Whether to show drawn images in a window.
+            wait_time: Seconds for which an image is shown; 0 waits for a key.
+            draw_bbox: Whether to draw boxes.
+            draw_heatmap: Whether to draw heatmaps, below the image.
+            radius: Radius of keypoints in pixels.
+            thickness: Width of limbs and boxes in pixels.
+            kpt_thr: Score below which keypoints are not drawn.
+            skeleton_style: ``'mmpose'`` or ``'openpose'``.
+            black_background: Whether to draw on black.
+            vis_out_dir: Folder for drawn images or the drawn video, or the path of the video,
+                ``*.mp4``.
+            pred_out_dir: Folder for predictions: a JSON file for each image, or one for a video.
+            track: Whether images are successive frames, whose instances get a ``track_id``.
+            smooth: Whether to smooth the keypoints of each track over time; needs ``track``.
+            skip_unreadable: Whether to skip unreadable images and frames of videos with a
+                warning. By default the first raises its error, after the results of those before.
 
         Returns:
-            A generator of one result for each picture, in their order: ``predictions``, a list of
-            one list of people, and ``visualization``. Closing it finishes what was begun. An
-            input that cannot be read raises its error there, after the results of those before
-            it; with ``skip_unreadable`` there is a warning and no result (data samples have the
-            ``img_path`` and ``frame_id`` of theirs). Warnings also name what is left out of
-            folders.
+            A generator of one result per image, in order: ``predictions``, a list of one list of
+            instances (or of one data sample, with ``img_path`` and ``frame_id``), and
+            ``visualization``. Closing it finishes the files that were begun.
 
         Raises:
-            OSError: an input is missing or cannot be read.
-            TypeError: an unknown option.
-            ValueError: an impossible one, or nothing tells where people are.
+            OSError: An input does not exist or cannot be read.
+            TypeError: An option is unknown.
+            ValueError: A value is impossible, or there is neither a detector nor boxes.
         """
-        check_names(options)
         if out_dir is not None:
-            options.setdefault('vis_out_dir', f'{out_dir}/visualizations')
-            options.setdefault('pred_out_dir', f'{out_dir}/predictions')
-        settings = Options(return_datasamples, batch_size, **options)
-        if settings.bboxes is None and self.detector is None and not self.whole_image:
+            vis_out_dir = f'{out_dir}/visualizations' if vis_out_dir is None else vis_out_dir
+            pred_out_dir = f'{out_dir}/predictions' if pred_out_dir is None else pred_out_dir
+        options = Options(
+            return_datasamples=return_datasamples,
+            batch_size=batch_size,
+            bboxes=bboxes,
+            bbox_thr=bbox_thr,
+            nms_thr=nms_thr,
+            pose_based_nms=pose_based_nms,
+            return_vis=return_vis,
+            show=show,
+            wait_time=wait_time,
+            draw_bbox=draw_bbox,
+            draw_heatmap=draw_heatmap,
+            radius=radius,
+            thickness=thickness,
+            kpt_thr=kpt_thr,
+            skeleton_style=skeleton_style,
+            black_background=black_background,
+            vis_out_dir=vis_out_dir or '',
+            pred_out_dir=pred_out_dir or '',
+            track=track,
+            smooth=smooth,
+            skip_unreadable=skip_unreadable,
+        )
+        if bboxes is None and self.detector is None and not self.whole_image:
             raise ValueError(
-                'nothing tells where people are: give bboxes=, or build the inferencer with '
-                "det_model= and det_weights=, or with det_model='whole_image' if each picture "
-                'shows one person and little else'
+                'nothing says where instances are: give bboxes=, or build the inferencer with '
+                f'det_model= and det_weights=, or with det_model={WHOLE_IMAGE!r} if each image '
+                'shows one instance and little else'
             )
-        source = open_inputs(inputs, InputReport(strict=not settings.skip_unreadable))
+        source = open_inputs(inputs, InputReport(strict=not options.skip_unreadable))
         if source.is_live:
-            options.update(show=True)
-            settings = Options(return_datasamples, 1, **options)
-        boxes = None if settings.bboxes is None else self._given_boxes(settings, source)
-        outputs = Outputs(source, self.pose, settings)
-        return self._run(source, boxes, outputs, settings)
+            options = replace(options, show=True, batch_size=1)
+        boxes = None if bboxes is None else self._given_boxes(options, source)
+        return self._run(source, boxes, Outputs(source, self.pose, options), options)
+
+    @names_closest_option
+    def to_coco(
+        self,
+        inputs: Any,
+        *,
+        bboxes: BBoxes = None,
+        recursive: bool = False,
+        batch_size: int = 16,
+        bbox_thr: float = 0.3,
+        nms_thr: float = 0.3,
+        pose_based_nms: bool = False,
+        track: bool = False,
+        smooth: bool = False,
+        skip_unreadable: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Predict poses as COCO results, which :func:`evaluate_coco_keypoints` takes.
+
+        :func:`hrnet_plugin.apis.write_coco_results` writes them to a file as they come.
+
+        Args:
+            inputs: What a call takes, or paths of images, folders and videos together.
+            bboxes: Path of a file of boxes in COCO format, or of a single source boxes per image,
+                as a call takes them.
+            recursive: Whether to look for images and videos in subfolders, too.
+            batch_size: Number of instances in one forward pass of the pose model, and of images in
+                one of the detector.
+            bbox_thr: Score up to which boxes are dropped, detected ones or those of a file.
+            nms_thr: IoU with a better detection above which detections are dropped.
+            pose_based_nms: Whether to drop instances with a third of their keypoints near those
+                of a better one.
+            track: Whether instances of a video get a ``track_id``.
+            smooth: Whether to smooth the keypoints of each track over time; needs ``track``.
+            skip_unreadable: Whether to skip what cannot be read with a warning, instead of raising
+                the first error.
+
+        Returns:
+            A dict for each instance: ``image_id``, ``file_name``, ``category_id`` 1,
+            ``keypoints`` (x, y and score of each, in pixels), ``score`` and ``bbox`` (x, y, w,
+            h); of a video also ``frame`` and ``timestamp`` in seconds, and of a track
+            ``track_id``. ``image_id`` is the number that the file is named by, or a running one
+            if not all files are named by different numbers.
+
+        Raises:
+            OSError: An input does not exist or cannot be read.
+            TypeError: An option is unknown.
+            ValueError: A value is impossible, or there is neither a detector nor boxes.
+        """
+        report = InputReport(strict=not skip_unreadable)
+        task = CocoTask(inputs, report, bboxes, bbox_thr, self.box_categories, recursive=recursive)
+        results = task.run(
+            self,
+            batch_size=batch_size,
+            bbox_thr=bbox_thr,
+            nms_thr=nms_thr,
+            pose_based_nms=pose_based_nms,
+            track=track,
+            smooth=smooth,
+        )
+        coco = [result for of_image in results for result in of_image]
+        for note in [*task.file_notes, *task.box_notes()]:
+            warnings.warn(note, stacklevel=3)
+        return coco
 
     def _given_boxes(self, options: Options, source: Source) -> GivenBoxes:
         if isinstance(options.bboxes, GivenBoxes):
@@ -142,43 +276,44 @@ class PoseInferencer:
             file = BoxFile(str(options.bboxes), options.bbox_thr, self.box_categories)
             (boxes,) = file.of([source])
             for note in file.notes:
-                warnings.warn(note, stacklevel=3)
+                warnings.warn(note, stacklevel=4)
             return boxes
         assert options.bboxes is not None
         return given_boxes(options.bboxes, source)
 
     def _run(
-        self,
-        source: Source,
-        boxes: GivenBoxes | None,
-        outputs: Outputs,
-        options: Options,
+        self, source: Source, boxes: GivenBoxes | None, outputs: Outputs, options: Options
     ) -> Generator[Result, None, None]:
-        """Read ahead in one thread, draw and write in another, and find poses in this one.
+        """Read ahead in one thread, draw and write in another, and predict in this one.
 
-        An error of reading is raised after the results of all that was read before.
+        The steps of an image: frame -> boxes -> crops in batches -> sample -> track -> result.
+        An error of reading or detecting is raised after the results of the images before it.
         """
         errors: list[Exception] = []
-        ahead = 0 if source.is_live else options.batch_size
+        max_pending = 0 if source.is_live else options.batch_size
+        smoother = (
+            TrackSmoother(self.pose.sigmas, source.fps, options.smooth) if options.track else None
+        )
         bar = tqdm(
             total=len(source) or None, disable=not self.show_progress, unit='image', leave=False
         )
         with (
             closing(outputs),
             ThreadPoolExecutor(max_workers=1) as writer,
-            closing(read_ahead(source, max(1, ahead))) as frames,
+            closing(read_ahead(source, max(1, max_pending))) as frames,
             bar,
         ):
             boxed = self._find_boxes(until_error(frames, errors), boxes, options)
-            found = self._estimate(until_error(boxed, errors), ahead, options)
             writing: deque[Future] = deque()
-            for frame, sample in track(found, self.pose, source, options):
+            for frame, sample in self._predict(until_error(boxed, errors), max_pending, options):
+                if smoother is not None:
+                    smoother.update(sample, frame.timestamp)
                 writing.append(writer.submit(outputs.write, frame, sample))
-                while len(writing) > ahead:
-                    yield finish(writing.popleft(), outputs, options, bar)
+                while len(writing) > max_pending:
+                    yield finish(writing.popleft(), outputs, bar)
             while writing:
-                yield finish(writing.popleft(), outputs, options, bar)
-        if boxes is not None and boxes is not options.bboxes:  # else whoever made them says it
+                yield finish(writing.popleft(), outputs, bar)
+        if boxes is not None and boxes is not options.bboxes:  # else the caller reports the notes
             for note in boxes.notes():
                 warnings.warn(note, stacklevel=2)
         if errors:
@@ -186,8 +321,8 @@ class PoseInferencer:
 
     def _find_boxes(
         self, frames: Iterator[Frame], boxes: GivenBoxes | None, options: Options
-    ) -> Iterator[Boxed]:
-        """Add to each picture its boxes, (N, 5)."""
+    ) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Yield each image with its boxes (N, 5), given, detected, or the whole image."""
         if boxes is not None:
             for frame in frames:
                 yield frame, boxes.of(frame)
@@ -196,95 +331,30 @@ class PoseInferencer:
                 height, width = frame.image.shape[:2]
                 yield frame, as_boxes([[0, 0, width, height]], frame.name)
         else:
-            while several := list(islice(frames, options.batch_size)):
-                found = self.detector(several, options.bbox_thr, options.nms_thr)
-                yield from zip(several, found)
+            while batch := list(islice(frames, options.batch_size)):
+                yield from zip(batch, self.detector(batch, options.bbox_thr, options.nms_thr))
 
-    def _estimate(
-        self, boxed: Iterable[Boxed], ahead: int, options: Options
-    ) -> Iterator[tuple[Frame, PoseDataSample]]:
-        """Poses of each picture, in their order.
-
-        At most ``ahead`` pictures wait until there are ``batch_size`` people.
-        """
-        waiting: deque[_Picture] = deque()
-        crops: list[tuple[_Picture, dict[str, Any]]] = []
-
-        def estimate() -> None:
-            samples = self.pose.estimate([crop for _, crop in crops], options.draw_heatmap)
-            for (picture, _), sample in zip(crops, samples):
-                picture.people.append(sample)
-            crops.clear()
-
-        def finished() -> Iterator[tuple[Frame, PoseDataSample]]:
-            while waiting and len(waiting[0].people) == waiting[0].number:
-                picture = waiting.popleft()
-                yield picture.frame, self._merge(picture, options)
-
+    def _predict(
+        self, boxed: Iterable[tuple[Frame, np.ndarray]], max_pending: int, options: Options
+    ) -> Iterator[ImageResult]:
+        """Yield each image with the sample of its instances."""
+        batches = CropBatches(self.pose, options, max_pending)
         for frame, boxes in boxed:
-            picture = _Picture(frame, len(boxes))
-            waiting.append(picture)
-            for box in boxes:
-                crops.append((picture, self.pose.crop(frame, box)))
-                if len(crops) == options.batch_size:
-                    estimate()
-            yield from finished()
-            if len(waiting) > ahead:
-                estimate()
-                yield from finished()
-        if crops:
-            estimate()
-        yield from finished()
-
-    def _merge(self, picture: '_Picture', options: Options) -> PoseDataSample:
-        sample = self.pose.merge(picture.frame, picture.people, options.draw_heatmap)
-        people = sample.pred_instances
-        if options.pose_based_nms and len(people):
-            several = [
-                dict(keypoints=points, score=score)
-                for points, score in zip(people.keypoints, people.bbox_scores)
-            ]
-            kept = nearby_joints_nms(several, num_nearby_joints_thr=people.keypoints.shape[1] // 3)
-            sample.pred_instances = people[kept]
-        frame = picture.frame
-        sample.set_metainfo(dict(frame_id=frame.index, timestamp=frame.timestamp))
-        return sample
+            yield from batches.add(frame, boxes)
+        yield from batches.flush()
 
 
-@dataclass
-class _Picture:
-    """A picture, how many people are in it, and those who are done."""
-
-    frame: Frame
-    number: int
-    people: list[PoseDataSample] = field(default_factory=list)
-
-
-def track(
-    found: Iterable[tuple[Frame, PoseDataSample]],
-    pose: PoseModel,
-    source: Source,
-    options: Options,
-) -> Iterator[tuple[Frame, PoseDataSample]]:
-    """Number people through pictures that follow each other, if asked for."""
-    tracks = Tracks(pose.sigmas, source.fps, options.smooth) if options.track else None
-    for frame, sample in found:
-        if tracks is not None:
-            tracks.update(sample, frame.timestamp)
-        yield frame, sample
-
-
-def finish(writing: Future, outputs: Outputs, options: Options, bar: tqdm) -> Result:
-    """Wait until a picture is written, and show it."""
+def finish(writing: Future, outputs: Outputs, bar: tqdm) -> Result:
+    """Wait until an image is written, and show it."""
     result, drawn = writing.result()
-    if options.show:
+    if outputs.options.show:
         outputs.show(drawn)
     bar.update()
     return result
 
 
 def until_error(items: Iterable[T], errors: list[Exception]) -> Iterator[T]:
-    """Yield the items up to an error, which is appended to ``errors`` instead of raised."""
+    """Yield the items before an error, which is appended to ``errors`` instead of raised."""
     try:
         yield from items
     except Exception as error:

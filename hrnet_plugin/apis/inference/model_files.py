@@ -1,7 +1,7 @@
-"""Configs and checkpoints for inference, checked before anything runs."""
+"""Read and check the configs and checkpoints of models for inference."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from difflib import get_close_matches
@@ -26,19 +26,19 @@ ModelConfig: TypeAlias = str | Path | Config | ConfigDict | Mapping[str, Any]
 def read_model_config(
     option: str, model: ModelConfig, scopes: Sequence[str]
 ) -> tuple[Config, str | None]:
-    """Read a config, given itself, as a file or as a name of the metafiles.
+    """Read a config from a file, by its name in a metafile, or as it is given.
 
     Args:
-        option: name of the argument, for errors.
-        model: config, file or name.
-        scopes: packages whose metafiles may know the name.
+        option: Name of the argument, for errors.
+        model: Config, path of one, or name in a metafile.
+        scopes: Packages whose metafiles are searched for the name.
 
     Returns:
-        The config, and the weights that the metafile names, if there are any.
+        The config, and the path or URL of the weights in the metafile, if any.
 
     Raises:
-        OSError: no such file.
-        ValueError: no such name, or something else than a config.
+        OSError: The file does not exist.
+        ValueError: The name is unknown, or the file is not a config.
     """
     if isinstance(model, Mapping | Config):
         content = model._cfg_dict if isinstance(model, Config) else model
@@ -54,7 +54,7 @@ def read_model_config(
             return Config.fromfile(path), None
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f'{option}={str(model)!r}: there is no such config file')
-    models = {name: found for scope in scopes for name, found in named_models(scope).items()}
+    models = {name: files for scope in scopes for name, files in named_models(scope).items()}
     if str(model).lower() not in models:
         close = get_close_matches(str(model).lower(), models, n=3, cutoff=0.5)
         hint = f'; did you mean {" or ".join(map(repr, close))}?' if close else ';'
@@ -68,7 +68,7 @@ def read_model_config(
 
 @contextmanager
 def config_errors(option: str, model: ModelConfig) -> Iterator[None]:
-    """Turn any error of a config, which is code, into a ValueError that names it on one line."""
+    """Turn any error of a config, which is code, into a ValueError of one line that names it."""
     try:
         yield
     except (ImportError, OSError, MemoryError):
@@ -81,19 +81,19 @@ def config_errors(option: str, model: ModelConfig) -> Iterator[None]:
 
 
 def load_weights(option: str, model: BaseModel, weights: str | Path) -> dict[str, Any]:
-    """Load a checkpoint into a model that it fits to the last tensor.
+    """Load a checkpoint into a model, all of whose tensors it must have.
 
     Args:
-        option: name of the argument, for errors.
-        model: what to load it into.
-        weights: file or address.
+        option: Name of the argument, for errors.
+        model: Model to load it into.
+        weights: Path or URL of the checkpoint.
 
     Returns:
-        What the checkpoint says about itself, its ``meta``.
+        ``meta`` of the checkpoint.
 
     Raises:
-        OSError: it cannot be read or fetched.
-        ValueError: it is damaged, or of another model.
+        OSError: The checkpoint cannot be read or fetched.
+        ValueError: It is damaged, or of another model.
     """
     where = f'{option}={str(weights)!r}'
     checkpoint = fetch(where, weights)
@@ -102,28 +102,29 @@ def load_weights(option: str, model: BaseModel, weights: str | Path) -> dict[str
         raise ValueError(f'{where} holds no state dict')
     if all(name.startswith('module.') for name in state):
         state = {name.removeprefix('module.'): value for name, value in state.items()}
-    ours = model.state_dict()
-    if not {part(name) for name in ours} & {part(name) for name in state} or foreign(ours, state):
+    expected = model.state_dict()
+    if is_other_task(expected, state):
         raise ValueError(
-            f'{where} is of another kind of model: it has {parts(state)}, expected {parts(ours)}. '
+            f'{where} is of another kind of model: it has {parts(state)}, expected '
+            f'{parts(expected)}. '
             'hrnet-plugin convert makes checkpoints of the official code fit'
         )
     try:
-        # Not strict: the models themselves rename what older versions called otherwise.
+        # Not strict: hooks of the models rename tensors of older versions.
         missing, unexpected = model.load_state_dict(state, strict=False)
     except (RuntimeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise ValueError(f'{where} does not fit the config: {" ".join(lines[-3:])}') from error
     missing = [name for name in missing if not name.endswith('.num_batches_tracked')]
-    spare = set(last_rows(state))  # of streams that a pose model does not read
-    unexpected = [name for name in unexpected if name not in spare]
-    for names, what in ((missing, 'are missing'), (unexpected, 'are not of the model')):
+    ignorable = set(last_rows(state))  # of streams that a pose model does not read
+    unexpected = [name for name in unexpected if name not in ignorable]
+    for names, problem in ((missing, 'are missing'), (unexpected, 'are not of the model')):
         if names:
             listed = ', '.join(names[:3]) + (', …' if len(names) > 3 else '')
             raise ValueError(
-                f'{where} does not fit the config: {len(names)} tensors {what} ({listed}). Give '
-                'the config that it was trained with; hrnet-plugin convert makes checkpoints of '
-                'the official code fit'
+                f'{where} does not fit the config: {len(names)} tensors {problem} ({listed}). '
+                'Give the config that it was trained with; hrnet-plugin convert makes checkpoints '
+                'of the official code fit'
             )
     meta = checkpoint.get('meta')
     return dict(meta) if isinstance(meta, Mapping) else {}
@@ -134,10 +135,17 @@ def _is_weight(item: tuple[object, object]) -> bool:
 
 
 def fetch(where: str, weights: str | Path) -> Any:
-    """Load a checkpoint from a file or an address, safely.
+    """Load a checkpoint from a file or a URL, with torch's safe loader.
 
-    MMEngine's loader is not used: that of onedl-mmengine loads what the safe loader refuses with
-    the unsafe one.
+    MMEngine's loader is not used: onedl-mmengine's falls back to the unsafe one.
+
+    Args:
+        where: Option and value, for errors.
+        weights: Path or URL.
+
+    Raises:
+        OSError: It cannot be read or fetched.
+        ValueError: It is damaged, or the safe loader refuses it.
     """
     if '://' not in str(weights):
         if not Path(weights).is_file():
@@ -146,7 +154,7 @@ def fetch(where: str, weights: str | Path) -> Any:
     with ExitStack() as stack:
         try:
             path = download(str(weights), stack)
-        except Exception as error:  # of whatever fetches it
+        except Exception as error:  # The backends that fetch raise many kinds.
             raise OSError(
                 f'{where} cannot be fetched ({error}): download it by other means, and give the '
                 'file'
@@ -154,35 +162,40 @@ def fetch(where: str, weights: str | Path) -> Any:
         return read_checkpoint(path)
 
 
-def download(address: str, stack: ExitStack) -> Path:
-    """Fetch a checkpoint; from the web, into the folder where torch and MMEngine keep theirs.
+def download(url: str, stack: ExitStack) -> Path:
+    """Download a checkpoint, into the cache of torch and MMEngine if it is from the web.
 
     Args:
-        address: Of the web, or of any file backend of MMEngine.
-        stack: Removes, when it is closed, a file that is not kept.
+        url: URL of the web or of any file backend of MMEngine.
+        stack: Stack that removes a temporary file when it is closed.
 
     Returns:
-        The file.
+        Path of the file.
     """
-    if not address.startswith(('http://', 'https://')):
-        return Path(stack.enter_context(fileio.get_local_path(address)))
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(address).path).name)
+    if not url.startswith(('http://', 'https://')):
+        return Path(stack.enter_context(fileio.get_local_path(url)))
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        print(f'downloading {address} to {path}', file=sys.stderr)
-        torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
+        print(f'downloading {url} to {path}', file=sys.stderr)
+        torch.hub.download_url_to_file(url, str(path), progress=sys.stderr.isatty())
     return path
 
 
 def part(name: str) -> str:
+    """Return the module that a tensor is of: ``backbone`` of ``backbone.conv1.weight``."""
     return name.partition('.')[0]
 
 
-def parts(names: Any) -> str:
-    """The largest parts of a model: ``backbone, head``."""
+def parts(names: Iterable[str]) -> str:
+    """Return the modules of a state dict: ``backbone, head``."""
     return ', '.join(sorted({part(name) for name in names}))
 
 
-def foreign(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
-    """Whether weights are of a detector, and the model is of poses, or the other way round."""
-    return ('bbox_head' in map(part, theirs)) != ('bbox_head' in map(part, ours))
+def is_other_task(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> bool:
+    """Return whether weights are of another task than a model.
+
+    They share no module, or one of them is a detector and the other is not.
+    """
+    modules, given = {part(name) for name in expected}, {part(name) for name in state}
+    return not modules & given or ('bbox_head' in modules) != ('bbox_head' in given)

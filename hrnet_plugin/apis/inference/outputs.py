@@ -1,4 +1,4 @@
-"""What becomes of results: drawn, written, returned."""
+"""Draw results, write them, and return them in MMPose's form."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,23 +13,29 @@ from mmpose.structures import PoseDataSample, split_instances
 
 from ..inputs.file_names import check_out_folder, check_targets, distinct_files
 from ..inputs.folders import VIDEOS
-from ..inputs.image_file import IMAGES
+from ..inputs.images import IMAGES, Frame, Images
 from ..inputs.report import counted
-from ..inputs.sources import Frame, Images, Source
+from ..inputs.sources import Source
 from .options import Options
 from .pose_model import PoseModel
 
-CODEC = 'mp4v'  # comes with OpenCV's wheels, and plays everywhere
-# Formats that drawn images are written in; those of other images are written as PNG.
+CODEC = 'mp4v'  # Every wheel of OpenCV has it, and every player plays it.
+# Formats that drawn images keep; others become PNG.
 DRAWN = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 Result = dict[str, Any]
 
 
 class Outputs:
-    """Draws and writes one result after the other, as a call's options say.
+    """Draw and write one result after the other, as the options of a call say.
+
+    Args:
+        source: Images or a video.
+        pose: Pose model, whose config has the visualizer.
+        options: Options of the call.
 
     Raises:
-        ValueError: a folder or file to write to does not fit the inputs.
+        OSError: A folder to write to is a file, or a file to write is a folder.
+        ValueError: A file to write is an input, or has a suffix that does not fit.
     """
 
     def __init__(self, source: Source, pose: PoseModel, options: Options) -> None:
@@ -55,35 +61,39 @@ class Outputs:
                 self.predictions = JsonList(self.predicted[0])
 
     def write(self, frame: Frame, sample: PoseDataSample) -> tuple[Result, np.ndarray | None]:
-        """Draw and write a picture.
+        """Draw and write an image.
+
+        Args:
+            frame: The image.
+            sample: Its instances.
 
         Returns:
-            What MMPose's inferencers return for a picture, and the drawn picture, RGB.
+            The result as MMPose's inferencers return it, and the drawn image (h, w, 3), RGB.
         """
         options = self.options
-        people = instances(sample)
+        instances = split_tracked(sample)
         drawn = self._draw(frame, sample) if self.visualizer is not None else None
         if drawn is not None and options.vis_out_dir:
-            self._write_picture(frame, drawn)
+            self._write_drawn(frame, drawn)
         if self.predictions is not None:
             self.predictions.append(
-                dict(frame_id=frame.index, timestamp=rounded_time(frame), instances=people)
+                dict(frame_id=frame.index, timestamp=rounded_time(frame), instances=instances)
             )
         elif self.predicted:
-            mmengine.dump(people, str(self.predicted[frame.index]), indent='  ')
+            mmengine.dump(instances, str(self.predicted[frame.index]), indent='  ')
         visualization = None if drawn is None else [drawn] if options.return_vis else []
-        predictions = [sample] if options.return_datasamples else [people]
+        predictions = [sample] if options.return_datasamples else [instances]
         return dict(visualization=visualization, predictions=predictions), drawn
 
     def show(self, drawn: np.ndarray) -> None:
-        """Show a picture; a window belongs to the main thread."""
+        """Show a drawn image (h, w, 3), RGB, in the main thread, to which windows belong."""
         assert self.visualizer is not None
-        # A video goes on by itself.
+        # A video does not wait.
         wait_time = 1e-5 if self.source.is_video else self.options.wait_time
-        self.visualizer.show(drawn, win_name=window(self.source), wait_time=wait_time)
+        self.visualizer.show(drawn, win_name=window_name(self.source), wait_time=wait_time)
 
     def close(self) -> None:
-        """Finish files that hold all pictures."""
+        """Finish files that hold several images."""
         for file in (self.predictions, self.video):  # the video may turn out to be incomplete
             if file is not None:
                 file.close()
@@ -96,7 +106,7 @@ class Outputs:
         options = self.options
         image = mmcv.bgr2rgb(frame.image)
         drawn = self.visualizer.add_datasample(
-            window(self.source),
+            window_name(self.source),
             np.zeros_like(image) if options.black_background else image,
             sample,
             draw_gt=False,
@@ -107,12 +117,16 @@ class Outputs:
         )
         if options.track:
             drawn = np.ascontiguousarray(drawn)
-            for box, number in zip(sample.pred_instances.bboxes, sample.pred_instances.track_ids):
-                place = (int(box[0]) + 2, int(box[1]) + 14)
-                cv2.putText(drawn, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 255, 0))
+            for box, track_id in zip(
+                sample.pred_instances.bboxes, sample.pred_instances.track_ids
+            ):
+                position = (int(box[0]) + 2, int(box[1]) + 14)
+                cv2.putText(
+                    drawn, str(track_id), position, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 255, 0)
+                )
         return drawn
 
-    def _write_picture(self, frame: Frame, drawn: np.ndarray) -> None:
+    def _write_drawn(self, frame: Frame, drawn: np.ndarray) -> None:
         image = mmcv.rgb2bgr(drawn)
         if self.video is not None:
             self.video.append(image, frame)
@@ -123,12 +137,12 @@ class Outputs:
 
 
 class VideoFile:
-    """A video that is written as it comes; its size is that of the first picture.
+    """A video that is written frame by frame, in the size of the first one.
 
     Args:
-        path: its name.
-        fps: pictures a second.
-        note: takes what users have to know of it.
+        path: Path of the file.
+        fps: Frames per second.
+        note: Function that takes what users need to know of the video.
     """
 
     def __init__(self, path: Path, fps: float, note: Callable[[str], None]) -> None:
@@ -137,13 +151,21 @@ class VideoFile:
         self.note = note
         self.writer: cv2.VideoWriter | None = None
         self.size = (0, 0)
-        self.resized = 0
-        self.written = 0
+        self.num_resized = 0
+        self.num_written = 0
         self.last: Frame | None = None
-        self.steps: list[float] = []  # the shortest and the longest time between two frames
+        self.steps: list[float] = []  # shortest and longest time between two frames, in seconds
 
     def append(self, image: np.ndarray, frame: Frame) -> None:
-        """Add a picture (h, w, 3), BGR, drawn on a frame."""
+        """Add a drawn frame.
+
+        Args:
+            image: Drawn image (h, w, 3), BGR uint8.
+            frame: The frame that it shows.
+
+        Raises:
+            OSError: OpenCV cannot write a video there.
+        """
         if self.writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fourcc = cv2.VideoWriter.fourcc(*CODEC)
@@ -151,36 +173,37 @@ class VideoFile:
             self.writer = cv2.VideoWriter(str(self.path), fourcc, self.fps, self.size)
             if not self.writer.isOpened():
                 raise OSError(f'{self.path} cannot be written as a video by this OpenCV')
-        if image.shape[1::-1] != self.size:  # which OpenCV would leave out
+        if image.shape[1::-1] != self.size:  # OpenCV would skip it
             image = cv2.resize(image, self.size)
-            self.resized += 1
+            self.num_resized += 1
         self.writer.write(image)
-        self.written += 1
+        self.num_written += 1
         self._measure(frame)
 
     def close(self) -> None:
         """Finish the file.
 
         Raises:
-            OSError: it does not hold what was written, as on a full disk.
+            OSError: The file lacks frames, as on a full disk.
         """
         if self.writer is None:
             return
         self.writer.release()
         capture = cv2.VideoCapture(str(self.path))
-        there = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        num_stored = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
-        if there < self.written:
+        if num_stored < self.num_written:
             raise OSError(
-                f'{self.path} has {there} of {self.written} frames: it could not be written '
-                'completely; is the disk full?'
+                f'{self.path} has {num_stored} of {self.num_written} frames: it could not be '
+                'written completely; is the disk full?'
             )
-        if self.resized:
+        if self.num_resized:
             self.note(
-                f'{counted(self.resized, "frame")} of another size than the first: in the drawn '
-                f'video resized to {self.size[0]}x{self.size[1]}; results are in their own pixels'
+                f'{counted(self.num_resized, "frame")} of another size than the first: in the '
+                f'drawn video resized to {self.size[0]}x{self.size[1]}; results are in their own '
+                'pixels'
             )
-        # Containers round times to milliseconds.
+        # Containers round timestamps to milliseconds.
         if self.steps and self.steps[1] - self.steps[0] > max(0.25 / self.fps, 0.002):
             self.note(
                 f'has a variable frame rate (a frame lasts {self.steps[0] * 1000:.0f} to '
@@ -199,18 +222,24 @@ class VideoFile:
 
 
 class JsonList:
-    """A list in a JSON file, written as it comes; it can be read once it is closed."""
+    """A list in a JSON file that is written item by item, and complete once it is closed.
+
+    Args:
+        path: Path of the file; its folder is made.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file: TextIO | None = None
 
     def append(self, item: Any) -> None:
-        # MMEngine's knows NumPy's numbers.
+        """Write an item."""
+        # MMEngine's function converts NumPy's numbers.
         text = mmengine.dump(item, file_format='json')
         self._open().write(f'[\n{text}' if self._open().tell() == 0 else f',\n{text}')
 
     def close(self) -> None:
+        """Finish the file."""
         file = self._open()
         file.write('[\n]\n' if file.tell() == 0 else '\n]\n')
         file.close()
@@ -222,75 +251,79 @@ class JsonList:
         return self.file
 
 
-def instances(sample: PoseDataSample) -> list[dict[str, Any]]:
-    """People as MMPose's dicts, with ``track_id`` if they were tracked."""
-    people = split_instances(sample.pred_instances)
-    for person, number in zip(people, sample.pred_instances.get('track_ids', ())):
-        person['track_id'] = int(number)
-    return people
+def split_tracked(sample: PoseDataSample) -> list[dict[str, Any]]:
+    """Return the instances of a sample as MMPose's dicts, with ``track_id`` if tracked."""
+    instances = split_instances(sample.pred_instances)
+    for instance, track_id in zip(instances, sample.pred_instances.get('track_ids', ())):
+        instance['track_id'] = int(track_id)
+    return instances
 
 
 def visualizer(pose: PoseModel, options: Options) -> Any:
-    """The config's visualizer, new, so that calls do not meet in it."""
+    """Build the config's visualizer anew, so that calls do not share its state."""
     settings = {**(pose.cfg.get('visualizer') or dict(type='PoseLocalVisualizer'))}
     cls = VISUALIZERS.get(settings.pop('type'))
-    settings.pop('_scope_', None)  # of the config that it was inherited from
+    settings.pop('_scope_', None)  # of a config that it was inherited from
     settings |= dict(vis_backends=None, radius=options.radius, line_width=options.thickness)
-    made = cls(**settings)
-    made.set_dataset_meta(pose.dataset_meta, options.skeleton_style)
-    return made
+    built = cls(**settings)
+    built.set_dataset_meta(pose.dataset_meta, options.skeleton_style)
+    return built
 
 
-def window(source: Source) -> str:
-    return 'pictures' if isinstance(source, Images) else source.name
+def window_name(source: Source) -> str:
+    """Return the title of the window that shows a source."""
+    return 'images' if isinstance(source, Images) else source.name
 
 
 def drawn_paths(source: Source, target: str) -> list[Path]:
-    """Return where to write each drawn image, or the drawn video.
+    """Return the paths of drawn images, or of the drawn video.
 
     Args:
         source: Images or a video.
-        target: A folder; or of a video a file, ``*.mp4``, if there is no folder of that name.
+        target: Folder; or of a video a file, ``*.mp4``, if no folder has that name.
+
+    Returns:
+        A path for each image, or one for a video.
 
     Raises:
         OSError: The folder is a file, or below one.
         ValueError: Another file name is given.
     """
     path = Path(target)
-    ending = path.suffix.lower()
-    # Folders may have dots in their names; endings of images and videos are a mistake.
-    if ending in (*IMAGES, *VIDEOS) and not path.is_dir():
-        if source.is_video and ending == '.mp4':
+    suffix = path.suffix.lower()
+    # Folders may have dots in their names; a suffix of images or videos is a mistake.
+    if suffix in (*IMAGES, *VIDEOS) and not path.is_dir():
+        if source.is_video and suffix == '.mp4':
             check_out_folder('vis_out_dir', path.parent)
             return [path]
         more = ', or a name that ends in .mp4' if source.is_video else ''
         raise ValueError(f'vis_out_dir={target!r}; expected a folder{more}')
     check_out_folder('vis_out_dir', path)
-    files = distinct_files(source.labels, video_ending if source.is_video else drawn_ending)
+    files = distinct_files(source.labels, video_suffix if source.is_video else drawn_suffix)
     return [path / file for file in files]
 
 
 def call_targets(sources: Sequence[Source], folder: str) -> list[list[Path]]:
-    """Return where to write each source's drawn images or video, all in one folder."""
+    """Return the paths of the drawn images or video of each source, all in one folder."""
     videos = [source.labels[0] for source in sources if source.is_video]
-    video_files = iter(distinct_files(videos, video_ending))
+    video_files = iter(distinct_files(videos, video_suffix))
     return [
         [Path(folder, next(video_files))]
         if source.is_video
-        else [Path(folder, file) for file in distinct_files(source.labels, drawn_ending)]
+        else [Path(folder, file) for file in distinct_files(source.labels, drawn_suffix)]
         for source in sources
     ]
 
 
-def video_ending(name: str) -> str:
-    """Return the ending of a drawn video."""
+def video_suffix(name: str) -> str:
+    """Return the suffix of a drawn video."""
     return '.mp4'
 
 
-def drawn_ending(name: str) -> str:
-    """Return the ending of a drawn image: its own, or PNG's where OpenCV may not write it."""
-    ending = Path(name).suffix
-    return ending if ending.lower() in DRAWN else '.png'
+def drawn_suffix(name: str) -> str:
+    """Return the suffix of a drawn image: its own, or PNG's where OpenCV may not write it."""
+    suffix = Path(name).suffix
+    return suffix if suffix.lower() in DRAWN else '.png'
 
 
 def rounded_time(frame: Frame) -> float | None:

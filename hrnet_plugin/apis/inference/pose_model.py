@@ -1,98 +1,139 @@
-"""A top-down pose estimator with its config's pipeline, for people of many pictures at once."""
+"""A top-down pose model with its config's pipeline: boxes of images to keypoints."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.model import revert_sync_batchnorm
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.structures import PoseDataSample, merge_data_samples
 
 from ...models.fuse import fuse_norms
-from ..inputs.sources import Frame
+from ..inputs.images import Frame
+from .backends import BackendPredictor, Crop, PoseBackend, TorchPredictor
 from .model_files import ModelConfig, config_errors, load_weights, read_model_config
 
 
 class PoseModel:
-    """A pose estimator.
+    """A pose model.
 
     Args:
-        model: config, file or name of a metafile.
-        weights: checkpoint; the metafile's, if it is not given.
-        device: as of torch.
-        scope: package whose metafiles know the name, before this one's.
+        model: Config, path of one, or name in a metafile.
+        weights: Checkpoint; by default the one in the metafile.
+        device: Device of torch.
+        scope: Package whose metafiles are searched for the name, before this package's.
+        backend: What runs the network instead of torch; ``weights`` and ``device`` are not used.
+
+    Attributes:
+        cfg: The config.
+        dataset_meta: Names, colours, flip pairs and sigmas of the keypoints.
+        model: The estimator of MMPose; None with a backend.
 
     Raises:
-        OSError: a file is missing.
-        ValueError: something does not fit.
+        OSError: A file does not exist or cannot be read.
+        ValueError: The config is not of a top-down model, or files do not fit together.
     """
 
-    def __init__(self, model: ModelConfig, weights: str | None, device: str, scope: str) -> None:
+    def __init__(
+        self,
+        model: ModelConfig,
+        weights: str | None,
+        device: str,
+        scope: str,
+        backend: PoseBackend | None = None,
+    ) -> None:
         scopes = list(dict.fromkeys([scope, 'hrnet_plugin']))
-        self.cfg, named = read_model_config('pose2d', model, scopes)
+        self.cfg, default_weights = read_model_config('pose2d', model, scopes)
         with config_errors('pose2d', model):
             check_topdown(self.cfg)
             if not isinstance(self.cfg.get('default_scope', ''), str | None):
-                raise ValueError('its default_scope is no name of a package')
-        weights = weights or named
-        if weights is None:
+                raise ValueError('its default_scope is not the name of a package')
+        weights = weights or default_weights
+        if weights is None and backend is None:
             raise ValueError('pose2d_weights is missing: give the checkpoint of pose2d')
         self.scope = self.cfg.get('default_scope') or scope
+        self.model: BaseModel | None = None
+        meta: dict[str, Any] = {}
         with DefaultScope.overwrite_default_scope(self.scope):
-            with config_errors('pose2d', model):
-                self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
-            meta = load_weights('pose2d_weights', self.model, weights)
+            if backend is None:
+                assert weights is not None
+                with config_errors('pose2d', model):
+                    self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+                meta = load_weights('pose2d_weights', self.model, weights)
             with config_errors('pose2d', model):
                 self.dataset_meta = dataset_meta(self.cfg, meta)
                 self.pipeline = Compose(self.cfg.test_dataloader.dataset.pipeline)
-        self.check_keypoints()
+            self.check_keypoints()
+            self.predictor: TorchPredictor | BackendPredictor
+            if backend is None:
+                self.model = self._prepared(self.model, device)
+                self.predictor = TorchPredictor(self.model)
+            else:
+                with config_errors('pose2d', model):
+                    self.predictor = BackendPredictor(backend, self.cfg)
+
+    def _prepared(self, model: BaseModel, device: str) -> BaseModel:
+        """Return the model as it runs fastest, in evaluation mode on its device."""
         width, height = self.input_size
-        self.model = fuse_norms(self.model.eval(), torch.rand(1, 3, height, width)).to(device)
+        model = fuse_norms(model.eval(), torch.rand(1, 3, height, width)).to(device)
         if torch.device(device).type == 'cpu':
             # oneDNN's convolutions take up to half as long. On a GPU it was not measured.
-            self.model.to(memory_format=torch.channels_last)
+            model.to(memory_format=torch.channels_last)
+        return model
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Width and height of crops, as the test pipeline makes them."""
+        """Width and height of crops in pixels, as the test pipeline makes them."""
         # A head need not have a decoder: stock's VisPredictHead wraps one that has.
         sizes = [getattr(step, 'input_size', None) for step in self.pipeline.transforms]
         width, height = next(size for size in reversed(sizes) if size is not None)
         return int(width), int(height)
 
     @property
+    def output_indices(self) -> Sequence[int] | None:
+        """Indices of the keypoints that results have, if ``test_cfg`` chooses some."""
+        return (self.cfg.model.get('test_cfg') or {}).get('output_keypoint_indices')
+
+    @property
     def num_keypoints(self) -> int:
-        """How many keypoints a result has."""
-        chosen = self.model.test_cfg.get('output_keypoint_indices')
-        return self.dataset_meta['num_keypoints'] if chosen is None else len(chosen)
+        """K, the number of keypoints of a result."""
+        indices = self.output_indices
+        return self.dataset_meta['num_keypoints'] if indices is None else len(indices)
 
     @property
     def sigmas(self) -> np.ndarray:
-        """(K,), as of OKS."""
-        chosen = self.model.test_cfg.get('output_keypoint_indices')
+        """(K,), the keypoint constants of OKS."""
         sigmas = np.asarray(self.dataset_meta['sigmas'], np.float64)
-        return sigmas if chosen is None else sigmas[chosen]
+        return sigmas if self.output_indices is None else sigmas[self.output_indices]
 
     def check_keypoints(self) -> None:
-        """Raise a ValueError unless the head finds what the data set names."""
-        channels = getattr(self.model.head, 'out_channels', None)
-        named = self.dataset_meta['num_keypoints']
-        chosen = self.model.test_cfg.get('output_keypoint_indices')
-        if chosen is None and channels not in (None, named):
+        """Check that the head predicts the keypoints that the dataset names.
+
+        Raises:
+            ValueError: Their numbers differ.
+        """
+        head = self.cfg.model.get('head') if self.model is None else self.model.head
+        channels = getattr(head, 'out_channels', None)
+        num_named = self.dataset_meta['num_keypoints']
+        if self.output_indices is None and channels not in (None, num_named):
             raise ValueError(
-                f'head.out_channels={channels}, but the data set has {named} keypoints: make '
+                f'head.out_channels={channels}, but the dataset has {num_named} keypoints: make '
                 'them the same in pose2d'
             )
 
-    def crop(self, frame: Frame, box: np.ndarray) -> dict[str, Any]:
-        """Cut somebody out as the config's test pipeline does.
+    def crop(self, frame: Frame, box: np.ndarray) -> Crop:
+        """Crop an instance as the config's test pipeline does.
 
         Args:
-            frame: picture.
-            box: (5,), x1, y1, x2, y2, score.
+            frame: Image.
+            box: (5,): x1, y1, x2, y2 in pixels and a score.
+
+        Returns:
+            ``inputs``, the crop (3, h, w), and ``data_samples``, its sample.
         """
         box = np.asarray(box, np.float32)
         return self.pipeline(
@@ -105,39 +146,54 @@ class PoseModel:
             )
         )
 
-    @torch.inference_mode()
-    def estimate(self, crops: Sequence[dict[str, Any]], heatmaps: bool) -> list[PoseDataSample]:
-        """Poses of some people, in one forward.
+    def predict(self, crops: Sequence[Crop], heatmaps: bool) -> list[PoseDataSample]:
+        """Predict the keypoints of a batch of crops.
 
         Args:
-            crops: what ``crop`` returned.
-            heatmaps: whether to keep them.
+            crops: N crops, of any images.
+            heatmaps: Whether to return heatmaps, too.
+
+        Returns:
+            N samples with one instance each, in pixels of its image.
         """
-        self.model.test_cfg['output_heatmaps'] = heatmaps
-        return self.model.test_step(pseudo_collate(list(crops)))
+        return self.predictor.predict(crops, heatmaps)
 
     def merge(
-        self, frame: Frame, people: Sequence[PoseDataSample], heatmaps: bool
+        self, frame: Frame, instances: Sequence[PoseDataSample], heatmaps: bool
     ) -> PoseDataSample:
-        """All people of a picture as one sample, of length 0 if there is nobody."""
-        if people:
-            return merge_data_samples(list(people))
-        size, keypoints = frame.image.shape[:2], self.num_keypoints
+        """Merge the instances of an image into one sample, which may be of length 0.
+
+        Args:
+            frame: Image (h, w, 3).
+            instances: A sample for each instance.
+            heatmaps: Whether they have heatmaps, which are merged to (K, h, w).
+
+        Returns:
+            The sample of the image.
+        """
+        if instances:
+            return merge_data_samples(list(instances))
+        size, num_keypoints = frame.image.shape[:2], self.num_keypoints
         sample = PoseDataSample(metainfo=dict(img_path=frame.name, ori_shape=size, img_shape=size))
         sample.pred_instances = InstanceData(
-            keypoints=np.zeros((0, keypoints, 2), np.float32),
-            keypoint_scores=np.zeros((0, keypoints), np.float32),
-            keypoints_visible=np.zeros((0, keypoints), np.float32),
+            keypoints=np.zeros((0, num_keypoints, 2), np.float32),
+            keypoint_scores=np.zeros((0, num_keypoints), np.float32),
+            keypoints_visible=np.zeros((0, num_keypoints), np.float32),
             bboxes=np.zeros((0, 4), np.float32),
             bbox_scores=np.zeros(0, np.float32),
         )
         if heatmaps:
-            sample.pred_fields = PixelData(heatmaps=np.zeros((keypoints, *size), np.float32))
+            maps = np.zeros((num_keypoints, *size), np.float32)
+            sample.pred_fields = PixelData(heatmaps=maps)
         return sample
 
 
-def check_topdown(cfg: Any) -> None:
-    """Raise a ValueError unless this is a config of a top-down pose estimator."""
+def check_topdown(cfg: Config) -> None:
+    """Check that a config is of a top-down pose estimator.
+
+    Raises:
+        ValueError: It is of another model.
+    """
     dataset = cfg.get('test_dataloader', {}).get('dataset', {})
     mode = cfg.get('data_mode') or dataset.get('data_mode')
     kind = cfg.get('model', {}).get('type')
@@ -145,27 +201,31 @@ def check_topdown(cfg: Any) -> None:
         return
     if mode == 'bottomup':
         raise ValueError(
-            f'pose2d finds poses without boxes (its model is {kind}): take MMPoseInferencer for '
-            "it; here expected is data_mode='topdown'"
+            f'pose2d is a bottom-up model ({kind}): use MMPoseInferencer for it; expected '
+            "data_mode='topdown'"
         )
     raise ValueError(
-        f'pose2d is no config of a top-down pose estimator: its model is {kind}, its data_mode '
+        f'pose2d is not a config of a top-down pose estimator: its model is {kind}, its data_mode '
         f"{mode}; expected data_mode='topdown' and a test_dataloader"
     )
 
 
-def dataset_meta(cfg: Any, meta: dict[str, Any]) -> dict[str, Any]:
-    """Names, colours, flip pairs and sigmas of keypoints: the checkpoint's, or the config's.
+def dataset_meta(cfg: Config, checkpoint_meta: dict[str, Any]) -> dict[str, Any]:
+    """Return names, colours, flip pairs and sigmas of keypoints: the checkpoint's or the config's.
+
+    Args:
+        cfg: Config of the model.
+        checkpoint_meta: ``meta`` of its checkpoint.
 
     Raises:
-        ValueError: neither says.
+        ValueError: Neither has them.
     """
     from mmpose.apis.inference import dataset_meta_from_config
 
-    found = meta.get('dataset_meta') or dataset_meta_from_config(cfg, 'test')
-    if not found or 'num_keypoints' not in found:
+    meta = checkpoint_meta.get('dataset_meta') or dataset_meta_from_config(cfg, 'test')
+    if not meta or 'num_keypoints' not in meta:
         raise ValueError(
-            'neither pose2d_weights nor pose2d say what the keypoints are: add metainfo to '
+            'neither pose2d_weights nor pose2d define the keypoints: add metainfo to '
             'test_dataloader.dataset of pose2d'
         )
-    return found
+    return meta

@@ -1,4 +1,4 @@
-"""People of a video: numbered, and smoothed, through its samples."""
+"""Track the instances of a video, and smooth their keypoints over time."""
 
 import numpy as np
 from mmpose.structures import PoseDataSample
@@ -7,13 +7,13 @@ from ...functional import OneEuroFilter, Tracker
 from ...functional.video.tracking import areas
 
 
-class Tracks:
-    """Adds ``track_ids`` to samples that follow each other.
+class TrackSmoother:
+    """Add ``track_ids`` to successive samples, and smooth the keypoints of each track.
 
     Args:
-        sigmas: (K,), as of OKS.
-        fps: pictures a second.
-        smooth: whether to smooth keypoints, too.
+        sigmas: (K,), the keypoint constants of OKS.
+        fps: Frames per second.
+        smooth: Whether to smooth keypoints, too.
     """
 
     def __init__(self, sigmas: np.ndarray, fps: float, smooth: bool) -> None:
@@ -23,26 +23,28 @@ class Tracks:
         self.filters: dict[int, OneEuroFilter] = {}
 
     def update(self, sample: PoseDataSample, timestamp: float | None = None) -> None:
-        """Number the people of the next sample, and smooth their keypoints.
+        """Add the next sample: give it ``track_ids``, and smooth its keypoints in place.
 
         Args:
             sample: Result of the next image.
-            timestamp: Its time in seconds; if not given, images follow each other at ``fps``.
+            timestamp: Its time in seconds; by default, images follow each other at ``fps``.
         """
-        people = sample.pred_instances
-        numbers = self.tracker.update(people.keypoints, people.keypoint_scores, people.bboxes)
-        people.track_ids = numbers
-        if self.smooth and len(numbers):
+        instances = sample.pred_instances
+        track_ids = self.tracker.update(
+            instances.keypoints, instances.keypoint_scores, instances.bboxes
+        )
+        instances.track_ids = track_ids
+        if self.smooth and len(track_ids):
             time = self.tracker.frame / self.fps if timestamp is None else timestamp
-            sizes = np.sqrt(areas(people.bboxes))
-            people.keypoints = np.stack(
+            sizes = np.sqrt(areas(instances.bboxes))
+            instances.keypoints = np.stack(
                 [
-                    self._filter(number)(points, time, max(size, 1.0))
-                    for number, points, size in zip(numbers, people.keypoints, sizes)
+                    self._filter(track_id)(keypoints, time, max(size, 1.0))
+                    for track_id, keypoints, size in zip(track_ids, instances.keypoints, sizes)
                 ]
-            ).astype(people.keypoints.dtype)
+            ).astype(instances.keypoints.dtype)
         alive = {track.number for track in self.tracker.tracks}
-        self.filters = {n: f for n, f in self.filters.items() if n in alive}
+        self.filters = {i: f for i, f in self.filters.items() if i in alive}
 
-    def _filter(self, number: int) -> OneEuroFilter:
-        return self.filters.setdefault(int(number), OneEuroFilter())
+    def _filter(self, track_id: int) -> OneEuroFilter:
+        return self.filters.setdefault(int(track_id), OneEuroFilter())

@@ -1,1 +1,1 @@
-"""Images and videos, from paths, folders, patterns, arrays and cameras."""
+"""Read images and videos from paths, folders, patterns, arrays and cameras."""

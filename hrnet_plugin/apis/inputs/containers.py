@@ -1,6 +1,7 @@
-"""Whether a video file ends before its container does: AVI, MP4 and QuickTime, Matroska."""
+"""Recognize truncated video files: AVI, MP4 and QuickTime, Matroska."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -8,8 +9,11 @@ from typing import BinaryIO
 def is_truncated(path: str | Path) -> bool:
     """Return whether the outermost chunks of a video file reach beyond its end.
 
-    Only their headers are read. Containers of other formats, and those that do not state their
-    size (streams, recordings that were not finished), count as complete.
+    Only their headers are read. Other formats, and containers that do not state their size
+    (streams, unfinished recordings), count as complete.
+
+    Raises:
+        OSError: The file cannot be read.
     """
     size = os.path.getsize(path)
     with open(path, 'rb') as file:
@@ -23,7 +27,7 @@ def is_truncated(path: str | Path) -> bool:
     return False
 
 
-def _chunks_exceed(file: BinaryIO, size: int, next_chunk) -> bool:
+def _chunks_exceed(file: BinaryIO, size: int, next_chunk: Callable[[bytes], int | None]) -> bool:
     start = 0
     while start < size:
         file.seek(start)
@@ -36,7 +40,7 @@ def _chunks_exceed(file: BinaryIO, size: int, next_chunk) -> bool:
 
 def _riff_chunk(head: bytes) -> int | None:
     length = int.from_bytes(head[4:8], 'little')
-    # Others than RIFF at the top are padding or damage; 0 is of a recording not finished.
+    # At the top, anything but RIFF is padding or damage; 0 is an unfinished recording.
     return 8 + length + length % 2 if head[:4] == b'RIFF' and length else None
 
 
@@ -44,11 +48,11 @@ def _mp4_box(head: bytes) -> int | None:
     length = int.from_bytes(head[:4], 'big')
     if length == 1:
         length = int.from_bytes(head[8:16], 'big')
-    return length if length >= 8 else None  # 0: up to the end of the file
+    return length if length >= 8 else None  # 0: the box reaches to the end of the file
 
 
 def _ebml_element(head: bytes) -> int | None:
-    """Matroska's ids and sizes are integers of variable length: see RFC 8794, section 4."""
+    """Ids and sizes of Matroska are integers of variable length: RFC 8794, section 4."""
     id_length = _vint_length(head[:1])
     size_length = _vint_length(head[id_length : id_length + 1])
     if not id_length or not size_length:

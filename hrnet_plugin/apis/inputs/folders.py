@@ -1,4 +1,4 @@
-"""Images and videos in folders and of patterns, and what is left out there."""
+"""List images and videos of folders and patterns, and report the files that are skipped."""
 
 import glob
 import os
@@ -7,90 +7,102 @@ from pathlib import Path
 
 import cv2
 
-from .image_file import IMAGES, OPTIONAL, frame_count
+from .images import IMAGES, OPTIONAL, frame_count
 from .report import InputReport, counted
 
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
-# Images that need another program; a note says so.
-FOREIGN = ('.arw', '.cr2', '.cr3', '.dng', '.exr', '.heic', '.heif', '.jxl', '.nef', '.psd')
-EXAMPLES = 3
+# Image formats that OpenCV cannot read
+UNSUPPORTED = ('.arw', '.cr2', '.cr3', '.dng', '.exr', '.heic', '.heif', '.jxl', '.nef', '.psd')
+MAX_EXAMPLES = 3
 VIDEO = 'video'
 
 
 def is_video(path: str) -> bool:
-    """Return whether a path is named like a video, or is a GIF of several frames."""
+    """Return whether a path has a video's suffix or is a GIF of several frames."""
     if os.path.isdir(path):
         return False
-    ending = Path(path).suffix.lower()
-    return ending in VIDEOS or (ending == '.gif' and frame_count(path) > 1)
+    suffix = Path(path).suffix.lower()
+    return suffix in VIDEOS or (suffix == '.gif' and frame_count(path) > 1)
 
 
 def is_image(path: str) -> bool:
-    """Return whether a file is named like an image that this OpenCV can read."""
-    ending = Path(path).suffix.lower()
-    if ending in OPTIONAL and not cv2.haveImageReader(path):
+    """Return whether a file has the suffix of an image that this OpenCV can read."""
+    suffix = Path(path).suffix.lower()
+    if suffix in OPTIONAL and not cv2.haveImageReader(path):
         return False
-    return ending in IMAGES
+    return suffix in IMAGES
 
 
 def list_folder(
     folder: str, report: InputReport, recursive: bool = False, videos: bool = False
 ) -> list[str]:
-    """Return the images of a folder, sorted by path, and note what else is there.
+    """List the images of a folder, and report the files that are skipped.
 
     Args:
-        folder: Its path.
-        report: Takes the note.
-        recursive: Look into subfolders, too.
-        videos: Return videos, too.
+        folder: Path of the folder.
+        report: Report that takes a note of skipped files.
+        recursive: Whether to list subfolders, too.
+        videos: Whether to list videos, too.
+
+    Returns:
+        Paths, sorted.
 
     Raises:
-        OSError: It cannot be listed.
-        ValueError: There are none.
+        OSError: The folder cannot be listed.
+        ValueError: It has no such files.
     """
-    left_out = _LeftOut(folder, videos)
-    found: list[str] = []
+    skipped = _Skipped(folder, videos)
+    paths: list[str] = []
     for _, subfolders, files in _walk(folder):
-        found += [path for path in files if left_out.keeps(path)]
+        paths += [path for path in files if skipped.keeps(path)]
         if not recursive:
-            left_out.subfolders = subfolders
+            skipped.subfolders = subfolders
             break
-    return _checked(sorted(found), folder, left_out, report)
+    return _checked(sorted(paths), folder, skipped, report)
 
 
 def list_pattern(
     pattern: str, report: InputReport, recursive: bool = False, videos: bool = False
 ) -> list[str]:
-    """Return the images that a pattern such as ``shots/*.jpg`` matches, sorted by path.
+    """List the images that match a pattern, and report the matches that are skipped.
 
-    Folders whose names have brackets are found by them, too. Arguments are as of ``list_folder``.
+    Brackets in the name of a folder that exists are taken literally.
+
+    Args:
+        pattern: Pattern such as ``shots/*.jpg``.
+        report: Report that takes a note of skipped files.
+        recursive: Whether to list folders that match, too.
+        videos: Whether to list videos, too.
+
+    Returns:
+        Paths, sorted.
 
     Raises:
         FileNotFoundError: Nothing matches.
-        ValueError: No images match.
+        ValueError: No image matches.
     """
     matches = sorted(glob.glob(_escape_folders(pattern), recursive=True))
     if not matches:
-        raise FileNotFoundError(f'no file is called like {pattern}')
-    left_out = _LeftOut(os.path.dirname(pattern) or '.', videos)
-    ending = Path(pattern).suffix
-    named = bool(ending) and not glob.has_magic(ending)
-    found: list[str] = []
+        raise FileNotFoundError(f'no file matches {pattern}')
+    skipped = _Skipped(os.path.dirname(pattern) or '.', videos)
+    suffix = Path(pattern).suffix
+    named = bool(suffix) and not glob.has_magic(suffix)
+    paths: list[str] = []
     for match in matches:
         if not os.path.isdir(match):
-            if left_out.keeps(match, named):
-                found.append(match)
+            if skipped.keeps(match, named):
+                paths.append(match)
         elif recursive:
-            found += [
-                path for _, _, files in _walk(match) for path in files if left_out.keeps(path)
+            paths += [
+                path for _, _, files in _walk(match) for path in files if skipped.keeps(path)
             ]
-        elif '**' not in pattern:  # which looks into them by itself
-            left_out.subfolders.append(match)
-    return _checked(sorted(dict.fromkeys(found)), pattern, left_out, report)
+        elif '**' not in pattern:  # which lists them itself
+            skipped.subfolders.append(match)
+    return _checked(sorted(dict.fromkeys(paths)), pattern, skipped, report)
 
 
-class _LeftOut:
-    """Files of a folder that are not read, and why."""
+class _Skipped:
+    """Files of a folder that are not read, by reason."""
 
     def __init__(self, folder: str, videos: bool) -> None:
         self.folder = folder
@@ -99,10 +111,10 @@ class _LeftOut:
         self.files: dict[str, list[str]] = {}
 
     def keeps(self, path: str, named: bool = False) -> bool:
-        """Return whether to read a file; ``named``: its ending was asked for."""
+        """Return whether to read a file; ``named`` if the pattern names its suffix."""
         image, video = is_image(path), is_video(path)
         if Path(path).name.startswith('.'):
-            if image or video:  # others are of no interest to anybody
+            if image or video:
                 self._add('hidden', path)
             return False
         if video:
@@ -113,7 +125,7 @@ class _LeftOut:
             return True
         if named and os.path.isfile(path):
             return True
-        self._add(Path(path).suffix.lower() or 'without an ending', path)
+        self._add(Path(path).suffix.lower() or 'without a suffix', path)
         return False
 
     def __str__(self) -> str:
@@ -129,32 +141,34 @@ class _LeftOut:
             )
             hints.append('--recursive, or a pattern such as folder/**/*.jpg, reads subfolders')
         if VIDEO in self.files:
-            hints.append('a video has to be given by itself')
-        foreign = [ending for ending in sorted(self.files) if ending in FOREIGN]
-        if foreign:
-            hints.append(f'OpenCV cannot read {", ".join(foreign)}: convert them to .jpg or .png')
+            hints.append('give a video by itself')
+        unsupported = [suffix for suffix in sorted(self.files) if suffix in UNSUPPORTED]
+        if unsupported:
+            hints.append(
+                f'OpenCV cannot read {", ".join(unsupported)}: convert them to .jpg or .png'
+            )
         return '; '.join([', '.join(parts), *hints])
 
     def _add(self, kind: str, path: str) -> None:
         self.files.setdefault(kind, []).append(path)
 
     def _examples(self, paths: list[str]) -> str:
-        names = [os.path.relpath(path, self.folder) for path in sorted(paths)[:EXAMPLES]]
-        return ', '.join([*names, *['…'] * (len(paths) > EXAMPLES)])
+        names = [os.path.relpath(path, self.folder) for path in sorted(paths)[:MAX_EXAMPLES]]
+        return ', '.join([*names, *['…'] * (len(paths) > MAX_EXAMPLES)])
 
 
-def _checked(found: list[str], where: str, left_out: _LeftOut, report: InputReport) -> list[str]:
-    rest = str(left_out)
-    if not found:
-        what = f'there are {rest}' if rest else 'it is empty'
-        raise ValueError(f'{where} has no pictures that can be read: {what}')
+def _checked(paths: list[str], where: str, skipped: _Skipped, report: InputReport) -> list[str]:
+    rest = str(skipped)
+    if not paths:
+        content = f'it has {rest}' if rest else 'it is empty'
+        raise ValueError(f'{where} has no readable images: {content}')
     if rest:
-        report.note(f'left out: {rest}', where)
-    return found
+        report.note(f'skipped: {rest}', where)
+    return paths
 
 
 def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield each folder with the paths of its subfolders and files, each folder once."""
+    """Yield each folder once, with the paths of its subfolders and files."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -162,7 +176,7 @@ def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
     seen: set[str] = set()
     for root, names, files in os.walk(folder, onerror=fail, followlinks=True):
         seen.add(os.path.realpath(root))
-        # Hidden folders hold thumbnails and settings; links may lead back.
+        # Hidden folders hold thumbnails and settings; links may lead back up.
         names[:] = sorted(
             name
             for name in names
@@ -172,7 +186,7 @@ def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def _escape_folders(pattern: str) -> str:
-    """Take the part of a pattern that exists as a folder literally."""
+    """Escape the part of a pattern that exists as a folder."""
     folder = os.path.dirname(pattern)
     while folder and not os.path.isdir(folder) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)

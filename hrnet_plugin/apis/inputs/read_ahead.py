@@ -1,4 +1,4 @@
-"""A thread that works ahead."""
+"""Fetch items ahead in a thread."""
 
 import queue
 import threading
@@ -10,10 +10,19 @@ END = object()
 
 
 def read_ahead(items: Iterable[T], size: int) -> Generator[T, None, None]:
-    """Yield the items, while a thread fetches up to ``size`` of those that come next.
+    """Yield items while a thread fetches the next ones.
 
-    What fetching raises is raised here, after the items before it. Closing the generator stops
-    the thread.
+    Closing the generator stops the thread.
+
+    Args:
+        items: Iterable that the thread reads.
+        size: How many fetched items may wait.
+
+    Yields:
+        The items in their order.
+
+    Raises:
+        BaseException: What reading ``items`` raises, after the items before it.
     """
     fetched: queue.Queue = queue.Queue(size)
     stop = threading.Event()
@@ -33,7 +42,7 @@ def read_ahead(items: Iterable[T], size: int) -> Generator[T, None, None]:
                 put(item)
                 if stop.is_set():
                     break
-        except BaseException as error:  # raised anew below, where somebody waits
+        except BaseException as error:  # raised again below, in the thread that consumes
             failure.append(error)
         put(END)
 

@@ -1,18 +1,18 @@
-"""What was left out of inputs, or could not be read."""
+"""Report inputs that are skipped or cannot be read."""
 
 import warnings
 
 
 class InputReport:
-    """Collect what users have to know about their inputs.
+    """Collect what users need to know about their inputs.
 
     Args:
-        strict: Raise at the first image or frame that cannot be read, instead of collecting it.
-        quiet: Issue no warnings: the caller prints ``lines()``.
+        strict: Whether to raise at the first unreadable image or frame instead of recording it.
+        quiet: Whether to issue no warnings, because the caller prints ``lines()``.
 
     Attributes:
-        unreadable: A sentence for each image and video that could not be read completely.
-        notes: Names of inputs for each message that concerns them.
+        unreadable: One message for each image and video that could not be read completely.
+        notes: For each message the names of the inputs that it is about.
     """
 
     def __init__(self, strict: bool = True, quiet: bool = False) -> None:
@@ -22,19 +22,19 @@ class InputReport:
         self.notes: dict[str, list[str]] = {}
 
     def fail(self, error: Exception) -> None:
-        """Record that an input cannot be read, or raise the error if the report is strict."""
+        """Record an unreadable input; raise the error instead if the report is strict."""
         if self.strict:
             raise error
         self.unreadable.append(str(error))
-        self._warn(f'left out: {error}')
+        self._warn(f'skipped: {error}')
 
     def note(self, message: str, name: str) -> None:
-        """Record something about the input ``name`` that is no failure."""
+        """Record a remark on the input ``name`` that is not a failure."""
         self.notes.setdefault(message, []).append(name)
         self._warn(f'{name}: {message}')
 
     def lines(self) -> list[str]:
-        """Return notes and unreadable inputs as lines of text; each message once, with a count."""
+        """Return notes and unreadable inputs as lines of text, each message once with a count."""
         lines = []
         for message, names in self.notes.items():
             more = f' and {len(names) - 1} more' if len(names) > 1 else ''
@@ -50,7 +50,7 @@ class InputReport:
 
 
 def counted(number: int, noun: str) -> str:
-    """Word a number of things.
+    """Return a number with its noun.
 
     >>> counted(2, 'frame')
     '2 frames'

@@ -1,7 +1,7 @@
-"""Deterministic pictures of people with COCO annotations.
+"""Render images of people with COCO annotations, the same for the same seed.
 
-`synthesize` writes a data set, `render_scene` draws one picture. Needs only numpy,
-OpenCV and pycocotools.
+`synthesize` writes a dataset, `render_scene` renders one image. Needs only numpy, OpenCV and
+pycocotools.
 """
 
 from .scene import Scene, render_scene

@@ -1,4 +1,4 @@
-"""What an annotator would note about people in a picture, and what a detector would find."""
+"""Annotate rendered people as COCO does, and simulate a detector of people."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ Annotation = dict[str, Any]
 FLESH = np.repeat([0.035, 0.03, 0.05, 0.14, 0.1, 0.17, 0.11], [1, 2, 2, 2, 4, 2, 4])
 FACE = 5
 
-# A person of whom less can be seen is not annotated.
+# People with less visible area are not annotated.
 MIN_PIXELS = 60
 MIN_SHARE = 0.06
 
@@ -29,11 +29,12 @@ BONES = tuple((a - 1, b - 1) for a, b in SKELETON if (a, b) not in ((4, 6), (5, 
 
 @dataclass(frozen=True)
 class Person:
-    """Someone placed in a picture.
+    """A person placed in an image.
 
     Attributes:
-        points: (17, 2) pixels.
-        behind_self: (17,) whether their own body, or what they carry, hides the joint.
+        layer: The rendered person.
+        points: The joints (17, 2) in pixels.
+        behind_self: Whether the person's own body, or what it carries, hides each joint (17,).
     """
 
     layer: Layer
@@ -44,7 +45,7 @@ class Person:
 def place_person(
     body: Body, parts: list[Part], view: View, size: Size, light: Light
 ) -> Person | None:
-    """Draw a person and see which joints their own body hides; None outside the picture."""
+    """Render a person and find the joints that its own body hides; None outside the image."""
     layer = render(parts, view, size, light)
     if layer is None or not layer.own.any():
         return None
@@ -56,15 +57,15 @@ def place_person(
 def joint_visibility(
     points: Array, behind_self: NDArray[np.bool_], cover: Mask
 ) -> NDArray[np.int64]:
-    """COCO's flags: 2 seen, 1 hidden but known, 0 unknown.
+    """Return COCO's flags (17,): 2 visible, 1 hidden but known, 0 unknown.
 
-    Unknown is what lies outside the picture, the part of a face that is turned away, and a joint
-    that is covered together with all the bones that meet in it.
+    Unknown are joints outside the image, the part of a face that is turned away, and joints that
+    are covered together with all bones that meet in them.
 
     Args:
-        points: (17, 2) pixels.
-        behind_self: (17,) hidden by the person's own body.
-        cover: (h, w) where something stands in front of the person.
+        points: The joints (17, 2) in pixels.
+        behind_self: Whether the person's own body hides each joint (17,).
+        cover: Where (h, w) something stands in front of the person.
     """
     flags = np.where(behind_self, 1, 2)
     flags[:FACE][behind_self[:FACE]] = 0
@@ -80,7 +81,7 @@ def joint_visibility(
 
 
 def _covered(points: Array, cover: Mask) -> NDArray[np.bool_]:
-    """Whether (N, 2) pixels are covered; those outside the picture are not."""
+    """Return which pixels (N, 2) are covered; those outside the image are not."""
     cell = np.floor(points).astype(int)
     height, width = cover.shape
     inside = np.all((cell >= 0) & (cell < [width, height]), axis=1)
@@ -89,7 +90,7 @@ def _covered(points: Array, cover: Mask) -> NDArray[np.bool_]:
 
 
 def _bone_covered(a: Array, b: Array, cover: Mask) -> bool:
-    """Whether all of a bone that lies in the picture is covered."""
+    """Return whether all of a bone that lies in the image is covered."""
     along = a + np.linspace(0, 1, 9)[:, None] * (b - a)
     height, width = cover.shape
     inside = np.all((along >= 0) & (along < [width, height]), axis=1)
@@ -97,10 +98,11 @@ def _bone_covered(a: Array, b: Array, cover: Mask) -> bool:
 
 
 def annotate(person: Person, cover: Mask) -> Annotation | None:
-    """What COCO would say about a person, or None about one hardly to be seen.
+    """Return a person's annotation in COCO's format; None if it is hardly visible.
 
     Args:
-        cover: (h, w) where something stands in front of the person.
+        person: The person.
+        cover: Where (h, w) something stands in front of it.
     """
     height, width = cover.shape
     own = person.layer.on_canvas(person.layer.own, (width, height))
@@ -128,7 +130,7 @@ def annotate(person: Person, cover: Mask) -> Annotation | None:
 
 
 def _polygons(mask: Mask) -> list[list[float]]:
-    """Outlines of a mask, in pixels whose corners are whole numbers."""
+    """Return the outlines of a mask, in pixels whose corners are whole numbers."""
     # Contours run through the centres of border pixels; doubling brings those to the border.
     double = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     contours, _ = cv2.findContours(double, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -141,7 +143,7 @@ def _polygons(mask: Mask) -> list[list[float]]:
 
 
 def crowd_annotation(mask: Mask) -> Annotation:
-    """A region of people too many and too small to tell apart, as COCO's uncompressed RLE."""
+    """Annotate a crowd, people too many and too small to tell apart, as uncompressed RLE."""
     flat = np.concatenate([[False], mask.ravel(order='F'), [False]])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     counts = np.diff(np.concatenate([[0], changes, [mask.size]]))
@@ -163,8 +165,17 @@ def crowd_annotation(mask: Mask) -> Annotation:
 def detect(
     rng: np.random.Generator, annotations: list[Annotation], size: Size
 ) -> list[dict[str, Any]]:
-    """Boxes as of a fair detector: it misses the hidden, doubts, doubles and sees ghosts."""
-    found = []
+    """Simulate a fair detector: it misses hidden people, and has doubles and false positives.
+
+    Args:
+        rng: Random numbers.
+        annotations: Of one image.
+        size: Width and height of the image.
+
+    Returns:
+        ``bbox`` and ``score`` of each detection, the highest score first.
+    """
+    detections = []
     people = [a for a in annotations if not a['iscrowd']]
     for person in people:
         known = person['num_keypoints'] / len(KEYPOINTS)
@@ -172,24 +183,31 @@ def detect(
             continue
         wobble = 0.035 + 0.06 * (1 - known)
         score = np.clip(0.55 + 0.43 * known + rng.normal(0, 0.06), 0.1, 0.999)
-        found.append((_jittered(rng, person['bbox'], wobble, size), score))
+        detections.append((_jittered(rng, person['bbox'], wobble, size), score))
         if rng.random() < 0.15:
-            found.append(
+            detections.append(
                 (_jittered(rng, person['bbox'], 0.1, size), score * rng.uniform(0.1, 0.6))
             )
     for _ in range(rng.poisson(1.0)):
         high = rng.uniform(0.15, 0.8) * size[1]
         wide = high * rng.uniform(0.3, 0.8)
-        ghost = [rng.uniform(0, size[0] - wide), rng.uniform(0, size[1] - high), wide, high]
+        false_positive = [
+            rng.uniform(0, size[0] - wide),
+            rng.uniform(0, size[1] - high),
+            wide,
+            high,
+        ]
         boxes = [person['bbox'] for person in people]
         overlaps = (
-            coco_mask.iou(np.array([ghost]), np.array(boxes), [0] * len(boxes)) if boxes else 0
+            coco_mask.iou(np.array([false_positive]), np.array(boxes), [0] * len(boxes))
+            if boxes
+            else 0
         )
         if np.max(overlaps) < 0.3:
-            found.append((ghost, rng.beta(1.3, 7)))
+            detections.append((false_positive, rng.beta(1.3, 7)))
     return [
         {'bbox': [round(float(v), 2) for v in box], 'score': round(float(score), 4)}
-        for box, score in sorted(found, key=lambda item: -item[1])
+        for box, score in sorted(detections, key=lambda item: -item[1])
     ]
 
 

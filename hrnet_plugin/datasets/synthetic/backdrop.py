@@ -1,4 +1,4 @@
-"""Rooms, streets and meadows to stand in."""
+"""Render backgrounds: rooms, streets and meadows."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from .render import Image, Size
 
 
 def noise(rng: np.random.Generator, size: Size, cells: int, octaves: int = 3) -> Image:
-    """Smooth noise about 0, mostly within -1 and 1; (h, w) for a size (w, h)."""
+    """Return smooth noise (h, w) about 0, mostly within -1 and 1, for a size (w, h)."""
     total = np.zeros(size[::-1], np.float32)
     for octave in range(octaves):
         count = cells * 2**octave
@@ -30,19 +30,22 @@ def blurred(image: Image, sigma: float) -> Image:
 def backdrop(
     rng: np.random.Generator, size: Size, horizon: float, open_air: bool = False
 ) -> tuple[Image, float]:
-    """What is behind everybody.
+    """Render what is behind all people.
 
     Args:
-        horizon: row where flat ground would end.
-        open_air: allow no walls.
+        rng: Random numbers.
+        size: Width and height of the image.
+        horizon: The row where flat ground would end.
+        open_air: Whether to leave walls out.
 
     Returns:
-        (h, w, 3) BGR 0-255 and the row where the ground ends: at a wall's foot or the horizon.
+        The image (h, w, 3), BGR 0-255, and the row where the ground ends: at a wall's foot or the
+        horizon.
     """
     kind = 0.0 if open_air else rng.random()
     draw = _outdoors if kind < 0.42 else _indoors if kind < 0.85 else _blurred
-    picture, end = draw(rng, size, horizon)
-    return np.clip(picture, 0, 255), end
+    image, end = draw(rng, size, horizon)
+    return np.clip(image, 0, 255), end
 
 
 def _tinted(colour: Colour, strength: Image) -> Image:
@@ -50,7 +53,7 @@ def _tinted(colour: Colour, strength: Image) -> Image:
 
 
 def _surface_colour(rng: np.random.Generator) -> Colour:
-    """Walls and floors are mostly grey, beige or brown, and now and then of any colour."""
+    """Sample a colour of walls and floors: mostly grey, beige or brown."""
     if rng.random() < 0.25:
         return random_colour(rng, (0.1, 0.5), (0.4, 0.9))
     grey, warmth = rng.uniform(90, 235), rng.uniform(0.0, 0.3)
@@ -58,7 +61,7 @@ def _surface_colour(rng: np.random.Generator) -> Colour:
 
 
 def _plane(size: Size, horizon: float) -> tuple[Image, Image]:
-    """Ground coordinates, sideways and away, of each pixel below the horizon; no unit."""
+    """Return ground coordinates, sideways and away, of each pixel below the horizon; no unit."""
     rows = np.maximum(np.arange(size[1], dtype=np.float32) - horizon, 1.5)[:, None]
     columns = np.arange(size[0], dtype=np.float32)[None, :] - size[0] / 2
     return columns / rows, np.broadcast_to(size[1] / rows, size[::-1])
@@ -69,7 +72,7 @@ def _ground(rng: np.random.Generator, size: Size, horizon: float, kinds: list[st
     colour = _surface_colour(rng)
     kind = rng.choice(kinds)
     shade = 1 + 0.08 * noise(rng, size, 8)
-    # Lines that run together in the distance would flicker: they fade instead.
+    # Lines that converge in the distance would alias: they fade instead.
     sharp = np.clip(3.5 / away, 0, 1)
     if kind == 'tiles':
         pitch = rng.uniform(0.3, 0.6)
@@ -116,14 +119,14 @@ def _wall(rng: np.random.Generator, size: Size) -> Image:
     return _tinted(colour, shade)
 
 
-def _rectangle(picture: Image, corner: tuple[int, int], size: Size, colour: Colour) -> None:
+def _rectangle(image: Image, corner: tuple[int, int], size: Size, colour: Colour) -> None:
     end = (corner[0] + size[0], corner[1] + size[1])
-    cv2.rectangle(picture, corner, end, colour, -1)
+    cv2.rectangle(image, corner, end, colour, -1)
 
 
-def _window(rng: np.random.Generator, picture: Image, bottom: float) -> None:
-    """A window, a door or a picture on the wall, with its frame."""
-    height, width = picture.shape[:2]
+def _window(rng: np.random.Generator, image: Image, bottom: float) -> None:
+    """Draw a window, a door or a painting on the wall, with its frame."""
+    height, width = image.shape[:2]
     w = int(rng.uniform(0.1, 0.28) * width)
     h = int(rng.uniform(0.15, 0.5) * height)
     x, y = (
@@ -131,29 +134,29 @@ def _window(rng: np.random.Generator, picture: Image, bottom: float) -> None:
         int(min(rng.uniform(0.0, 0.4) * height, bottom - h)),
     )
     frame = random_colour(rng, (0.0, 0.5), (0.2, 1.0))
-    _rectangle(picture, (x - 3, y - 3), (w + 6, h + 6), frame)
-    _rectangle(picture, (x, y), (w, h), random_colour(rng, (0.0, 0.6), (0.3, 1.0)))
+    _rectangle(image, (x - 3, y - 3), (w + 6, h + 6), frame)
+    _rectangle(image, (x, y), (w, h), random_colour(rng, (0.0, 0.6), (0.3, 1.0)))
     if rng.random() < 0.5:
-        cv2.line(picture, (x + w // 2, y), (x + w // 2, y + h), frame, 2)
-        cv2.line(picture, (x, y + h // 2), (x + w, y + h // 2), frame, 2)
+        cv2.line(image, (x + w // 2, y), (x + w // 2, y + h), frame, 2)
+        cv2.line(image, (x, y + h // 2), (x + w, y + h // 2), frame, 2)
     else:
         for _ in range(3):
             centre = (int(x + rng.random() * w), int(y + rng.random() * h))
             axes = (int(1 + rng.random() * w / 4), int(1 + rng.random() * h / 4))
-            cv2.ellipse(picture, centre, axes, rng.uniform(0, 180), 0, 360, random_colour(rng), -1)
+            cv2.ellipse(image, centre, axes, rng.uniform(0, 180), 0, 360, random_colour(rng), -1)
 
 
 def _indoors(rng: np.random.Generator, size: Size, horizon: float) -> tuple[Image, float]:
     # The wall stands before the horizon: the floor starts lower.
     foot = int(np.clip(horizon + rng.uniform(0.06, 0.2) * size[1], 0, size[1]))
-    picture = _ground(rng, size, horizon, ['tiles', 'planks', 'plain'])
+    image = _ground(rng, size, horizon, ['tiles', 'planks', 'plain'])
     wall = np.ascontiguousarray(_wall(rng, size))
     for _ in range(rng.integers(0, 4)):
         _window(rng, wall, foot)
-    picture[:foot] = wall[:foot]
+    image[:foot] = wall[:foot]
     skirting = random_colour(rng, (0.0, 0.4), (0.2, 1.0))
-    _rectangle(picture, (0, foot - int(rng.uniform(1, 6))), (size[0], 5), skirting)
-    return picture, foot
+    _rectangle(image, (0, foot - int(rng.uniform(1, 6))), (size[0], 5), skirting)
+    return image, foot
 
 
 def _outdoors(rng: np.random.Generator, size: Size, horizon: float) -> tuple[Image, float]:
@@ -164,33 +167,33 @@ def _outdoors(rng: np.random.Generator, size: Size, horizon: float) -> tuple[Ima
     )
     # Skies are blue (or grey), whatever the hue.
     sky = np.sort(np.array([high, low], np.float32), axis=1)[:, ::-1]
-    picture = sky[0] * (1 - height) + sky[1] * height
-    picture = picture + 22 * np.clip(noise(rng, size, 5), 0, 2)[..., None]
+    image = sky[0] * (1 - height) + sky[1] * height
+    image = image + 22 * np.clip(noise(rng, size, 5), 0, 2)[..., None]
     row = int(np.clip(horizon, 0, size[1]))
-    picture = np.ascontiguousarray(picture, np.float32)
+    image = np.ascontiguousarray(image, np.float32)
     if row > 8:
-        (_skyline if rng.random() < 0.5 else _hills)(rng, picture, row)
+        (_skyline if rng.random() < 0.5 else _hills)(rng, image, row)
     ground = _ground(rng, size, horizon, ['grass', 'road', 'sand', 'tiles', 'plain'])
-    picture[row:] = ground[row:]
-    return picture, row
+    image[row:] = ground[row:]
+    return image, row
 
 
-def _skyline(rng: np.random.Generator, picture: Image, row: int) -> None:
+def _skyline(rng: np.random.Generator, image: Image, row: int) -> None:
     x = -10
-    while x < picture.shape[1]:
+    while x < image.shape[1]:
         w, h = int(rng.uniform(20, 80)), int(rng.uniform(0.2, 1.0) * row)
         wall = random_colour(rng, (0.0, 0.4), (0.35, 0.8))
-        _rectangle(picture, (x, row - h), (w, h), wall)
+        _rectangle(image, (x, row - h), (w, h), wall)
         pane, (a, b) = random_colour(rng, (0.0, 0.4), (0.15, 0.9)), rng.uniform(5, 14, 2)
         for u in np.arange(x + 4, x + w - 0.6 * a, a):
             for v in np.arange(row - h + 4, row - 0.6 * b, b):
-                _rectangle(picture, (int(u), int(v)), (int(0.5 * a), int(0.5 * b)), pane)
+                _rectangle(image, (int(u), int(v)), (int(0.5 * a), int(0.5 * b)), pane)
         x += w + int(rng.uniform(-5, 20))
 
 
-def _hills(rng: np.random.Generator, picture: Image, row: int) -> None:
-    """Hills or a line of trees."""
-    x = np.arange(picture.shape[1])
+def _hills(rng: np.random.Generator, image: Image, row: int) -> None:
+    """Draw hills or a line of trees."""
+    x = np.arange(image.shape[1])
     for share in (0.55, 0.3):
         rough = rng.choice([0.0, 0.5])
         ridge = sum(
@@ -201,19 +204,17 @@ def _hills(rng: np.random.Generator, picture: Image, row: int) -> None:
         top = row - share * row * (0.5 + 0.25 * ridge)
         outline = np.concatenate([np.stack([x, top], axis=1), [[len(x), row], [0, row]]])
         green = (rng.uniform(40, 90), rng.uniform(80, 140), rng.uniform(50, 110))
-        cv2.fillPoly(picture, [outline.astype(np.int32)], green)
+        cv2.fillPoly(image, [outline.astype(np.int32)], green)
 
 
 def _blurred(rng: np.random.Generator, size: Size, horizon: float) -> tuple[Image, float]:
-    """A background out of focus, or a studio's."""
-    picture = _tinted(random_colour(rng, (0.0, 0.6), (0.3, 0.9)), 1 + 0.2 * noise(rng, size, 3))
+    """Render a background out of focus, or a studio's."""
+    image = _tinted(random_colour(rng, (0.0, 0.6), (0.3, 0.9)), 1 + 0.2 * noise(rng, size, 3))
     for _ in range(rng.integers(0, 12)):
         centre = (int(rng.random() * size[0]), int(rng.random() * size[1]))
         axes = (int(rng.uniform(8, 70)), int(rng.uniform(8, 70)))
-        cv2.ellipse(picture, centre, axes, rng.uniform(0, 180), 0, 360, random_colour(rng), -1)
-    picture = blurred(picture, rng.uniform(4, 12))
+        cv2.ellipse(image, centre, axes, rng.uniform(0, 180), 0, 360, random_colour(rng), -1)
+    image = blurred(image, rng.uniform(4, 12))
     row = int(np.clip(horizon + 0.1 * size[1], 0, size[1]))
-    picture[row:] = (
-        0.4 * picture[row:] + 0.6 * _ground(rng, size, horizon, ['plain', 'tiles'])[row:]
-    )
-    return picture, row
+    image[row:] = 0.4 * image[row:] + 0.6 * _ground(rng, size, horizon, ['plain', 'tiles'])[row:]
+    return image, row

@@ -1,4 +1,4 @@
-"""Articulated people: proportions, natural poses and where their 17 joints are.
+"""Articulate people: proportions, natural poses and their 17 joints.
 
 The body frame has x to the person's own left, y up and z forward, in metres.
 """
@@ -141,7 +141,7 @@ RELAXED: LegRange = ((4, 16), (4, 12), (8, 28))
 
 @dataclass(frozen=True)
 class Family:
-    """Ranges a kind of pose is drawn from; `a` and `b` become left and right or the reverse."""
+    """Ranges of a kind of pose; `a` and `b` become left and right or the reverse."""
 
     weight: float
     lean: Range
@@ -226,7 +226,7 @@ def _sample_leg(rng: np.random.Generator, ranges: LegRange) -> Leg:
 
 
 def sample_pose(rng: np.random.Generator, family: str | None = None) -> Pose:
-    """Draw a natural pose, of a family of `FAMILIES` if one is named."""
+    """Sample a natural pose, of a family of `FAMILIES` if one is named."""
     if family is None:
         weights = np.array([f.weight for f in FAMILIES.values()])
         family = list(FAMILIES)[rng.choice(len(FAMILIES), p=weights / weights.sum())]
@@ -271,9 +271,12 @@ class Body:
 
 
 def assemble(build: Build, pose: Pose, yaw: float) -> Body:
-    """Bend the skeleton into a pose and turn it by `yaw` degrees.
+    """Bend the skeleton into a pose and turn it.
 
-    Yaw 0 looks at the camera, 90 to the picture's right, 180 away.
+    Args:
+        build: The proportions.
+        pose: The angles.
+        yaw: Degrees: 0 looks at the camera, 90 to the image's right, 180 away.
     """
     unit = build.unit
     lengths = {'upper_arm': 0.29, 'forearm': 0.25, 'hand': 0.1, 'thigh': 0.42, 'shin': 0.42}

@@ -1,7 +1,7 @@
-"""Flesh, clothes, hair and faces: from a posed body to the parts that are drawn.
+"""Dress a posed body: flesh, clothes, hair and faces, as parts to render.
 
-What tells a person's left from right must be in the picture: faces, collars, buttons, prints and
-belts are in front, hair and back pockets behind, thumbs and toes point forwards.
+A person's left and right must be distinguishable in the image: faces, collars, buttons, prints
+and belts are in front, hair and back pockets behind, thumbs and toes point forwards.
 """
 
 import colorsys
@@ -44,7 +44,7 @@ def random_colour(
     saturation: tuple[float, float] = (0.0, 0.9),
     value: tuple[float, float] = (0.2, 0.95),
 ) -> Colour:
-    """BGR, 0-255."""
+    """Sample a colour, BGR 0-255, from ranges of saturation and value."""
     rgb = colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
     red, green, blue = (255 * channel for channel in rgb)
     return blue, green, red
@@ -56,7 +56,7 @@ def shaded(colour: Colour, factor: float) -> Colour:
 
 
 def mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """`share` of the second colour in the first."""
+    """Mix a share of the second colour into the first."""
     blue, green, red = np.array(first) * (1 - share) + np.array(second) * share
     return float(blue), float(green), float(red)
 
@@ -71,13 +71,13 @@ def where(condition: Mask, colour: Colour, otherwise: Image) -> Image:
 
 
 def contrasting(rng: np.random.Generator, colour: Colour) -> Colour:
-    """Another colour that stands out from this one."""
+    """Sample a colour that stands out from another."""
     bright = sum(colour) / 3 > 125
     return random_colour(rng, (0.0, 0.6), (0.08, 0.4) if bright else (0.75, 1.0))
 
 
 def fabric(rng: np.random.Generator, base: Colour, patterned: float = 0.5) -> Paint:
-    """A cloth, plain or with a pattern, with faint folds."""
+    """Sample a cloth, plain or with a pattern, with faint folds."""
     second = contrasting(rng, base)
     pitch, phase = rng.uniform(0.035, 0.09), rng.uniform(0, 6.3)
     kind = rng.choice(['across', 'along', 'check']) if rng.random() < patterned else 'plain'
@@ -98,7 +98,7 @@ def fabric(rng: np.random.Generator, base: Colour, patterned: float = 0.5) -> Pa
 
 @dataclass(frozen=True)
 class Look:
-    """What one person wears; colours BGR 0-255."""
+    """The clothes and looks of one person; colours BGR 0-255."""
 
     skin: Colour
     hair: Colour
@@ -151,7 +151,7 @@ def sample_look(rng: np.random.Generator) -> Look:
 
 
 def figure(body: Body, look: Look) -> list[Part]:
-    """All parts of a dressed person, in the world's frame."""
+    """Return all parts of a dressed person, in the world's frame."""
     parts = [*_torso(body, look), *_head(body, look)]
     for side, sign in SIDES:
         parts += _arm(body, look, side, sign) + _leg(body, look, side, sign)
@@ -194,7 +194,7 @@ def _torso(body: Body, look: Look) -> list[Part]:
 
 
 def _hem(body: Body, look: Look, top: Paint) -> Part:
-    """A shirt that hangs over the hips."""
+    """Return a shirt that hangs over the hips."""
     unit, girth = body.build.unit, 0.5 + 0.5 * body.build.girth
     wide = 0.185 * body.build.hips * girth * unit
     return tube(
@@ -203,7 +203,7 @@ def _hem(body: Body, look: Look, top: Paint) -> Part:
 
 
 def _top_paint(look: Look, unit: float) -> Paint:
-    """Shirt on the torso, with what marks its front; points in the torso's frame."""
+    """Paint the shirt on the torso, with what marks its front; points in the torso's frame."""
     buttons = look.front == 'shirt'
 
     def paint(p: Image) -> Image:
@@ -227,7 +227,7 @@ def _top_paint(look: Look, unit: float) -> Paint:
 
 
 def _seat_paint(look: Look, unit: float) -> Paint:
-    """Hips: the shirt's hem or a belt, back pockets; points in the pelvis's frame."""
+    """Paint the hips: the shirt's hem or a belt, back pockets; points in the pelvis's frame."""
 
     def paint(p: Image) -> Image:
         x, y, front = np.abs(p[0]) / unit, p[1] / unit, p[2] > 0
@@ -399,7 +399,7 @@ def _shoe_paint(look: Look, unit: float) -> Paint:
 
 
 def _skirt(body: Body, look: Look) -> list[Part]:
-    """A cone around both thighs, as wide as they are apart."""
+    """Return a cone around both thighs, as wide as they are apart."""
     pelvis, unit = body.frames['pelvis'], body.build.unit
     knees = [body.frames[f'{side}_shin'].origin for side, _ in SIDES]
     down = pelvis.origin - np.mean(knees, axis=0)

@@ -1,4 +1,4 @@
-"""Furniture and clutter, from the same parts as people."""
+"""Build furniture and clutter from the same parts as people."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from .render import Image, Paint, Part, ball, box, tube
 
 
 def mottled(rng: np.random.Generator, dark: float = 0.7) -> Paint:
-    """A colour that waves gently between itself and a darker one."""
+    """Sample a paint that waves between a colour and a darker one."""
     bgr = np.array(random_colour(rng, (0.05, 0.6), (0.25, 0.85)), np.float32)
     waves = rng.normal(0, 14, (3, 3)).astype(np.float32)
 
@@ -141,7 +141,7 @@ IN_FRONT = (crate, table, bin_, sports_ball, pole, bush)
 
 
 def seat(rng: np.random.Generator, pelvis: Frame, unit: float) -> list[Part]:
-    """A stool, box or chair under somebody's pelvis."""
+    """Build a stool, box or chair under a pelvis."""
     level = np.array([pelvis.axes[2, 2], 0, -pelvis.axes[0, 2]])
     ahead = np.cross(level, [0.0, 1.0, 0.0])
     frame = Frame(

@@ -1,8 +1,8 @@
-"""Ray-cast balls, tubes and boxes: what people, lamp posts and tables are made of.
+"""Ray-cast balls, tubes and boxes, the parts of people, lamp posts and tables.
 
 Balls and tubes are quadrics, so a ray meets them where a quadratic in the depth has a root; a box
 is the overlap of three slabs. Rays run along z (weak perspective); depth grows towards the
-viewer. The picture is cast at twice its size and averaged, which smooths the edges.
+viewer. The image is cast at twice its size and averaged, which smooths the edges.
 """
 
 from collections.abc import Callable, Sequence
@@ -117,11 +117,11 @@ def tube_between(start: Array, end: Array, radii: tuple[float, float], paint: Pa
 
 @dataclass(frozen=True)
 class Layer:
-    """Something drawn, cut out of the picture at `corner` (x, y).
+    """A rendered object, cut out of the image at `corner` (x, y).
 
     Attributes:
         colour: (h, w, 3) BGR 0-255, multiplied by alpha.
-        alpha: (h, w) 0-1, of all that is drawn.
+        alpha: (h, w) 0-1, of all parts.
         own: (h, w) which pixels show the person.
         depth: (h * 2, w * 2) of the surface, metres; -inf where there is none.
     """
@@ -147,7 +147,7 @@ class Layer:
         return np.where(inside, self.depth[cell[:, 1], cell[:, 0]], -np.inf)
 
     def on_canvas(self, mask: Mask, size: Size) -> Mask:
-        """A mask of the layer's (h, w) as one of the picture's."""
+        """Return a mask (h, w) of the layer as one of the whole image."""
         canvas = np.zeros(size[::-1], bool)
         canvas[self.window] = mask
         return canvas
@@ -206,10 +206,16 @@ def _see(parts: Sequence[Part], rotation: Array) -> list[_Seen]:
 
 
 def render(parts: Sequence[Part], view: View, size: Size, light: Light) -> Layer | None:
-    """Draw parts, nearest in front, clipped to a picture of `size` (width, height).
+    """Render parts, the nearest in front, clipped to an image.
+
+    Args:
+        parts: Shapes with paint.
+        view: The camera.
+        size: Width and height of the image.
+        light: The light.
 
     Returns:
-        None if nothing of them lies within the picture.
+        The layer; None if no part lies within the image.
     """
     seen = _see(parts, view.rotation)
     bounds = _pixel_bounds(seen, view, size)
@@ -369,7 +375,7 @@ def _brightness(normals: Image, light: Light) -> Image:
 
 
 def _crevices(depth: Image, index: NDArray[np.int16], fine: float) -> Image:
-    """Darken what lies closely behind something else: the gap between an arm and the chest."""
+    """Darken what is close behind another part, such as the gap between arm and chest."""
     drawn = index >= 0
     filled = np.where(drawn, depth, depth[drawn].min())
     radius = 2 * int(max(1, 0.03 * fine)) + 1

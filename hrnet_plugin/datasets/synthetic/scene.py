@@ -1,4 +1,4 @@
-"""One picture: who stands where, what hides what, and what an annotator would note."""
+"""Compose a scene: people, clutter and occlusion, with annotations."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +26,12 @@ from .render import Image, Layer, Light, Size, View, render
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is known about it.
+    """An image with its annotations.
 
     Attributes:
-        image: (h, w, 3) BGR uint8.
-        annotations: COCO's, without ids.
-        detections: what a person detector might find: `bbox` and `score`.
+        image: The image (h, w, 3), BGR uint8.
+        annotations: In COCO's format, without ids.
+        detections: ``bbox`` and ``score`` of a simulated detector.
     """
 
     image: NDArray[np.uint8]
@@ -49,16 +49,21 @@ class Camera:
     size: Size
 
     def view(self, column: float, scale: float) -> View:
-        """Of something on the ground, so far away that a metre has `scale` pixels."""
+        """Return the view of an object on the ground where a metre has `scale` pixels."""
         return View(self.rotation, scale, (column, self.horizon + self.height * scale))
 
 
 def render_scene(rng: np.random.Generator, size: Size = (320, 240)) -> Scene:
-    """Invent a picture of `size` (width, height) and annotate it."""
+    """Render an image of a random scene, and annotate it.
+
+    Args:
+        rng: Random numbers; the scene follows from them.
+        size: Width and height.
+    """
     camera, column, scale = _sample_camera(rng, size)
     light = Light((rng.uniform(-0.8, 0.8), rng.uniform(0.3, 0.9), rng.uniform(0.4, 0.8)))
     crowded = rng.random() < 0.06
-    picture, ground_end = backdrop(rng, size, camera.horizon, open_air=crowded)
+    canvas, ground_end = backdrop(rng, size, camera.horizon, open_air=crowded)
     farthest = (ground_end - camera.horizon) / camera.height
     people: list[tuple[float, Person]] = []
     for number in range(rng.choice([1, 2, 3, 4], p=[0.34, 0.32, 0.21, 0.13])):
@@ -73,18 +78,18 @@ def render_scene(rng: np.random.Generator, size: Size = (320, 240)) -> Scene:
     layers.sort(key=lambda item: item[0])
     for near, layer in layers:
         if near:
-            _shadow(picture, camera, layer, near)
-        _paste(picture, layer)
+            _shadow(canvas, camera, layer, near)
+        _paste(canvas, layer)
     annotations = _annotations(people, layers, crowd, size)
-    image = _photograph(rng, picture)
+    image = _photograph(rng, canvas)
     return Scene(image, annotations, detect(rng, annotations, size))
 
 
 def _sample_camera(rng: np.random.Generator, size: Size) -> tuple[Camera, float, float]:
-    """A camera, and column and scale of the person it looks at."""
+    """Sample a camera, and column and scale of the person it looks at."""
     width, height = size
     rotation = rot_x(np.clip(rng.normal(4, 5), -6, 16)) @ rot_z(rng.normal(0, 2.5))
-    if rng.random() < 0.12:  # close up: the picture's edge cuts the legs
+    if rng.random() < 0.12:  # close up: the image's edge cuts the legs
         tall = rng.uniform(1.1, 1.7) * height
         foot = rng.uniform(0.08, 0.2) * height + tall
     else:
@@ -103,7 +108,7 @@ def _sample_place(
     people: list[tuple[float, Person]],
     farthest: float,
 ) -> tuple[float, float]:
-    """Column and scale for another person, mostly beside those who are there."""
+    """Sample column and scale of another person, mostly beside those that are there."""
     width, height = camera.size
     nearest = people[0][0] if people else 0.8 * height / 1.7
     overlap = 0.55 if rng.random() < 0.25 else 0.12
@@ -141,7 +146,7 @@ def _clutter(
     farthest: float,
     light: Light,
 ) -> list[tuple[float, Layer]]:
-    """Things behind people and, now and then, before one of them."""
+    """Sample things behind people and, now and then, in front of one."""
     width, height = camera.size
     far = min((scale for scale, _ in people), default=0.4 * height / 1.7)
     places = [
@@ -164,7 +169,7 @@ def _clutter(
 
 
 def _crowd(rng: np.random.Generator, camera: Camera, light: Light) -> list[Layer]:
-    """Many small people far away."""
+    """Sample many small people far away."""
     width, height = camera.size
     scale = rng.uniform(0.08, 0.12) * height / 1.7
     middle = rng.uniform(0.15, 0.85) * width
@@ -180,9 +185,9 @@ def _crowd(rng: np.random.Generator, camera: Camera, light: Light) -> list[Layer
     return [person.layer for person in people if person is not None]
 
 
-def _shadow(picture: Image, camera: Camera, layer: Layer, scale: float) -> None:
-    """A soft dark spot on the ground under a layer."""
-    height, width = picture.shape[:2]
+def _shadow(image: Image, camera: Camera, layer: Layer, scale: float) -> None:
+    """Darken the ground under a layer softly."""
+    height, width = image.shape[:2]
     row = camera.horizon + camera.height * scale
     columns = np.flatnonzero(layer.alpha[-max(3, int(0.2 * scale)) :].any(axis=0))
     if not len(columns) or row > height + 0.2 * scale:
@@ -194,13 +199,13 @@ def _shadow(picture: Image, camera: Camera, layer: Layer, scale: float) -> None:
     y0, y1 = np.clip([int(row - 2.5 * high), int(row + 2.5 * high)], 0, height)
     x, y = np.arange(x0, x1)[None, :], np.arange(y0, y1)[:, None]
     distance = ((x - middle) / wide) ** 2 + ((y - row) / high) ** 2
-    picture[y0:y1, x0:x1] *= (1 - 0.5 * np.exp(-distance)).astype(np.float32)[..., None]
+    image[y0:y1, x0:x1] *= (1 - 0.5 * np.exp(-distance)).astype(np.float32)[..., None]
 
 
-def _paste(picture: Image, layer: Layer) -> None:
+def _paste(image: Image, layer: Layer) -> None:
     window = layer.window
     rest = 1 - layer.alpha
-    picture[window] = cv2.multiply(picture[window], cv2.merge([rest, rest, rest])) + layer.colour
+    image[window] = cv2.multiply(image[window], cv2.merge([rest, rest, rest])) + layer.colour
 
 
 def _annotations(
@@ -209,33 +214,33 @@ def _annotations(
     crowd: list[Layer],
     size: Size,
 ) -> list[Annotation]:
-    """People from the nearest to the farthest, then the crowd."""
-    found: list[Annotation | None] = []
+    """Annotate people from the nearest to the farthest, then the crowd."""
+    annotations: list[Annotation | None] = []
     cover = np.zeros(size[::-1], bool)
     by_layer = {id(person.layer): person for _, person in people}
     for near, layer in reversed(layers):
         if near == 0.0:
             break
         if id(layer) in by_layer:
-            found.append(annotate(by_layer[id(layer)], cover))
+            annotations.append(annotate(by_layer[id(layer)], cover))
         cover[layer.window] |= layer.alpha >= 0.5
     region = np.zeros(size[::-1], bool)
     for layer in crowd:
         region[layer.window] |= layer.own
     region &= ~cover
     if region.sum() >= MIN_PIXELS:
-        found.append(crowd_annotation(region))
-    return [annotation for annotation in found if annotation is not None]
+        annotations.append(crowd_annotation(region))
+    return [annotation for annotation in annotations if annotation is not None]
 
 
-def _photograph(rng: np.random.Generator, picture: Image) -> NDArray[np.uint8]:
-    """Colour cast, exposure, focus and the sensor's noise."""
+def _photograph(rng: np.random.Generator, image: Image) -> NDArray[np.uint8]:
+    """Apply a camera's colour cast, exposure, focus and noise."""
     cast = rng.normal(1, 0.04, 3) * rng.uniform(0.82, 1.12)
     contrast = rng.uniform(0.85, 1.12)
-    grain = rng.uniform(0, 5) * rng.standard_normal(picture.shape[:2], np.float32)
-    picture = blurred(picture, rng.uniform(0.25, 0.75))
+    grain = rng.uniform(0, 5) * rng.standard_normal(image.shape[:2], np.float32)
+    image = blurred(image, rng.uniform(0.25, 0.75))
     planes = [
         np.float32(contrast * tint) * plane + (np.float32(110 * (1 - contrast) * tint) + grain)
-        for plane, tint in zip(cv2.split(picture), cast, strict=True)
+        for plane, tint in zip(cv2.split(image), cast, strict=True)
     ]
     return np.clip(cv2.merge(planes), 0, 255).astype(np.uint8)

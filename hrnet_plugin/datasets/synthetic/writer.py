@@ -1,4 +1,4 @@
-"""A synthetic data set on disk, laid out and named as COCO's own."""
+"""Write a synthetic dataset, laid out and named as COCO's own."""
 
 import json
 import multiprocessing
@@ -19,12 +19,12 @@ from ...utils.json_files import read_json
 from .body import KEYPOINTS, SKELETON
 from .scene import Scene, render_scene
 
-# Rises when the same parameters give other pictures or annotations.
+# To be raised when the same parameters give other images or annotations
 GENERATOR_VERSION = 1
 
 MANIFEST = 'synthetic.json'
 SPLITS = ('train', 'val')
-# Far apart, so that a picture keeps its id when the data set grows.
+# Far apart, so that an image keeps its id when the dataset grows
 FIRST_ID = {'train': 1, 'val': 1_000_001}
 MIN_SIDE = 64
 DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
@@ -32,7 +32,7 @@ DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.js
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a data set depends on: nothing else changes a byte of it."""
+    """The parameters of a dataset; nothing else changes a byte of it."""
 
     num_images: int
     seed: int
@@ -57,14 +57,21 @@ class Parameters:
             raise ValueError(f'image_size is {width}x{height}; sides must be {MIN_SIDE} or more')
 
     def count(self, split: str) -> int:
-        """Images of `train` or `val`; at least one each."""
+        """Return the number of images of ``train`` or ``val``; at least one each."""
         val = min(max(round(self.num_images * self.val_fraction), 1), self.num_images - 1)
         return val if split == 'val' else self.num_images - val
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What lies on disk; `written` is false if it was already there."""
+    """The dataset on disk.
+
+    Attributes:
+        out_dir: Its folder.
+        images: Number of images.
+        people: Number of annotated people, without crowds.
+        written: False if it was already there.
+    """
 
     out_dir: Path
     images: int
@@ -82,25 +89,31 @@ def synthesize(
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Summary:
-    """Write pictures of people and their COCO annotations.
+    """Write images of people and their COCO annotations.
 
-    The files are `annotations/person_keypoints_{train,val}2017.json`, `{train,val}2017/*.jpg`
-    and, for val, `person_detection_results/COCO_val2017_detections_AP_H_56_person.json`. The
-    picture with a given number depends on the seed and its split alone. A finished data set with
-    the same parameters is left alone, one that was interrupted is made anew.
+    The files are ``annotations/person_keypoints_{train,val}2017.json``,
+    ``{train,val}2017/*.jpg`` and, for val,
+    ``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``. An image depends on
+    the seed, its split and its number in it alone. A finished dataset with the same parameters is
+    kept, an interrupted one is replaced.
 
     Args:
-        num_images: of train and val together.
-        val_fraction: share of val, between 0 and 1.
-        image_size: (width, height).
-        num_workers: processes; None for one per core. Does not change the result.
-        overwrite: replace a data set of other parameters.
-        progress: called with the number of pictures written so far.
+        out_dir: The folder to write to.
+        num_images: How many images train and val have together.
+        seed: Seed of all random numbers.
+        val_fraction: The share of val, between 0 and 1.
+        image_size: Width and height.
+        num_workers: How many processes work; None for one per core. Does not change the result.
+        overwrite: Whether to replace a dataset of other parameters.
+        progress: A function that is called with the number of images written so far.
+
+    Returns:
+        What the dataset holds.
 
     Raises:
-        ValueError: a parameter is out of range.
-        FileExistsError: `out_dir` holds something else: files that are not ours, which are never
-            touched, or a data set with other parameters.
+        ValueError: If a parameter is out of range.
+        FileExistsError: If ``out_dir`` holds other files, which are never touched, or a dataset of
+            other parameters.
     """
     out_dir = Path(out_dir)
     parameters = Parameters(num_images, seed, val_fraction, (image_size[0], image_size[1]))
@@ -115,10 +128,10 @@ def synthesize(
     annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     detections = []
     tasks = [(split, i) for split in SPLITS for i in range(parameters.count(split))]
-    for done, (split, labels, found) in enumerate(_run(out_dir, parameters, tasks, workers), 1):
+    for done, (split, labels, boxes) in enumerate(_run(out_dir, parameters, tasks, workers), 1):
         annotations[split] += labels
         if split == 'val':
-            detections += found
+            detections += boxes
         if progress is not None:
             progress(done)
     for split in SPLITS:
@@ -131,7 +144,14 @@ def synthesize(
 
 
 def scene_of(seed: int, split: str, index: int, image_size: tuple[int, int] = (320, 240)) -> Scene:
-    """The picture with number `index` (from 0) of a split, as `synthesize` draws it."""
+    """Render one image of a dataset, as `synthesize` does.
+
+    Args:
+        seed: Seed of the dataset.
+        split: ``'train'`` or ``'val'``.
+        index: Number of the image in its split, from 0 on.
+        image_size: Width and height.
+    """
     return render_scene(_generator(seed, split, index), image_size)
 
 
@@ -139,39 +159,39 @@ def _generator(seed: int, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
-def _check_folder(out_dir: Path, wanted: Parameters, overwrite: bool) -> Summary | None:
-    """A summary if the data set is there already, None if it is to be written."""
+def _check_folder(out_dir: Path, parameters: Parameters, overwrite: bool) -> Summary | None:
+    """Return a summary if the dataset is there already, None if it is to be written."""
     if out_dir.exists() and not out_dir.is_dir():
         raise FileExistsError(f'{out_dir} is a file; choose a folder')
     if not out_dir.exists() or not any(out_dir.iterdir()):
         return None
     manifest = _read_manifest(out_dir)
-    parameters = json.loads(json.dumps(asdict(wanted)))
-    if manifest['parameters'] == parameters:
+    expected = json.loads(json.dumps(asdict(parameters)))
+    if manifest['parameters'] == expected:
         if manifest['people'] is None:
             return None
-        return Summary(out_dir, wanted.num_images, manifest['people'], written=False)
+        return Summary(out_dir, parameters.num_images, manifest['people'], written=False)
     if overwrite:
         return None
     differing = ', '.join(
-        f'{name} {manifest["parameters"].get(name)} there, {value} asked for'
-        for name, value in parameters.items()
+        f'{name} {manifest["parameters"].get(name)} there, {value} requested'
+        for name, value in expected.items()
         if manifest['parameters'].get(name) != value
     )
     raise FileExistsError(
-        f'{out_dir} holds a synthetic data set with other parameters ({differing}); choose '
+        f'{out_dir} holds a synthetic dataset with other parameters ({differing}); choose '
         'another folder or overwrite it (--overwrite)'
     )
 
 
 def _read_manifest(out_dir: Path) -> dict[str, Any]:
-    """What a folder that is not empty says of itself."""
+    """Read the manifest of a folder that is not empty."""
     left_alone = 'its files are left alone; choose another folder'
     try:
         manifest = read_json(out_dir / MANIFEST)
     except FileNotFoundError:
         raise FileExistsError(
-            f'{out_dir} holds files that are not a synthetic data set (no {MANIFEST}), and '
+            f'{out_dir} holds files that are not a synthetic dataset (no {MANIFEST}), and '
             f'{left_alone}'
         ) from None
     except (OSError, ValueError) as error:
@@ -189,7 +209,7 @@ def _read_manifest(out_dir: Path) -> dict[str, Any]:
 
 
 def _write_manifest(out_dir: Path, parameters: Parameters, people: int | None) -> None:
-    """Note what the folder holds; without `people` it is unfinished."""
+    """Note what the folder holds; without ``people`` it is unfinished."""
     _write_json(out_dir / MANIFEST, {'parameters': asdict(parameters), 'people': people})
 
 
@@ -209,7 +229,7 @@ def _clear(out_dir: Path) -> None:
 
 
 def _cores() -> int:
-    """Cores this process may use, where the system tells; else all."""
+    """Return the number of cores this process may use; of all, where the system does not tell."""
     if sys.platform == 'linux':
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -222,7 +242,7 @@ Result = tuple[str, list[dict[str, Any]], list[dict[str, Any]]]
 def _run(
     out_dir: Path, parameters: Parameters, tasks: list[Task], workers: int
 ) -> Iterator[Result]:
-    """Write pictures; what is on them, in the order of the tasks."""
+    """Write images, and yield their annotations in the order of the tasks."""
     work = partial(_write_image, out_dir, parameters)
     if workers == 1:
         yield from map(work, tasks)

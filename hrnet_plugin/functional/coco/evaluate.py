@@ -1,26 +1,21 @@
 """COCO's keypoint evaluation (https://cocodataset.org/#keypoints-eval) on arrays.
 
-Letters for axes: D detections, G annotated people, K keypoints, T OKS thresholds, A area ranges,
-C categories, R recall steps.
+Letters for axes: D detections, G annotated instances, K keypoints, T OKS thresholds, A area
+ranges, C categories, R recall steps.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .arrays import (
-    Detections,
-    Groups,
-    Ids,
-    People,
-    arrays_and_rows,
-    read_detections,
-    read_people,
-)
+from .arrays import read_annotations, read_predictions
+from .ids import Groups, Ids
+from .instances import Detections, GroundTruth
 from .matching import Matches, match
 from .oks import COCO_SIGMAS, keypoint_similarity
+from .result import KeypointEvaluation, KeypointMatches
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_STEPS = np.linspace(0, 1, 101)
@@ -37,57 +32,78 @@ def evaluate_coco_keypoints(
     oks_thresholds: Sequence[float] | np.ndarray | None = None,
     area_ranges: Mapping[str, tuple[float, float]] | None = None,
     matches: bool = False,
-) -> dict[str, Any]:
-    """Average precision and recall of predicted keypoints, as COCO defines them.
+) -> KeypointEvaluation:
+    """Compute the average precision and recall of predicted keypoints, as COCO defines them.
 
+    The numbers are those of ``COCOeval`` of pycocotools (https://cocodataset.org/#keypoints-eval).
     Ids may be any numbers, 0 included, or strings; a string of digits is the same id as its
     number.
 
     Args:
-        gt: annotations in COCO format: a dict, the path of a JSON file, or a ``pycocotools`` COCO;
-            or as arrays: a dict of ``images`` and ``categories``, arrays of ids, and
+        gt: Annotations in COCO format: a dict, the path of a JSON file, or a ``COCO`` of
+            pycocotools; or as arrays: a dict of ``images`` and ``categories``, arrays of ids, and
             ``annotations``, a dict of arrays ``image_id``, ``category_id``, ``keypoints``
-            (G, K, 3), ``bbox`` (G, 4) and, or not, ``area``, ``iscrowd``, ``num_keypoints`` and
-            ``id``. ``coco_to_arrays`` makes the latter out of the former.
-        dt: predictions: a list of COCO result dicts (``image_id``, ``category_id``, ``keypoints``
-            of 3K numbers, ``score``, and ``bbox`` (x, y, w, h) or not), the path of a JSON file
-            that holds such a list, a ``pycocotools`` COCO, or a dict of arrays with the same
-            keys (``keypoints`` (D, K, 3) and ``bbox`` (D, 4)). Without ``bbox`` a prediction is as
-            large as the extent of its keypoints.
-        sigmas: (K,); COCO's 17 if not given.
-        max_dets: how many predictions count in each image, best scores first.
-        use_area: whether to believe the annotated areas, or to take 0.53 of the annotated boxes.
-            A person whose annotation has no area always gets the latter, with a warning.
-        oks_thresholds: (T,); 0.5, 0.55, … 0.95 if not given.
-        area_ranges: name -> lowest and highest area, in square pixels; one must be called
-            ``'all'``. COCO's all, medium and large if not given.
-        matches: whether to also return who was matched to whom.
+            (G, K, 3), ``bbox`` (G, 4) and, optionally, ``area``, ``iscrowd``, ``num_keypoints``
+            and ``id``. ``coco_to_arrays`` converts the former to the latter.
+        dt: Predictions: a list of COCO result dicts (``image_id``, ``category_id``, ``keypoints``
+            of 3 K numbers, ``score`` and, optionally, ``bbox`` as x, y, width and height), the
+            path of a JSON file that holds such a list, a ``COCO`` of pycocotools, or a dict of
+            arrays with the same keys (``keypoints`` (N, K, 3) and ``bbox`` (N, 4)). Without
+            ``bbox``, the area of a prediction is that of the extent of its keypoints.
+        sigmas: Standard deviations (K,) of the keypoints, relative to the square root of the area;
+            COCO's 17 by default.
+        max_dets: Number of predictions that count in each image, best scores first.
+        use_area: Whether to take the annotated areas, or 0.53 of the annotated boxes. An instance
+            whose annotation has no area always gets the latter, with a warning.
+        oks_thresholds: OKS thresholds (T,); 0.5, 0.55, … 0.95 by default.
+        area_ranges: Name -> lowest and highest area, in square pixels; one must be called
+            ``'all'``. COCO's all, medium and large by default.
+        matches: Whether to also return which detections are matched to which annotations.
 
     Returns:
-        dict: ``AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL``, -1 where there is nobody to find or no
-        such threshold or range; ``AP_name`` and ``AR_name`` for ranges of other names; ``OKS``,
-        the mean OKS of those who are found at the lowest threshold, -1 if nobody is; and the
-        arrays behind AP and AR, laid out as in ``pycocotools``: ``precision`` (T, R, C, A, 1),
-        ``recall`` (T, C, A, 1), ``scores`` (T, R, C, A, 1), -1 where there is nobody to find. With
-        ``matches``, also a dict of that name: ``dt`` (D,), which predictions count, sorted by
-        category, image and falling score; ``gt`` (D, A, T), the annotation that each is matched
-        to, or -1; ``gt_row`` (G,), which annotations were read: those of listed categories;
-        ``dt_ignore`` (D, A, T) and ``gt_ignore`` (G, A), which of these predictions and
-        annotations neither help nor harm.
+        :class:`~hrnet_plugin.functional.KeypointEvaluation`: AP and AR as attributes (``ap``,
+        ``ap50``, …), the arrays behind them, and, if asked for, ``matches``. Values can be read
+        by COCO's names, too: ``['AP']``, ``['AP50']``.
 
     Raises:
-        ValueError: if a prediction or its box is not finite, if keypoints and sigmas differ in
-            number, if predictions name images or only categories that the annotations lack, or if
-            an option is out of range.
+        OSError: A file cannot be read.
+        ValueError: A prediction or its box is not finite, keypoints and sigmas differ in number,
+            predictions name images or only categories that the annotations lack, something is not
+            in COCO format, or an option is out of range.
+
+    Example:
+        Two instances, of which the second is not detected:
+
+        >>> person = dict(image_id=1, category_id=1, keypoints=[10, 20, 2, 50, 90, 2])
+        >>> other = dict(person, keypoints=[200, 20, 2, 240, 90, 2])
+        >>> box = dict(bbox=[0, 10, 60, 90], area=4000)
+        >>> gt = dict(
+        ...     images=[dict(id=1)],
+        ...     categories=[dict(id=1)],
+        ...     annotations=[dict(person, **box), dict(other, **box)],
+        ... )
+        >>> result = evaluate_coco_keypoints(gt, [dict(person, score=0.9)], sigmas=[0.1, 0.1])
+        >>> round(result.ap, 3), result.ar50, result.oks
+        (0.505, 0.5, 1.0)
+        >>> print(result)
+        metric             OKS        area    max_dets  value
+        average precision  0.50:0.95  all           20  0.505
+        average precision  0.50       all           20  0.505
+        average precision  0.75       all           20  0.505
+        average precision  0.50:0.95  medium        20  0.505
+        average precision  0.50:0.95  large         20  -1.000
+        average recall     0.50:0.95  all           20  0.500
+        average recall     0.50       all           20  0.500
+        average recall     0.75       all           20  0.500
+        average recall     0.50:0.95  medium        20  0.500
+        average recall     0.50:0.95  large         20  -1.000
     """
     options = _Options.of(sigmas, max_dets, oks_thresholds, area_ranges)
-    groups, people, detections, rows = _read(gt, dt, options, use_area)
-    ignore, outside, matched = _match(people, detections, options)
-    result = _evaluate(groups, people, detections, options, (ignore, outside, matched))
-    result['OKS'] = _mean_or_minus_one(matched.oks[_found_pairs(matched, ignore, options)])
-    if matches:
-        result['matches'] = _who_is_whom(people, detections, ignore, outside, matched, rows)
-    return result
+    data = _read(gt, dt, options, use_area)
+    matching = _match(data, options)
+    table = _match_table(data, matching) if matches else None
+    oks = _mean_or_minus_one(matching.matches.oks[matching.good_pairs])
+    return _summarise(_accumulate(data, options, matching), options, oks, table)
 
 
 def evaluate_each_keypoint(
@@ -98,36 +114,57 @@ def evaluate_each_keypoint(
     max_dets: int = 20,
     use_area: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Average precision and recall of each keypoint, as if a skeleton had no other.
+    """Compute the average precision and recall of each keypoint, as if there were no other.
 
-    People are matched anew for each keypoint, by its similarity alone. Of whom it is not labelled
-    is ignored, and so is whatever is found around them. Scores and sizes are those of the whole
-    predictions.
+    Instances are matched anew for each keypoint, by its similarity alone. People without a label
+    for this keypoint are ignored, as are detections matched to them. Scores and areas are those of
+    the whole predictions.
 
     Args:
-        gt: as for :func:`evaluate_coco_keypoints`, and so are the others.
+        gt: Annotations, in any form that :func:`evaluate_coco_keypoints` takes.
+        dt: Predictions, in any form that :func:`evaluate_coco_keypoints` takes.
+        sigmas: Standard deviations (K,) of the keypoints, relative to the square root of the area;
+            COCO's 17 by default.
+        max_dets: Number of predictions that count in each image, best scores first.
+        use_area: Whether to take the annotated areas, or 0.53 of the annotated boxes.
 
     Returns:
-        dict: ``AP AP50 AP75 AR AR50 AR75``, each (K,); -1 for a keypoint that is labelled nowhere.
-        And ``OKS`` (K,): how similar each keypoint is, from 0 to 1, in the mean over those who are
-        found at an OKS of 0.5 of all keypoints together; -1 if there is none.
+        A dict of ``AP AP50 AP75 AR AR50 AR75``, each (K,), -1 for a keypoint that is labelled
+        nowhere; and ``OKS`` (K,), the mean similarity of each keypoint, from 0 to 1, over the
+        instances that are matched at an OKS of 0.5 of all keypoints together, -1 if there is none.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: See :func:`evaluate_coco_keypoints`.
+
+    Example:
+        The second keypoint is off by 60 pixels:
+
+        >>> person = dict(image_id=1, category_id=1, keypoints=[10, 20, 2, 50, 90, 2])
+        >>> annotation = dict(person, bbox=[0, 10, 60, 90], area=4000)
+        >>> gt = dict(images=[dict(id=1)], categories=[dict(id=1)], annotations=[annotation])
+        >>> dt = [dict(person, keypoints=[10, 20, 1, 110, 90, 1], score=0.9)]
+        >>> evaluate_each_keypoint(gt, dt, sigmas=[0.1, 0.1])['AR']
+        array([1., 0.])
     """
     options = _Options.of(sigmas, max_dets, None, dict(all=AREA_RANGES['all']))
-    groups, people, detections, _ = _read(gt, dt, options, use_area)
+    data = _read(gt, dt, options, use_area)
     names = ('AP', 'AP50', 'AP75', 'AR', 'AR50', 'AR75')
     values = []
     for k in range(len(options.sigmas)):
-        data = people.only(k), detections.only(k), options.only(k)
-        result = _evaluate(groups, *data, _match(*data))
+        one, of_one = data.with_keypoint(k), options.with_keypoint(k)
+        result = _summarise(_accumulate(one, of_one, _match(one, of_one)), of_one)
         values.append([result[name] for name in names])
     return {
         **dict(zip(names, np.array(values).reshape(-1, len(names)).T)),
-        'OKS': _similarities(people, detections, options),
+        'OKS': _oks_of_each_keypoint(data, options),
     }
 
 
 @dataclass(frozen=True)
 class _Options:
+    """Checked options of an evaluation."""
+
     sigmas: np.ndarray
     max_dets: int
     thresholds: np.ndarray
@@ -154,48 +191,209 @@ class _Options:
             raise ValueError(f"area_ranges has no 'all', but {', '.join(map(repr, area_ranges))}")
         return cls(sigmas, max_dets, thresholds, area_ranges)
 
-    def only(self, keypoint: int) -> '_Options':
-        sigmas = self.sigmas[keypoint, None]
-        return _Options(sigmas, self.max_dets, self.thresholds, self.area_ranges)
+    @property
+    def all_areas(self) -> int:
+        """Index of the area range ``'all'``."""
+        return list(self.area_ranges).index('all')
+
+    def with_keypoint(self, k: int) -> '_Options':
+        return replace(self, sigmas=self.sigmas[k, None])
 
 
-def _read(
-    gt: Any, dt: Any, options: _Options, use_area: bool
-) -> tuple[Groups, People, Detections, np.ndarray]:
-    """Both sides, and which of the annotations were read."""
-    gt, rows = arrays_and_rows(gt)
-    groups = Groups(Ids(gt['images']), Ids(gt['categories']))
+@dataclass(frozen=True)
+class _Data:
+    """Annotated and detected instances, sorted by group."""
+
+    groups: Groups
+    gt: GroundTruth
+    detections: Detections
+    rows: np.ndarray  # indices of the annotations that were read
+
+    def with_keypoint(self, k: int) -> '_Data':
+        return replace(
+            self, gt=self.gt.with_keypoint(k), detections=self.detections.with_keypoint(k)
+        )
+
+
+@dataclass(frozen=True)
+class _Matching:
+    """Matches, and what is ignored in each area range."""
+
+    matches: Matches
+    gt_ignored: np.ndarray  # (G, A)
+    dt_outside: np.ndarray  # (A, D), detections outside of the area range
+    good_pairs: np.ndarray  # indices of pairs matched at the lowest threshold, ignored ones apart
+
+
+@dataclass(frozen=True)
+class _Accumulated:
+    """Arrays behind AP and AR, laid out as in pycocotools."""
+
+    precision: np.ndarray  # (T, R, C, A, 1)
+    recall: np.ndarray  # (T, C, A, 1)
+    scores: np.ndarray  # (T, R, C, A, 1)
+
+
+def _read(gt: Any, dt: Any, options: _Options, use_area: bool) -> _Data:
+    annotations = read_annotations(gt)
+    groups = Groups(Ids(annotations.images), Ids(annotations.categories))
     count = len(options.sigmas)
-    people = read_people(gt['annotations'], groups, count, use_area)
-    detections = read_detections(dt, groups, count, options.max_dets)
-    return groups, people, detections, rows
+    ground_truth = GroundTruth.of(annotations, groups, count, use_area)
+    detections = Detections.of(read_predictions(dt, count), groups, options.max_dets)
+    return _Data(groups, ground_truth, detections, annotations.rows)
 
 
-def _match(
-    people: People, detections: Detections, options: _Options
-) -> tuple[np.ndarray, np.ndarray, Matches]:
-    """Who is ignored in each area range (G, A), what is found outside of it (A, D), matches."""
+def _match(data: _Data, options: _Options) -> _Matching:
     ranges = np.array(list(options.area_ranges.values()), np.float64)
-    ignore = people.ignore[:, None] | _outside(people.area, ranges)
-    matched = match(people, detections, ignore, options.thresholds, options.sigmas)
-    return ignore, _outside(detections.area, ranges).T, matched
+    ignored = data.gt.ignore[:, None] | _outside(data.gt.area, ranges)
+    matches = match(data.gt, data.detections, ignored, options.thresholds, options.sigmas)
+    a, t = options.all_areas, int(np.argmin(options.thresholds))
+    is_match = matches.unpack_one(matches.is_match, a, t)
+    good_pairs = np.flatnonzero(is_match & ~ignored[matches.pairs[1], a])
+    return _Matching(matches, ignored, _outside(data.detections.area, ranges).T, good_pairs)
 
 
-def _found_pairs(matched: Matches, ignore: np.ndarray, options: _Options) -> np.ndarray:
-    """Which candidate pairs (N,) are matched at the lowest threshold, to somebody who counts."""
-    a, t = list(options.area_ranges).index('all'), int(np.argmin(options.thresholds))
-    return np.flatnonzero(matched.unpack_one(matched.hits, a, t) & ~ignore[matched.pairs[1], a])
+def _outside(area: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+    """Whether each area is outside of each range, of which both bounds are part: (…, A)."""
+    return (area[:, None] < ranges[:, 0]) | (area[:, None] > ranges[:, 1])
 
 
-def _similarities(people: People, detections: Detections, options: _Options) -> np.ndarray:
-    """See ``OKS`` of :func:`evaluate_each_keypoint`."""
-    ignore, _, matched = _match(people, detections, options)
-    d, g = (ends[_found_pairs(matched, ignore, options)] for ends in matched.pairs)
-    pred = detections.keypoints[detections.row[d], :, :2]
-    similarity = keypoint_similarity(
-        pred, people.keypoints[g, :, :2], people.area[g], options.sigmas
+def _accumulate(data: _Data, options: _Options, matching: _Matching) -> _Accumulated:
+    """Compute precision over recall of each category, area range and threshold."""
+    num_thresholds, num_categories = len(options.thresholds), len(data.groups.categories)
+    shape = (num_thresholds, len(RECALL_STEPS), num_categories, len(options.area_ranges), 1)
+    precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
+    recall = np.full(shape[:1] + shape[2:], -1.0)
+    by_score = data.detections.by_score
+    category = data.groups.category(data.detections.group[by_score])
+    gt_category = data.groups.category(data.gt.group)
+    for c in range(num_categories):
+        order = by_score[category == c]
+        curves = _Curves.of(order, data.detections.score[order], matching.matches)
+        num_gt = np.sum(~matching.gt_ignored[gt_category == c], axis=0)
+        for a in np.flatnonzero(num_gt):
+            precision[:, :, c, a, 0], recall[:, c, a, 0], scores[:, :, c, a, 0] = curves(
+                a, matching.dt_outside[a, order], int(num_gt[a])
+            )
+    return _Accumulated(precision, recall, scores)
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """Precision over recall of one category, of detections sorted by descending score.
+
+    Precision rises only at a match, and only detections with similar instances can be matched: so
+    compute it there alone, and merely count the others.
+    """
+
+    score: np.ndarray  # (D,)
+    place: np.ndarray  # (M,), indices among the D of detections with similar instances
+    matched: np.ndarray  # (A, T, M), to an instance that counts
+    matched_to_ignored: np.ndarray  # (A, T, M)
+
+    @classmethod
+    def of(cls, order: np.ndarray, score: np.ndarray, matches: Matches) -> '_Curves':
+        number = np.full(max(order.max(initial=-1), matches.detection.max(initial=-1)) + 1, -1)
+        number[matches.detection] = np.arange(len(matches.detection))
+        numbers = number[order]
+        place = np.flatnonzero(numbers >= 0)
+        numbers = numbers[place]
+        matched, matched_to_ignored = (
+            matches.unpack([word[numbers] for word in words])
+            for words in (matches.matched, matches.matched_to_ignored)
+        )
+        return cls(score, place, matched, matched_to_ignored)
+
+    def __call__(
+        self, area_range: int, outside: np.ndarray, num_gt: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Compute the highest precision at each recall step or above.
+
+        Args:
+            area_range: Index of the area range.
+            outside: (D,). An unmatched detection is a false positive only within its own area
+                range.
+            num_gt: Number of annotated instances that count.
+
+        Returns:
+            Precision (T, R), highest recall (T,), and the score (T, R) at which each recall step
+            is reached, 0 where it never is.
+        """
+        matched = self.matched[area_range]
+        # Detections count unless matched to an ignored instance, or unmatched and outside.
+        counts = matched | ~(self.matched_to_ignored[area_range] | outside[self.place])
+        num_detections = np.cumsum(counts, axis=1, dtype=np.int32)
+        false_positive = ~outside
+        false_positive[self.place] = False
+        num_detections += np.cumsum(false_positive, dtype=np.int32)[self.place]
+
+        # Number of matches that each recall step takes
+        needed = np.searchsorted(np.arange(num_gt + 1) / num_gt, RECALL_STEPS)
+        precision, scores = np.zeros((2, len(matched), len(needed)))
+        scores[:, needed == 0] = self.score[0] if len(self.score) else 0
+        for t, hits in enumerate(map(np.flatnonzero, matched)):
+            if len(hits):
+                precisions = np.arange(1, len(hits) + 1) / (
+                    num_detections[t, hits] + np.spacing(1.0)
+                )
+                at = np.maximum(needed[needed <= len(hits)] - 1, 0)
+                best = np.maximum.reduceat(precisions, at)
+                precision[t, : len(at)] = np.maximum.accumulate(best[::-1])[::-1]
+                reached = needed[: len(at)] > 0
+                scores[t, : len(at)][reached] = self.score[self.place[hits[at[reached]]]]
+        return precision, matched.sum(axis=1) / num_gt, scores
+
+
+def _summarise(
+    accumulated: _Accumulated,
+    options: _Options,
+    oks: float = -1.0,
+    matches: KeypointMatches | None = None,
+) -> KeypointEvaluation:
+    precision, recall = accumulated.precision, accumulated.recall
+    a = options.all_areas
+
+    def mean(values: np.ndarray) -> float:
+        return _mean_or_minus_one(values[values > -1])
+
+    def at(values: np.ndarray, threshold: float) -> float:
+        return mean(values[options.thresholds == threshold][..., a, :])
+
+    ap_by_area, ar_by_area = (
+        {name: mean(values[..., n, :]) for n, name in enumerate(options.area_ranges)}
+        for values in (precision, recall)
     )
-    labelled = people.visible[g] > 0
+    return KeypointEvaluation(
+        ap=ap_by_area['all'],
+        ap50=at(precision, 0.5),
+        ap75=at(precision, 0.75),
+        ap_medium=ap_by_area.get('medium', -1.0),
+        ap_large=ap_by_area.get('large', -1.0),
+        ar=ar_by_area['all'],
+        ar50=at(recall, 0.5),
+        ar75=at(recall, 0.75),
+        ar_medium=ar_by_area.get('medium', -1.0),
+        ar_large=ar_by_area.get('large', -1.0),
+        ap_by_area=ap_by_area,
+        ar_by_area=ar_by_area,
+        oks=oks,
+        precision=precision,
+        recall=recall,
+        scores=accumulated.scores,
+        oks_thresholds=options.thresholds,
+        max_dets=options.max_dets,
+        matches=matches,
+    )
+
+
+def _oks_of_each_keypoint(data: _Data, options: _Options) -> np.ndarray:
+    """See ``OKS`` of :func:`evaluate_each_keypoint`."""
+    matching = _match(data, options)
+    d, g = (ends[matching.good_pairs] for ends in matching.matches.pairs)
+    gt, detections = data.gt, data.detections
+    pred = detections.keypoints[detections.row[d], :, :2]
+    similarity = keypoint_similarity(pred, gt.keypoints[g, :, :2], gt.area[g], options.sigmas)
+    labelled = gt.visible[g] > 0
     return np.array([_mean_or_minus_one(s[v]) for s, v in zip(similarity.T, labelled.T)])
 
 
@@ -203,146 +401,20 @@ def _mean_or_minus_one(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else -1.0
 
 
-def _outside(area: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Whether each area is outside each range, bounds included: (N, A)."""
-    return (area[:, None] < ranges[:, 0]) | (area[:, None] > ranges[:, 1])
-
-
-def _evaluate(
-    groups: Groups,
-    people: People,
-    detections: Detections,
-    options: _Options,
-    matching: tuple[np.ndarray, np.ndarray, Matches],
-) -> dict[str, Any]:
-    ignore, outside, matched = matching
-    shape = (
-        len(options.thresholds),
-        len(RECALL_STEPS),
-        len(groups.categories),
-        len(options.area_ranges),
-        1,
-    )
-    precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
-    recall = np.full(shape[:1] + shape[2:], -1.0)
-    by_score = detections.by_score
-    category = groups.category(detections.group[by_score])
-    for c in range(len(groups.categories)):
-        order = by_score[category == c]
-        curves = _Curves.of(order, detections.score[order], matched)
-        wanted = np.sum(~ignore[groups.category(people.group) == c], axis=0)
-        for a in np.flatnonzero(wanted):
-            precision[:, :, c, a, 0], recall[:, c, a, 0], scores[:, :, c, a, 0] = curves(
-                a, outside[a, order], int(wanted[a])
-            )
-    arrays = dict(precision=precision, recall=recall, scores=scores)
-    return {**_summarise(precision, recall, options), **arrays}
-
-
-@dataclass(frozen=True)
-class _Curves:
-    """Precision over recall of one category, of detections sorted by falling score.
-
-    Precision only rises where somebody is found, and only detections that have candidates can find
-    anybody: so it is computed there alone, and the others are merely counted.
-    """
-
-    score: np.ndarray  # (D,)
-    place: np.ndarray  # (M,), where the detections with candidates are among the D
-    found: np.ndarray  # (A, T, M), of these
-    ignored: np.ndarray  # (A, T, M)
-
-    @classmethod
-    def of(cls, order: np.ndarray, score: np.ndarray, matched: Matches) -> '_Curves':
-        number = np.full(max(order.max(initial=-1), matched.detection.max(initial=-1)) + 1, -1)
-        number[matched.detection] = np.arange(len(matched.detection))
-        chosen = number[order]
-        place = np.flatnonzero(chosen >= 0)
-        chosen = chosen[place]
-        found, ignored = (
-            matched.unpack([word[chosen] for word in words])
-            for words in (matched.found, matched.ignored)
-        )
-        return cls(score, place, found, ignored)
-
-    def __call__(
-        self, area_range: int, outside: np.ndarray, wanted: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Precision at each recall step, made monotonous: its highest at this recall or above.
-
-        Args:
-            outside: (D,); whoever is there but not annotated is wrong in his own range only.
-            wanted: how many people there are to find.
-
-        Returns:
-            Precision (T, R), final recall (T,), and the score at which each recall is reached
-            (T, R); 0 where it never is.
-        """
-        found = self.found[area_range]
-        # Detections are right or wrong unless they have found somebody ignored or, having found
-        # nobody, are outside.
-        judged = np.cumsum(
-            found | ~(self.ignored[area_range] | outside[self.place]), axis=1, dtype=np.int32
-        )
-        others = ~outside
-        others[self.place] = False
-        judged += np.cumsum(others, dtype=np.int32)[self.place]
-
-        # How many must be found for each recall step.
-        needed = np.searchsorted(np.arange(wanted + 1) / wanted, RECALL_STEPS)
-        precision, scores = np.zeros((2, len(found), len(needed)))
-        scores[:, needed == 0] = self.score[0] if len(self.score) else 0
-        for t, hits in enumerate(map(np.flatnonzero, found)):
-            if len(hits):
-                precisions = np.arange(1, len(hits) + 1) / (judged[t, hits] + np.spacing(1.0))
-                at = np.maximum(needed[needed <= len(hits)] - 1, 0)
-                best = np.maximum.reduceat(precisions, at)
-                precision[t, : len(at)] = np.maximum.accumulate(best[::-1])[::-1]
-                reached = needed[: len(at)] > 0
-                scores[t, : len(at)][reached] = self.score[self.place[hits[at[reached]]]]
-        return precision, found.sum(axis=1) / wanted, scores
-
-
-def _summarise(precision: np.ndarray, recall: np.ndarray, options: _Options) -> dict[str, float]:
-    def mean(values: np.ndarray) -> float:
-        return _mean_or_minus_one(values[values > -1])
-
-    names = list(options.area_ranges)
-    everybody = names.index('all')
-    labels = {'medium': 'M', 'large': 'L', **{n: f'_{n}' for n in names if n not in AREA_RANGES}}
-    summary = {}
-    for name, values in (('AP', precision), ('AR', recall)):
-        summary[name] = mean(values[..., everybody, :])
-        for threshold in (0.5, 0.75):
-            at = options.thresholds == threshold
-            summary[f'{name}{threshold * 100:.0f}'] = mean(values[at][..., everybody, :])
-        for size, label in labels.items():
-            within = [n == size for n in names]
-            summary[f'{name}{label}'] = mean(values[..., within, :])
-    return summary
-
-
-def _who_is_whom(
-    people: People,
-    detections: Detections,
-    ignore: np.ndarray,
-    outside: np.ndarray,
-    matched: Matches,
-    rows: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """See ``matches`` of :func:`evaluate_coco_keypoints`."""
-    gt = np.full((*matched.shape, len(detections.row)), -1)
-    a, t, pair = np.nonzero(matched.unpack(matched.hits))
-    d, g = (ends[pair] for ends in matched.pairs)
-    gt[a, t, d] = rows[people.row[g]]
-    dt_ignore = (gt < 0) & outside[:, None]
-    dt_ignore[..., matched.detection] |= matched.unpack(matched.ignored)
-    gt_ignore = np.ones((len(rows), ignore.shape[1]), dtype=bool)
-    gt_ignore[people.row] = ignore
-    return dict(
-        dt=detections.row,
-        gt=gt.transpose(2, 0, 1),
-        gt_row=rows,
-        dt_ignore=dt_ignore.transpose(2, 0, 1),
-        gt_ignore=gt_ignore,
+def _match_table(data: _Data, matching: _Matching) -> KeypointMatches:
+    matches, rows = matching.matches, data.rows
+    gt = np.full((*matches.shape, len(data.detections.row)), -1)
+    a, t, pair = np.nonzero(matches.unpack(matches.is_match))
+    d, g = (ends[pair] for ends in matches.pairs)
+    gt[a, t, d] = rows[data.gt.row[g]]
+    dt_ignored = (gt < 0) & matching.dt_outside[:, None]
+    dt_ignored[..., matches.detection] |= matches.unpack(matches.matched_to_ignored)
+    gt_ignored = np.ones((len(rows), matches.shape[0]), dtype=bool)
+    gt_ignored[data.gt.row] = matching.gt_ignored
+    return KeypointMatches(
+        detection=data.detections.row,
+        matched_annotation=gt.transpose(2, 0, 1),
+        annotation=rows,
+        detection_ignored=dt_ignored.transpose(2, 0, 1),
+        annotation_ignored=gt_ignored,
     )

@@ -1,11 +1,12 @@
-"""COCO's greedy matching of detections to annotated people, for many images at once.
+"""COCO's greedy matching of detections to annotated instances, for many images at once.
 
-In each image, for each area range and OKS threshold by itself, detections choose in the order of
-falling score: the most similar person who is still free and similar enough. Somebody who counts
-goes before anybody who is ignored, and the last of equals before the others; a crowd stays free.
+In each image, for each area range and OKS threshold separately, detections are processed in
+descending order of score. Each takes the most similar instance that is not matched yet and
+reaches the threshold: one that counts before an ignored one, and the last of equals. Crowds can be
+matched repeatedly (https://cocodataset.org/#detection-eval and ``COCOeval.evaluateImg``).
 
-Letters for axes: D detections, G annotated people, N pairs of both, T OKS thresholds, A area
-ranges.
+Letters for axes: D detections, G annotated instances, N pairs of both, M detections with at least
+one pair, T OKS thresholds, A area ranges.
 """
 
 from collections.abc import Iterator
@@ -13,60 +14,63 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Box, Detections, People, extents, spans
-from .oks import EPSILON, oks_of_pairs, stable_argsort, variances
+from .instances import Box, Detections, GroundTruth, extents
+from .numeric import spans, stable_argsort
+from .oks import EPSILON, oks_of_pairs, variances
 
-# An OKS of 1 is similar enough at a threshold of 1, whatever rounding made of it.
+# Cap thresholds just below 1 so that a perfect match survives rounding.
 HIGHEST_THRESHOLD = 1 - 1e-10
 
-# Area ranges times thresholds that one number decides about: one bit for each.
+# Combinations of area range and threshold that one integer (a word) decides: one bit for each.
 WORD = 64
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What detections were matched to. Those without a candidate appear in no array."""
+    """Matched pairs. Detections that are similar to no instance appear in no array."""
 
-    detection: np.ndarray  # (M,), the detections that have candidates, ascending
-    pairs: tuple[np.ndarray, np.ndarray]  # (N,) detections and (N,) people
+    detection: np.ndarray  # (M,), indices of detections with pairs, ascending
+    pairs: tuple[np.ndarray, np.ndarray]  # (N,) detections and (N,) annotated instances
     oks: np.ndarray  # (N,), of these pairs
-    shape: tuple[int, int]  # area ranges and thresholds, to which the bits of the words belong
-    found: list[np.ndarray]  # words (M,): who has found somebody who counts
-    ignored: list[np.ndarray]  # words (M,): who has found somebody who is ignored
-    hits: list[np.ndarray]  # words (N,): which pairs are matched
+    shape: tuple[int, int]  # number of area ranges and thresholds, which number the bits
+    matched: list[np.ndarray]  # words (M,): detections matched to an instance that counts
+    matched_to_ignored: list[np.ndarray]  # words (M,): those matched to an ignored instance
+    is_match: list[np.ndarray]  # words (N,): matched pairs
 
     def unpack(self, words: list[np.ndarray]) -> np.ndarray:
-        """The bits of words as booleans, (A, T, …)."""
+        """Unpack the bits of words (…) to booleans (A, T, …)."""
         result = np.empty((*self.shape, len(words[0])), dtype=bool)
         for at in np.ndindex(self.shape):
             result[at] = self.unpack_one(words, *at)
         return result
 
     def unpack_one(self, words: list[np.ndarray], area_range: int, threshold: int) -> np.ndarray:
-        """The bits of one area range and threshold as booleans, (…)."""
+        """Unpack the bits of one area range and threshold to booleans (…)."""
         word, bit = divmod(area_range * self.shape[1] + threshold, WORD)
         return words[word] & np.uint64(1 << bit) != 0
 
 
 def match(
-    people: People,
+    gt: GroundTruth,
     detections: Detections,
     ignore: np.ndarray,
     thresholds: np.ndarray,
     sigmas: np.ndarray,
 ) -> Matches:
-    """Match detections to people.
+    """Match detections to annotated instances.
 
     Args:
-        ignore: (G, A), who does not count in which area range.
-        thresholds: (T,).
-        sigmas: (K,).
+        gt: Annotated instances.
+        detections: Detections of the same groups.
+        ignore: (G, A), instances that are ignored in each area range.
+        thresholds: OKS thresholds (T,).
+        sigmas: Standard deviations (K,) of the keypoints.
     """
     thresholds = np.minimum(thresholds, HIGHEST_THRESHOLD)
-    d, g, oks = _by_preference(*_candidates(people, detections, thresholds.min(), sigmas))
+    d, g, oks = _by_preference(*_similar_pairs(gt, detections, thresholds.min(), sigmas))
     starts = np.diff(d, prepend=-1) != 0
-    first, chooser = np.flatnonzero(starts), np.cumsum(starts) - 1
-    turns = list(_turns(detections.group[d[first]], first, chooser))
+    first, matcher = np.flatnonzero(starts), np.cumsum(starts) - 1
+    rounds = list(_rounds(detections.group[d[first]], first, matcher))
 
     a, t = np.indices((ignore.shape[1], len(thresholds))).reshape(2, -1)
     words = []
@@ -79,7 +83,7 @@ def match(
             similar[oks >= threshold] |= bits[t[start : start + WORD] == n].sum()
         for n, ignored in enumerate(ignore.T):
             counts[~ignored] |= bits[a[start : start + WORD] == n].sum()
-        words.append(_choose(turns, g, chooser, len(first), similar, counts, people.crowd))
+        words.append(_match_words(rounds, g, matcher, len(first), similar, counts, gt.crowd))
     shape = ignore.shape[1], len(thresholds)
     return Matches(d[first], (d, g), oks, shape, *(list(w) for w in zip(*words)))
 
@@ -87,63 +91,81 @@ def match(
 def _by_preference(
     d: np.ndarray, g: np.ndarray, oks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort pairs (N,) by detection, and those of one so that the one it prefers comes first."""
+    """Sort pairs (N,) by detection, then by descending OKS, the last of equals first."""
     order = stable_argsort(d, d.max(initial=0) + 1)
     d, g, oks = d[order], g[order], oks[order]
     same = d[1:] == d[:-1]
-    several = np.flatnonzero(np.r_[same, False] | np.r_[False, same])  # most have one candidate
+    several = np.flatnonzero(np.r_[same, False] | np.r_[False, same])  # most have a single pair
     order = several[np.lexsort((-g[several], -oks[several], d[several]))]
     g[several], oks[several] = g[order], oks[order]
     return d, g, oks
 
 
-def _candidates(
-    people: People, detections: Detections, lowest: float, sigmas: np.ndarray
+def _similar_pairs(
+    gt: GroundTruth, detections: Detections, lowest: float, sigmas: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of a group with an OKS of at least ``lowest``: detections, people, OKS, each (N,)."""
-    first = np.searchsorted(detections.group, people.group)
-    count = np.searchsorted(detections.group, people.group, side='right') - first
+    """Return pairs within a group with an OKS of at least ``lowest``.
+
+    Returns:
+        Detections (N,), annotated instances (N,) and their OKS (N,).
+    """
+    first = np.searchsorted(detections.group, gt.group)
+    count = np.searchsorted(detections.group, gt.group, side='right') - first
     d = spans(first, count)
     g = np.repeat(np.arange(len(count)), count)
 
-    box = _boxes(people)
-    near = _near(box, detections.box, people.area + EPSILON, lowest, sigmas, d, count)
+    box = _boxes(gt)
+    near = _near(box, detections.box, gt.area + EPSILON, lowest, sigmas, d, count)
     d, g = d[near], g[near]
-    arguments = people.keypoints, people.visible, people.area, sigmas, people.bbox
     oks = np.ones(len(d))
-    measured = ~_inside(people, box, detections.box, d, g)
-    row = detections.row[d[measured]]
-    oks[measured] = oks_of_pairs(detections.keypoints, *arguments, row, g[measured])
+    rest = ~_inside_unlabelled(gt, box, detections.box, d, g)
+    oks[rest] = oks_of_pairs(
+        detections.keypoints,
+        gt.keypoints,
+        gt.visible,
+        gt.area,
+        sigmas,
+        gt.bbox,
+        detections.row[d[rest]],
+        g[rest],
+    )
     enough = oks >= lowest
     return d[enough], g[enough], oks[enough]
 
 
-def _boxes(people: People) -> Box:
-    """Around the labelled keypoints; for people without any, where a detection is on them."""
-    low, high = extents(people.keypoints, labelled_only=True)
-    nothing = high[0] < low[0]
-    corner, size = people.bbox[:, :2].T, people.bbox[:, 2:].T
-    return np.where(nothing, corner - size, low), np.where(nothing, corner + 2 * size, high)
+def _boxes(gt: GroundTruth) -> Box:
+    """Return boxes around labelled keypoints; without any, boxes within which the OKS is 1."""
+    low, high = extents(gt.keypoints, labelled_only=True)
+    unlabelled = high[0] < low[0]
+    corner, size = gt.bbox[:, :2].T, gt.bbox[:, 2:].T
+    return (
+        np.where(unlabelled, corner - size, low),
+        np.where(unlabelled, corner + 2 * size, high),
+    )
 
 
 def _near(
-    people: Box,
-    detections: Box,
+    boxes: Box,
+    detection_boxes: Box,
     scale: np.ndarray,
     lowest: float,
     sigmas: np.ndarray,
     d: np.ndarray,
     count: np.ndarray,
 ) -> np.ndarray:
-    """Indices of pairs that are not too far apart for an OKS of ``lowest``.
+    """Return indices of pairs that are not too far apart for an OKS of ``lowest``.
 
     If the boxes around the keypoints are r apart, then so are all keypoints at least, and
     OKS <= exp(-r^2 / (2 s^2 k^2)) with the largest k.
 
     Args:
-        scale: (G,), areas.
-        d: (N,), detections of the pairs, sorted by person.
-        count: (G,), how many are of each person.
+        boxes: Boxes (2, G) of annotated instances.
+        detection_boxes: Boxes (2, D) of detections.
+        scale: Areas (G,).
+        lowest: OKS.
+        sigmas: Standard deviations (K,) of the keypoints.
+        d: Detections (N,) of the pairs, which are sorted by annotated instance.
+        count: Number (G,) of pairs of each annotated instance.
     """
     if lowest <= 0:
         return np.arange(len(d))
@@ -152,7 +174,7 @@ def _near(
     reach2[~(scale > 0)] = np.inf
     distance2 = np.zeros(len(d))
     with np.errstate(over='ignore'):
-        for low, high, d_low, d_high in zip(*people, *detections):
+        for low, high, d_low, d_high in zip(*boxes, *detection_boxes):
             apart = np.repeat(low, count)
             apart -= d_high.take(d)
             below = d_low.take(d)
@@ -164,77 +186,81 @@ def _near(
     return np.flatnonzero(distance2 <= np.repeat(reach2, count))
 
 
-def _inside(people: People, box: Box, detections: Box, d: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Pairs (N,) of a person without labelled keypoints and a detection on him: an OKS of 1."""
-    inside = np.logical_not((people.visible > 0).any(axis=1))[g]
+def _inside_unlabelled(
+    gt: GroundTruth, box: Box, detection_boxes: Box, d: np.ndarray, g: np.ndarray
+) -> np.ndarray:
+    """Whether pairs (N,) are a detection within an instance without labelled keypoints: OKS 1."""
+    inside = np.logical_not((gt.visible > 0).any(axis=1))[g]
     pairs = np.flatnonzero(inside)
     d, g = d[pairs], g[pairs]
-    (low, high), (d_low, d_high) = box, detections
+    (low, high), (d_low, d_high) = box, detection_boxes
     within = (low[:, g] <= d_low[:, d]) & (d_high[:, d] <= high[:, g])
     inside[pairs] = within.all(axis=0)
     return inside
 
 
-def _turns(
-    group: np.ndarray, first: np.ndarray, chooser: np.ndarray
+def _rounds(
+    group: np.ndarray, first: np.ndarray, matcher: np.ndarray
 ) -> Iterator[list[np.ndarray]]:
-    """Sort pairs into turns, in each of which at most one detection of each group chooses.
+    """Sort pairs into rounds, in each of which at most one detection of each group is matched.
 
     Args:
-        group: (M,), of the detections that choose, ascending.
-        first: (M,), the first pair of each.
-        chooser: (N,), which of the M each pair belongs to.
+        group: Groups (M,) of the detections, ascending.
+        first: Index (M,) of the first pair of each.
+        matcher: Detection (N,) of each pair, from 0 to M - 1.
 
     Yields:
-        For each turn, pairs (at most M,): everybody's best, then everybody's second best, ….
+        For each round, indices of pairs (at most M,): the first choice of each detection, then
+        the second choice, ….
     """
     turn = np.arange(len(group)) - np.searchsorted(group, group)
-    place = np.arange(len(chooser)) - first[chooser]
-    turn, places = turn[chooser], place.max(initial=0) + 1
-    code = turn * places + place
+    choice = np.arange(len(matcher)) - first[matcher]
+    turn, choices = turn[matcher], choice.max(initial=0) + 1
+    code = turn * choices + choice
     order = stable_argsort(code, code.max(initial=0) + 1)
-    ends = np.searchsorted(code[order], np.arange(1, turn.max(initial=-1) + 2) * places)
+    ends = np.searchsorted(code[order], np.arange(1, turn.max(initial=-1) + 2) * choices)
     for start, end in zip(np.r_[0, ends[:-1]], ends):
         pairs = order[start:end]
-        changes = np.flatnonzero(np.diff(place[pairs])) + 1
+        changes = np.flatnonzero(np.diff(choice[pairs])) + 1
         yield np.split(pairs, changes)
 
 
-def _choose(
-    turns: list[list[np.ndarray]],
+def _match_words(
+    rounds: list[list[np.ndarray]],
     g: np.ndarray,
-    chooser: np.ndarray,
-    choosers: int,
+    matcher: np.ndarray,
+    num_matchers: int,
     similar: np.ndarray,
     counts: np.ndarray,
     crowd: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Match, for all combinations of area range and threshold that a word has bits for.
+    """Match for all combinations of area range and threshold that a word has bits for.
 
     Args:
-        turns: see :func:`_turns`.
-        g: (N,), person of each pair.
-        chooser: (N,), detection of each pair, one of ``choosers``.
-        similar: (N,), uint64: whether a pair is similar enough.
-        counts: (G,), uint64: whether a person counts.
+        rounds: See :func:`_rounds`.
+        g: Annotated instance (N,) of each pair.
+        matcher: Detection (N,) of each pair, from 0 to M - 1.
+        num_matchers: M.
+        similar: Words (N,): whether a pair reaches the threshold.
+        counts: Words (G,): whether an instance counts.
         crowd: (G,).
 
     Returns:
-        Bits (M,): who has found somebody who counts; (M,): who has found somebody ignored; and
-        (N,): which pairs are matched.
+        Words (M,): detections matched to an instance that counts; words (M,): those matched to an
+        ignored one; words (N,): matched pairs.
     """
-    everything = np.uint64(2**WORD - 1)
-    free = np.full(len(crowd), everything)
-    stays = np.where(crowd, everything, np.uint64(0))
-    found, ignored = np.zeros((2, choosers), np.uint64)
-    hits = np.zeros(len(g), np.uint64)
-    for places in turns:
-        for mine, wanted in ((found, counts), (ignored, ~counts)):
-            for pairs in places:
-                person, who = g[pairs], chooser[pairs]
-                hit = similar[pairs] & free[person] & wanted[person]
-                hit &= ~(found[who] | ignored[who])
-                mine[who] |= hit
-                hits[pairs] |= hit
-                free[person] &= ~hit | stays[person]
-    return found, ignored, hits
+    all_bits = np.uint64(2**WORD - 1)
+    free = np.full(len(crowd), all_bits)
+    stays_free = np.where(crowd, all_bits, np.uint64(0))
+    matched, matched_to_ignored = np.zeros((2, num_matchers), np.uint64)
+    is_match = np.zeros(len(g), np.uint64)
+    for choices in rounds:
+        for result, eligible in ((matched, counts), (matched_to_ignored, ~counts)):
+            for pairs in choices:
+                instance, detection = g[pairs], matcher[pairs]
+                new = similar[pairs] & free[instance] & eligible[instance]
+                new &= ~(matched[detection] | matched_to_ignored[detection])
+                result[detection] |= new
+                is_match[pairs] |= new
+                free[instance] &= ~new | stays_free[instance]
+    return matched, matched_to_ignored, is_match

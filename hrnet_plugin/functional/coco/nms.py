@@ -1,8 +1,8 @@
-"""Suppression of people found twice, in one image or in many at once.
+"""Non-maximum suppression of instances by OKS, in one image or in many at once.
 
-People are compared as MMPose compares them: all keypoints count, and the area is the mean of both.
-OKS is computed in the precision of the input and rounded to float32, so that the comparison with a
-threshold falls the same way.
+Instances are compared as in MMPose: all keypoints count, and the area is the mean of both. OKS is
+computed in the precision of the input and rounded to float32, so that comparisons with a threshold
+have the same outcome.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .oks import EPSILON, blocks, check_keypoint_count, stable_argsort, variances
+from .numeric import blocks, stable_argsort
+from .oks import EPSILON, check_keypoint_count, variances
 
-# So many keypoints are compared first; whom they show to be unlike is compared no further.
-GLANCE = 4
+# Compare this many keypoints first; skip pairs that are already below the threshold.
+PREFILTER_KEYPOINTS = 4
 
 
 def oks_nms(
@@ -24,32 +25,46 @@ def oks_nms(
     sigmas: Sequence[float] | np.ndarray,
     images: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Keep the best-scored person, drop those who resemble it, and so on down the scores.
+    """Keep the instance with the best score, drop those similar to it, and so on.
+
+    Equals ``mmpose.evaluation.functional.oks_nms`` of each image.
 
     Args:
-        keypoints: (N, K, 2), the people found in one image, or in many.
-        scores: (N,).
-        areas: (N,), in square pixels; two people are compared with the mean of theirs.
-        threshold: people with an OKS above it are taken for the same person.
-        sigmas: (K,).
-        images: (N,), any sortable ids: in which image each was found. Only people of one image
-            are compared. If not given, all are of one.
+        keypoints: Keypoints (N, K, 2) of the instances in one image or in many, in pixels.
+        scores: Scores (N,) of the instances.
+        areas: Areas (N,), in square pixels; a pair is compared with the mean of both.
+        threshold: OKS above which an instance is dropped.
+        sigmas: Standard deviations (K,) of the keypoints, relative to the square root of the area.
+        images: Sortable ids (N,) of the images of the instances, as only instances of one image
+            are compared. By default, all are of one.
 
     Returns:
-        Indices of the kept, image by image in the order of ``images``, best score first.
+        Indices of the kept instances, image by image in the order of ``images``, by descending
+        score.
+
+    Raises:
+        ValueError: The shapes do not fit together.
+
+    Example:
+        The first two instances are one pixel apart:
+
+        >>> keypoints = np.array([[[10.0, 10.0]], [[11.0, 10.0]], [[80.0, 60.0]]])
+        >>> scores, areas = np.array([0.5, 0.9, 0.7]), np.array([400.0, 400.0, 400.0])
+        >>> oks_nms(keypoints, scores, areas, threshold=0.9, sigmas=[0.1])
+        array([1, 2])
     """
-    people = _People(keypoints, areas, sigmas)
-    image = _numbers(images, len(people))
+    candidates = _NMSCandidates(keypoints, areas, sigmas)
+    image = _image_numbers(images, len(candidates))
     orders = [order.ravel() for order in _orders(np.asarray(scores), image)]
-    candidates = np.concatenate([np.empty(0, np.intp), *orders])
-    candidates = candidates[stable_argsort(image[candidates], image.max(initial=0) + 1)]
+    left = np.concatenate([np.empty(0, np.intp), *orders])
+    left = left[stable_argsort(image[left], image.max(initial=0) + 1)]
     kept = [np.empty(0, np.intp)]
-    while len(candidates):
-        first = np.diff(image[candidates], prepend=-1) != 0
-        best, rest = candidates[first], candidates[~first]
+    while len(left):
+        is_best = np.diff(image[left], prepend=-1) != 0
+        best, rest = left[is_best], left[~is_best]
         kept.append(best)
-        rivals = np.repeat(best, np.diff(np.flatnonzero(np.r_[first, True])) - 1)
-        candidates = rest[people.unlike(rivals, rest, threshold)]
+        best_of_rest = np.repeat(best, np.diff(np.flatnonzero(np.r_[is_best, True])) - 1)
+        left = rest[candidates.dissimilar(best_of_rest, rest, threshold)]
     keep = np.concatenate(kept)
     return keep[stable_argsort(image[keep], image.max(initial=0) + 1)]
 
@@ -63,49 +78,68 @@ def soft_oks_nms(
     max_dets: int = 20,
     images: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Keep the best-scored person, lower the scores of those who resemble it, and so on.
+    """Keep the instance with the best score, decay those similar to it, and so on.
 
-    A score falls by ``exp(-OKS^2 / threshold)`` (Bodla et al., "Soft-NMS", equation 3, with OKS
-    for the overlap). The lowered scores decide who comes next, and are not returned.
+    Scores are multiplied by ``exp(-OKS^2 / threshold)`` (Bodla et al., "Soft-NMS",
+    https://arxiv.org/abs/1704.04503, equation 3, with OKS for the overlap). The decayed scores
+    decide the order, and are not returned. Equals
+    ``mmpose.evaluation.functional.soft_oks_nms`` of each image.
 
     Args:
-        keypoints: (N, K, 2), the people found in one image, or in many.
-        scores: (N,).
-        areas: (N,), in square pixels.
-        threshold: the width of the Gaussian above.
-        sigmas: (K,).
-        max_dets: how many to keep of each image.
-        images: (N,), see :func:`oks_nms`.
+        keypoints: Keypoints (N, K, 2) of the instances in one image or in many, in pixels.
+        scores: Scores (N,) of the instances.
+        areas: Areas (N,), in square pixels; a pair is compared with the mean of both.
+        threshold: Width of the Gaussian above.
+        sigmas: Standard deviations (K,) of the keypoints, relative to the square root of the area.
+        max_dets: Number of instances to keep in each image.
+        images: Sortable ids (N,) of the images of the instances, as only instances of one image
+            are compared. By default, all are of one.
 
     Returns:
-        Indices of the kept, image by image in the order of ``images``, as they were chosen.
+        Indices of the kept instances, image by image in the order of ``images``, in the order in
+        which they were chosen.
+
+    Raises:
+        ValueError: The shapes do not fit together.
+
+    Example:
+        The first two instances are one pixel apart:
+
+        >>> keypoints = np.array([[[10.0, 10.0]], [[11.0, 10.0]], [[80.0, 60.0]]])
+        >>> scores, areas = np.array([0.8, 0.9, 0.7]), np.array([400.0, 400.0, 400.0])
+        >>> soft_oks_nms(keypoints, scores, areas, threshold=0.9, sigmas=[0.1])
+        array([1, 2, 0])
     """
-    people = _People(keypoints, areas, sigmas)
-    image, scores = _numbers(images, len(people)), np.asarray(scores)
+    candidates = _NMSCandidates(keypoints, areas, sigmas)
+    image, scores = _image_numbers(images, len(candidates)), np.asarray(scores)
     kept = [np.empty(0, np.intp)]
     for order in _orders(scores, image):
-        kept.append(_soft(people, order, scores[order], threshold, max_dets).ravel())
+        kept.append(_soft_nms(candidates, order, scores[order], threshold, max_dets).ravel())
     keep = np.concatenate(kept)
     return keep[stable_argsort(image[keep], image.max(initial=0) + 1)]
 
 
-def _soft(
-    people: '_People', order: np.ndarray, scores: np.ndarray, threshold: float, max_dets: int
+def _soft_nms(
+    candidates: '_NMSCandidates',
+    order: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    max_dets: int,
 ) -> np.ndarray:
-    """Choose in images of equally many people, (I, N) with falling scores: (I, kept)."""
+    """Choose instances in images of equally many, (I, N) by descending scores: (I, kept)."""
     keep = order[:, :0]
     while order.shape[1] and keep.shape[1] < max_dets:
         best, rest = order[:, :1], order[:, 1:]
         keep = np.concatenate([keep, best], axis=1)
-        alike = people.oks(np.broadcast_to(best, rest.shape).ravel(), rest.ravel())
-        scores = scores[:, 1:] * np.exp(-np.square(alike.reshape(rest.shape)) / threshold)
+        similarity = candidates.oks(np.broadcast_to(best, rest.shape).ravel(), rest.ravel())
+        scores = scores[:, 1:] * np.exp(-np.square(similarity.reshape(rest.shape)) / threshold)
         again = np.argsort(scores, axis=1)[:, ::-1]
         order, scores = (np.take_along_axis(x, again, axis=1) for x in (rest, scores))
     return keep
 
 
-class _People:
-    """People who are compared with each other.
+class _NMSCandidates:
+    """Instances that are compared with each other.
 
     Args:
         keypoints: (N, K, 2).
@@ -119,35 +153,35 @@ class _People:
         self.points = _x_then_y(keypoints)
         self.areas = np.asarray(areas)
         self.variances = variances(sigmas)
-        self.few = slice(None, None, -(-len(sigmas) // GLANCE) or 1)
-        self.few_points = _x_then_y(keypoints[:, self.few])
+        self.prefilter = slice(None, None, -(-len(sigmas) // PREFILTER_KEYPOINTS) or 1)
+        self.prefilter_points = _x_then_y(keypoints[:, self.prefilter])
 
     def __len__(self) -> int:
         return len(self.points)
 
-    def oks(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """OKS (N,), float32, of the people numbered ``one`` with those numbered ``other``."""
-        total = self._sums(self.points, self.variances, one, other)
+    def oks(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Compute the OKS (N,), float32, of pairs of indices (N,)."""
+        total = self._sums(self.points, self.variances, first, second)
         return (total / len(self.variances)).astype(np.float32)
 
-    def unlike(self, one: np.ndarray, other: np.ndarray, threshold: float) -> np.ndarray:
-        """Indices of pairs with an OKS of at most ``threshold``."""
-        few = self.variances[self.few]
-        at_most = self._sums(self.few_points, few, one, other)
+    def dissimilar(self, first: np.ndarray, second: np.ndarray, threshold: float) -> np.ndarray:
+        """Return indices of the pairs with an OKS of at most ``threshold``."""
+        few = self.variances[self.prefilter]
+        at_most = self._sums(self.prefilter_points, few, first, second)
         at_most += len(self.variances) - len(few)
         # The margin is far above rounding errors, which must not decide here.
-        look = np.flatnonzero(at_most / len(self.variances) > threshold - 1e-3)
-        alike = np.zeros(len(one), dtype=bool)
-        alike[look] = self.oks(one[look], other[look]) > threshold
-        return np.flatnonzero(~alike)
+        rest = np.flatnonzero(at_most / len(self.variances) > threshold - 1e-3)
+        similar = np.zeros(len(first), dtype=bool)
+        similar[rest] = self.oks(first[rest], second[rest]) > threshold
+        return np.flatnonzero(~similar)
 
     def _sums(
-        self, points: np.ndarray, spread: np.ndarray, one: np.ndarray, other: np.ndarray
+        self, points: np.ndarray, spread: np.ndarray, first: np.ndarray, second: np.ndarray
     ) -> np.ndarray:
-        """What the keypoints of ``points``, (people, 2K), add to OKS times K: (N,)."""
-        sums = np.empty(len(one), np.result_type(points, spread, self.areas, EPSILON))
-        for block in blocks(len(one), points.shape[1]):
-            left, right = one[block], other[block]
+        """Sum the similarities (N,) of keypoints (instances, 2 K) over keypoints."""
+        sums = np.empty(len(first), np.result_type(points, spread, self.areas, EPSILON))
+        for block in blocks(len(first), points.shape[1]):
+            left, right = first[block], second[block]
             squares = points.take(right, axis=0)
             squares -= points.take(left, axis=0)
             squares *= squares
@@ -161,25 +195,27 @@ class _People:
 
 
 def _x_then_y(keypoints: np.ndarray) -> np.ndarray:
-    """(N, K, 2) as (N, 2K), so that x of all keypoints are next to each other, and y are."""
+    """Convert (N, K, 2) to (N, 2 K): x of all keypoints, then y of all."""
     return keypoints.transpose(0, 2, 1).reshape(len(keypoints), 2 * keypoints.shape[1])
 
 
-def _numbers(images: Any, people: int) -> np.ndarray:
-    """Number of each person's image, 0, 1, … in their order: (N,)."""
+def _image_numbers(images: Any, count: int) -> np.ndarray:
+    """Return the number of each instance's image (N,), 0, 1, … in the order of their ids."""
     if images is None:
-        return np.zeros(people, np.intp)
+        return np.zeros(count, np.intp)
     numbers = np.unique(np.asarray(images), return_inverse=True)[1].reshape(-1)
-    if len(numbers) != people:
-        raise ValueError(f'there are {len(numbers)} images for {people} people')
+    if len(numbers) != count:
+        raise ValueError(
+            f'there are {len(numbers)} images for {count} instances; give the image of each'
+        )
     return numbers
 
 
 def _orders(scores: np.ndarray, image: np.ndarray) -> Iterator[np.ndarray]:
-    """Indices (I, N) by falling score of those images in which N people were found, for each N.
+    """Yield, for each N, indices (I, N) by descending score of the images with N instances.
 
     NumPy's sort of a row leaves equal scores in the order in which it leaves them for that row
-    alone, as MMPose sorts it. To add anything else to the row would change it.
+    alone, as MMPose sorts it. Anything else added to the row would change it.
     """
     by_image = stable_argsort(image, image.max(initial=0) + 1)
     sizes = np.bincount(image)

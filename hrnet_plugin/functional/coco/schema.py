@@ -1,4 +1,4 @@
-"""The parts of COCO's format, and errors that say which entry of which file departs from it."""
+"""Check the parts of COCO's format; errors name the entry and the file that depart from it."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 QUOTED = 60  # characters of a value that an error quotes
-# What an error shows of each part, as its entries have to be
+# Valid entries of each part, which errors show
 EXAMPLES = {
     'images': '{"id": 1, "file_name": "1.jpg", "width": 640, "height": 480}',
     'annotations': '{"id": 1, "image_id": 1, "category_id": 1, "keypoints": […], "bbox": […]}',
@@ -19,7 +19,7 @@ FLAT = '3 numbers for each keypoint in one flat list: x, y, visibility'
 
 @contextmanager
 def errors_name(source: Any) -> Iterator[None]:
-    """Put the path of a file before the ValueErrors about its content; of others, nothing."""
+    """Put the path of a file before ValueErrors about its content; change nothing for others."""
     try:
         yield
     except ValueError as error:
@@ -29,13 +29,13 @@ def errors_name(source: Any) -> Iterator[None]:
 
 
 def quote(value: Any) -> str:
-    """A value on one line, shortened."""
+    """Return a value as text on one line, shortened."""
     text = ' '.join(repr(value).split())
     return text if len(text) <= QUOTED else f'{text[: QUOTED - 1]}…'
 
 
 def kind(value: Any) -> str:
-    """What a value is, in the words of JSON."""
+    """Describe a value in the words of JSON."""
     if value is None:
         return 'null'
     if isinstance(value, Mapping):
@@ -46,7 +46,7 @@ def kind(value: Any) -> str:
 
 
 def check_coco_dict(content: Any) -> None:
-    """Raise a ValueError if content is no dict, as annotations in COCO format are."""
+    """Raise a ValueError unless content is a dict, as annotations in COCO format are."""
     if not isinstance(content, Mapping):
         raise ValueError(
             f'it holds {kind(content)}; expected annotations in COCO format, a dict with '
@@ -55,10 +55,10 @@ def check_coco_dict(content: Any) -> None:
 
 
 def coco_entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
-    """The entries of ``'images'``, ``'annotations'`` or ``'categories'``.
+    """Return the entries of ``'images'``, ``'annotations'`` or ``'categories'``.
 
     Raises:
-        ValueError: the part is missing or no list, or an entry is no dict.
+        ValueError: The part is missing or not a list, or an entry is not a dict.
     """
     if part not in content:
         raise ValueError(f'no {part!r}; expected COCO format, a list of {EXAMPLES[part]}')
@@ -74,10 +74,10 @@ def coco_entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any
 
 
 def keypoint_names(category: Mapping[str, Any]) -> list[str]:
-    """Names of a category's keypoints.
+    """Return the names of a category's keypoints.
 
     Raises:
-        ValueError: they are no list of distinct names.
+        ValueError: They are not a list of distinct names.
     """
     where = f'category {quote(category.get("name", category.get("id")))}'
     names = category['keypoints']
@@ -98,10 +98,10 @@ def keypoint_names(category: Mapping[str, Any]) -> list[str]:
 
 
 def skeleton_links(category: Mapping[str, Any], names: Sequence[str]) -> list[tuple[int, int]]:
-    """Links of a category's skeleton, as pairs of keypoints counted from 0.
+    """Return the links of a category's skeleton, as pairs of keypoints counted from 0.
 
     Raises:
-        ValueError: a link is no pair of keypoints, by their numbers from 1 on or by their names.
+        ValueError: A link is not a pair of keypoints, by their numbers from 1 on or their names.
     """
     where = f'category {quote(category.get("name", category.get("id")))}'
     skeleton = category.get('skeleton') or ()
@@ -124,11 +124,14 @@ def skeleton_links(category: Mapping[str, Any], names: Sequence[str]) -> list[tu
 
 
 def keypoints_problem(keypoints: Any, num_keypoints: int | None = None) -> str | None:
-    """What is wrong with an instance's ``'keypoints'``, if they are no flat list of triples.
+    """Explain why an instance's ``'keypoints'`` are not a flat list of triples.
 
     Args:
-        keypoints: any value; the number of triples is not judged.
-        num_keypoints: how many there ought to be, to recognise other layouts by.
+        keypoints: Any value; the number of triples is not checked.
+        num_keypoints: Expected number, by which other layouts are recognised.
+
+    Returns:
+        What is wrong and what was expected, or None if nothing is.
     """
     if isinstance(keypoints, Mapping) or not hasattr(keypoints, '__len__'):
         return f'the keypoints are {kind(keypoints)}; expected {FLAT}'
@@ -145,11 +148,11 @@ def keypoints_problem(keypoints: Any, num_keypoints: int | None = None) -> str |
 
 
 def _whole(value: Any) -> int:
-    """A whole number of JSON; 0, which counts nothing, if it is none."""
+    """Return a whole number of JSON; 0, which is no keypoint, for anything else."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return int(value) if is_number and abs(value) < 2**53 and value == int(value) else 0
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether a text can be written: JSON can hold half of a surrogate pair."""
+    """Whether a text can be written: JSON can contain half of a surrogate pair."""
     return not any('\ud800' <= character <= '\udfff' for character in text)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAJORITY = 0.9  # share of instances in 0..1 from which on a file is taken to be so written
+MAJORITY = 0.9  # share of instances in 0..1 from which on a whole file counts as in fractions
 NEARLY_ALL = 0.95  # share of boxes that another format must explain
-SPILL = 0.1  # part of the image's side by which a wrongly read box is beyond its edge
-MIN_SPILLED = 0.25  # share of such boxes: of x1 y1 x2 y2, those right of or below the middle
-MIN_CENTERED = 10  # boxes from which on their centers can be told from their corners
-CHANCE = 1e-4  # that pixel coordinates are all at most 100 by chance
+SPILL = 0.1  # share of the image's side by which a misread box exceeds its edge
+MIN_SPILLED = 0.25  # share of such boxes: of x1, y1, x2, y2, those right of or below the middle
+MIN_CENTERED = 10  # number of boxes from which on centers differ from corners
+CHANCE = 1e-4  # probability that pixel coordinates are all at most 100 by chance
 ROUNDING = 1e-6
 
 FRACTIONS = (
@@ -38,13 +38,13 @@ POINTS_IN_A_PIXEL = 'all labelled keypoints are within the first pixel of the im
 
 @dataclass(frozen=True)
 class UnitProblem:
-    """Something about coordinates that pixels do not explain.
+    """A reason to doubt that coordinates are in pixels.
 
     Attributes:
-        message: what is wrong, the likely cause and what was expected.
-        rows: (n,), which instances.
-        is_error: whether it falsifies results beyond doubt; else it is likely.
-        is_format: whether it is about how the whole file is written, not about single instances.
+        message: What is wrong, the likely cause and what was expected.
+        rows: Indices (n,) of the instances.
+        is_error: Whether it certainly falsifies results; otherwise it is likely.
+        is_format: Whether it concerns the format of the whole file, not single instances.
     """
 
     message: str
@@ -54,14 +54,14 @@ class UnitProblem:
 
 
 def outside_image(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Which boxes (x, y, w, h) lie outside of their image, by the rule of MMPose's datasets.
+    """Find boxes outside of their image, by the rule of MMPose's datasets.
 
     Args:
-        boxes: (N, 4), in pixels.
-        sizes: (N, 2), width and height of the images; NaN where they are not known.
+        boxes: Boxes (N, 4), x, y, width and height in pixels.
+        sizes: Width and height (N, 2) of the images; NaN where they are not known.
 
     Returns:
-        (N,), boolean.
+        A mask (N,).
     """
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     last = np.where(np.isnan(sizes), np.inf, sizes - 1)
@@ -69,7 +69,15 @@ def outside_image(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def smaller_than_pixel(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Which boxes are within their image less than a pixel wide or high; arguments as above."""
+    """Find boxes that are less than a pixel wide or high within their image.
+
+    Args:
+        boxes: Boxes (N, 4), x, y, width and height in pixels.
+        sizes: Width and height (N, 2) of the images; NaN where they are not known.
+
+    Returns:
+        A mask (N,).
+    """
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     limits = np.where(np.isnan(sizes), np.inf, sizes)
     visible = np.minimum(high, limits) - np.maximum(low, 0)
@@ -77,12 +85,15 @@ def smaller_than_pixel(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def box_problems(boxes: np.ndarray, sizes: np.ndarray | None = None) -> list[UnitProblem]:
-    """What tells that boxes are not x, y, width and height in pixels of their images.
+    """Find reasons to doubt that boxes are x, y, width and height in pixels of their images.
 
     Args:
-        boxes: (N, 4); those that are not finite or have no area are not looked at.
-        sizes: (N, 2), width and height of the images, NaN where they are not known; without, only
-            boxes in 0..1 and those smaller than a pixel are recognized.
+        boxes: Boxes (N, 4); those that are not finite or have no area are skipped.
+        sizes: Width and height (N, 2) of the images, NaN where they are not known; without sizes,
+            only boxes in 0..1 and those smaller than a pixel are recognized.
+
+    Returns:
+        One problem for each reason; none if there is no doubt.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     if sizes is None:
@@ -110,13 +121,16 @@ def box_problems(boxes: np.ndarray, sizes: np.ndarray | None = None) -> list[Uni
 
 
 def keypoint_problems(keypoints: np.ndarray, sizes: np.ndarray | None = None) -> list[UnitProblem]:
-    """What tells that keypoints are not in pixels.
+    """Find reasons to doubt that keypoints are in pixels.
 
     Args:
-        keypoints: (N, K, 3), x, y and above 0 where labelled; instances of which a labelled
-            keypoint is not finite are not looked at.
-        sizes: (N, 2), width and height of the images, NaN where they are not known; without, only
-            keypoints in 0..1 are recognized.
+        keypoints: Keypoints (N, K, 3), x, y and above 0 where labelled; instances with a labelled
+            keypoint that is not finite are skipped.
+        sizes: Width and height (N, 2) of the images, NaN where they are not known; without sizes,
+            only keypoints in 0..1 are recognized.
+
+    Returns:
+        One problem for each reason; none if there is no doubt.
     """
     keypoints = np.asarray(keypoints, np.float64)
     if sizes is None:
@@ -125,7 +139,7 @@ def keypoint_problems(keypoints: np.ndarray, sizes: np.ndarray | None = None) ->
     xy = keypoints[..., :2]
     high = np.where(labelled[..., None], xy, -np.inf).max(axis=1, initial=-np.inf)
     low = np.where(labelled[..., None], xy, np.inf).min(axis=1, initial=np.inf)
-    # Of a single keypoint, 0..1 may be the corner of the image.
+    # A single keypoint in 0..1 may be in the corner of the image.
     several = labelled.sum(axis=1) > 1
     rows = np.flatnonzero(several & np.isfinite(low).all(axis=1) & np.isfinite(high).all(axis=1))
     extents = np.concatenate([low, high], axis=1)[rows]
@@ -143,14 +157,14 @@ def keypoint_problems(keypoints: np.ndarray, sizes: np.ndarray | None = None) ->
 
 
 def _in_fractions(values: np.ndarray) -> np.ndarray:
-    """Which rows (N, 4) have no number outside of 0..1."""
+    """Find rows (N, 4) without a number outside of 0..1."""
     return np.all((values >= -ROUNDING) & (values <= 1 + ROUNDING), axis=1)
 
 
 def _in_per_cent(values: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> bool:
-    """Whether all values are in 0..100, and images so large that this is no chance.
+    """Whether all values are in 0..100, and images so large that this is no coincidence.
 
-    Instances at about the same place, as of a video, count once.
+    Instances at about the same place, as in a video, count once.
     """
     if not ((values >= -ROUNDING) & (values <= 100 + ROUNDING)).all():
         return False
@@ -163,7 +177,7 @@ def _in_per_cent(values: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> boo
 
 
 def _other_format(boxes: np.ndarray, sizes: np.ndarray) -> str | None:
-    """What all boxes together seem to be, if they are not x, y, width and height in pixels."""
+    """Recognize the format of all boxes, if it is not x, y, width and height in pixels."""
     if _in_per_cent(boxes, boxes[:, :2] + boxes[:, 2:], sizes):
         return PER_CENT.format('the boxes')
     known = np.isfinite(sizes).all(axis=1)

@@ -1,25 +1,37 @@
-"""How often heatmaps peak in the right place."""
+"""Accuracy of heatmaps during training."""
 
 from torch import Tensor
 
-from .arrays import heatmap_peaks
+from .peaks import heatmap_peaks
 
 
 def heatmap_accuracy(
     heatmaps: Tensor, target: Tensor, mask: Tensor, threshold: float = 0.05
 ) -> Tensor:
-    """Percentage of correct keypoints among the peaks of heatmaps, on their device.
+    """Compute the percentage of correct keypoints (PCK) among the peaks of heatmaps.
 
     A peak is correct when it lies nearer to the target's than ``threshold`` times the heatmap's
     size, each axis being measured by the other's size, as in MMPose's ``pose_pck_accuracy``.
 
     Args:
-        heatmaps: (N, K, H, W).
-        target: (N, K, H, W).
+        heatmaps: Heatmaps (N, K, H, W), on any device.
+        target: Heatmaps (N, K, H, W) to compare with.
         mask: (N, K), true for keypoints that count.
+        threshold: Share of the heatmap's size.
 
     Returns:
-        Scalar from 0 to 1: the mean over the keypoints that count anywhere; 0 if none does.
+        Scalar tensor from 0 to 1, on the device of the heatmaps: the mean over the keypoints that
+        count anywhere, 0 if none does.
+
+    Example:
+        The first keypoint is right, the second is one pixel off:
+
+        >>> import torch
+        >>> target, heatmaps = torch.zeros(2, 1, 2, 8, 8)
+        >>> target[0, :, 3, 4] = 1
+        >>> heatmaps[0, 0, 3, 4] = heatmaps[0, 1, 3, 5] = 1
+        >>> heatmap_accuracy(heatmaps, target, torch.tensor([[True, True]]))
+        tensor(0.5000)
     """
     height, width = heatmaps.shape[-2:]
     offset = heatmap_peaks(heatmaps)[0] - heatmap_peaks(target)[0]

@@ -1,8 +1,10 @@
 """Decode Gaussian heatmaps to keypoints, for all instances and keypoints at once.
 
-A keypoint is refined from the highest pixel by the pixels around it. Only those are blurred; of
-the rest of a blurred heatmap, only the maximum is ever needed, and rarely. See ``heatmap`` for
-what goes in and out.
+The position of a keypoint is refined from the highest pixel by the pixels around it. Only those
+are blurred; of the rest of a blurred heatmap, only the maximum is needed, and rarely.
+
+Functions take tensors on any device and return tensors there, or take NumPy arrays and return
+NumPy arrays. Coordinates are (x, y) in heatmap pixels; sizes are (width, height).
 """
 
 from typing import NamedTuple
@@ -10,21 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .arrays import (
-    accepts_numpy,
-    cached,
-    constant,
-    from_pixels,
-    gather_rows,
-    highest_pixels,
-    is_cpu_eager,
-    pixel_centres,
-)
+from .peaks import from_pixels, highest_pixels, pixel_centres
+from .tensors import accepts_numpy, cached, constant, gather_rows, is_cpu_eager
 
 # Second differences of log-heatmaps are tiny and appear in a denominator: use float64. (And single
 # precision matrix products may be less precise than that: TF32, autocast.)
 PRECISE = torch.float64
-# Gaussian kernels that are constants in OpenCV, and so in MMPose, instead of given by the formula
+# Gaussian kernels that OpenCV, and so MMPose, has as constants instead of by the formula
 SMALL_KERNELS = {
     3: (1, 2, 1),
     5: (1, 4, 6, 4, 1),
@@ -34,7 +28,7 @@ SMALL_KERNELS = {
 
 
 class Stencils(NamedTuple):
-    """Weights of pixels in derivatives: along an axis, along an axis, and along both."""
+    """Weights of pixels in the first, second and mixed derivative."""
 
     first: tuple[float, ...]
     second: tuple[float, ...]
@@ -67,15 +61,27 @@ UDP = Stencils(
 def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """Decode to the highest pixel, moved a quarter pixel towards its higher neighbour.
 
-    The quarter pixel is decided for each axis by itself, and only between the third and the last
-    but one column (or row), as in MMPose.
+    Each axis is decided separately, and only between the third and the last but one column (or
+    row), as by MMPose's ``MSRAHeatmap`` (Xiao et al., "Simple Baselines for Human Pose Estimation
+    and Tracking", https://arxiv.org/abs/1804.06208, section 3; the quarter pixel is that of Newell
+    et al., "Stacked Hourglass Networks", https://arxiv.org/abs/1603.06937).
 
     Args:
-        heatmaps: (N, K, H, W), or any other leading dimensions.
+        heatmaps: Heatmaps (N, K, H, W), or of any other leading dimensions; a tensor or a NumPy
+            array.
 
     Returns:
-        Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
-        values of the highest pixels.
+        Keypoints (N, K, 2) in heatmap pixels, float32, (-1, -1) where no pixel is positive; and
+        scores (N, K), the values of the highest pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from hrnet_plugin.functional import encode_msra
+        >>> keypoints, visible = np.array([[[9.3, 6.8]]]), np.ones((1, 1))
+        >>> heatmaps, _ = encode_msra(keypoints, visible, heatmap_size=(24, 16), sigma=2)
+        >>> keypoints, scores = decode_msra(heatmaps)
+        >>> keypoints.round(2), scores.shape
+        (array([[[9., 7.]]], dtype=float32), (1, 1))
     """
     pixels, scores = highest_pixels(heatmaps)
     height, width = heatmaps.shape[-2:]
@@ -90,7 +96,7 @@ def decode_msra(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 @cached
 def _quarter_pixels(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
-    """How far a peak at each pixel may be moved, along x and y: (H * W, 2)."""
+    """Return how far a peak at each pixel may be moved along x and y: (H * W, 2)."""
     centres = pixel_centres(heatmap_size, device)
     last = constant(heatmap_size, device) - 1
     return 0.25 * ((centres > 1) & (centres < last) & (centres.flip(-1) > 0))
@@ -108,15 +114,26 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
     where D'' has no inverse.
 
     Args:
-        heatmaps: (N, K, H, W), or any other leading dimensions.
-        blur_kernel_size: odd size of the Gaussian kernel in pixels, from 3.
+        heatmaps: Heatmaps (N, K, H, W), or of any other leading dimensions; a tensor or a NumPy
+            array.
+        blur_kernel_size: Size of the Gaussian kernel in pixels, odd and at least 3; MMPose's is 11
+            for sigma 2 and 17 for sigma 3.
 
     Returns:
-        Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive, and scores (N, K), the
-        values of the highest pixels, before blurring.
+        Keypoints (N, K, 2) in heatmap pixels, float32, (-1, -1) where no pixel is positive;
+        and scores (N, K), the values of the highest pixels before blurring.
 
     Raises:
         ValueError: ``blur_kernel_size`` is even or below 3.
+
+    Example:
+        >>> import numpy as np
+        >>> from hrnet_plugin.functional import encode_dark
+        >>> keypoints, visible = np.array([[[9.3, 6.8]]]), np.ones((1, 1))
+        >>> heatmaps, _ = encode_dark(keypoints, visible, heatmap_size=(24, 16), sigma=2)
+        >>> keypoints, scores = decode_dark(heatmaps)
+        >>> keypoints.round(2), scores.shape
+        (array([[[9.3, 6.8]]], dtype=float32), (1, 1))
     """
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, DARK.reach, floor=1e-10)
@@ -132,7 +149,7 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, T
 
 @cached
 def _near_border(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
-    """Whether each pixel has fewer than two others beside it on some side: (H * W, 1)."""
+    """Whether each pixel has fewer than two neighbours on some side: (H * W, 1)."""
     centres = pixel_centres(heatmap_size, device)
     last = constant(heatmap_size, device) - 1
     return ((centres < 2) | (centres > last - 2)).any(dim=-1, keepdim=True)
@@ -140,23 +157,36 @@ def _near_border(heatmap_size: tuple[int, int], device: torch.device) -> Tensor:
 
 @accepts_numpy
 def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Tensor]:
-    """Decode as ``decode_dark``, with derivatives over one pixel, up to the border.
+    """Decode to the maximum of a parabola through the logarithm, with UDP's derivatives.
 
-    The logarithm is of values clamped to [0.001, 50], and is continued beyond the border by its
-    value there (Huang et al., "The Devil is in the Details: Delving into Unbiased Data Processing
-    for Human Pose Estimation", https://arxiv.org/abs/1911.07524, as in MMPose's ``UDPHeatmap``).
+    As :func:`decode_dark`, but all derivatives span one pixel, and steps are made up to the
+    border. The logarithm is of values clamped to [0.001, 50], and is continued beyond the border
+    by its value there (Huang et al., "The Devil is in the Details: Delving into Unbiased Data
+    Processing for Human Pose Estimation", https://arxiv.org/abs/1911.07524, as in MMPose's
+    ``UDPHeatmap``).
 
     Args:
-        heatmaps: (N, K, H, W), or any other leading dimensions.
-        blur_kernel_size: odd size of the Gaussian kernel in pixels, from 3.
+        heatmaps: Heatmaps (N, K, H, W), or of any other leading dimensions; a tensor or a NumPy
+            array.
+        blur_kernel_size: Size of the Gaussian kernel in pixels, odd and at least 3; MMPose's is 11
+            for sigma 2 and 17 for sigma 3.
 
     Returns:
-        Keypoints (N, K, 2), float32, (-1, -1) where no pixel is positive (there, stock reads
-        pixels of other keypoints), and scores (N, K), the values of the highest pixels, before
-        blurring.
+        Keypoints (N, K, 2) in heatmap pixels, float32, (-1, -1) where no pixel is positive (there,
+        MMPose reads pixels of other keypoints); and scores (N, K), the values of the highest
+        pixels before blurring.
 
     Raises:
         ValueError: ``blur_kernel_size`` is even or below 3.
+
+    Example:
+        >>> import numpy as np
+        >>> from hrnet_plugin.functional import encode_udp
+        >>> keypoints, visible = np.array([[[9.3, 6.8]]]), np.ones((1, 1))
+        >>> heatmaps, _ = encode_udp(keypoints, visible, heatmap_size=(24, 16), sigma=2)
+        >>> keypoints, scores = decode_udp(heatmaps)
+        >>> keypoints.round(2), scores.shape
+        (array([[[9.3, 6.8]]], dtype=float32), (1, 1))
     """
     pixels, scores = highest_pixels(heatmaps)
     log = _blurred_log(heatmaps, pixels, scores, blur_kernel_size, UDP.reach, 1e-3, 50.0)
@@ -168,13 +198,13 @@ def decode_udp(heatmaps: Tensor, blur_kernel_size: int = 11) -> tuple[Tensor, Te
 
 
 def _derivatives(log: Tensor, stencils: Stencils) -> tuple[Tensor, ...]:
-    """dx, dy, dxx, dxy, dyy (...) in the middle of patches (..., S, S)."""
+    """Return dx, dy, dxx, dxy, dyy (…) in the middle of patches (…, S, S)."""
     return (log.flatten(-2) @ _stencil_matrix(stencils, log.device)).unbind(dim=-1)
 
 
 @cached
 def _stencil_matrix(stencils: Stencils, device: torch.device) -> Tensor:
-    """Weights of the pixels of a patch (S * S,) in dx, dy, dxx, dxy, dyy: (S * S, 5)."""
+    """Return the weights (S * S, 5) of a patch's pixels in dx, dy, dxx, dxy, dyy."""
     first, second, mixed = (torch.tensor(s, dtype=PRECISE) for s in stencils)
     here = torch.zeros_like(first)
     here[stencils.reach] = 1
@@ -186,7 +216,7 @@ def _stencil_matrix(stencils: Stencils, device: torch.device) -> Tensor:
 def _newton(
     dx: Tensor, dy: Tensor, dxx: Tensor, dxy: Tensor, dyy: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """-D''^-1 D' (..., 2), and the determinant of D'' (...)."""
+    """Return the step -D''^-1 D' (…, 2), and the determinant of D'' (…)."""
     determinant = dxx * dyy - dxy.square()
     step = torch.stack((dxy * dy - dyy * dx, dxy * dx - dxx * dy), dim=-1)
     return step / determinant[..., None], determinant
@@ -201,10 +231,10 @@ def _blurred_log(
     floor: float,
     ceiling: float = torch.inf,
 ) -> Tensor:
-    """Logarithms of blurred heatmaps around pixels (...): (..., 2 reach + 1, 2 reach + 1).
+    """Return logarithms of blurred heatmaps around pixels (…): (…, 2 reach + 1, 2 reach + 1).
 
-    A blurred heatmap is scaled to the maximum that it had before, then clamped to ``floor`` and
-    ``ceiling``. The scale matters to the clamp only, not to derivatives of a logarithm.
+    A blurred heatmap is scaled to its maximum before blurring, then clamped to ``floor`` and
+    ``ceiling``. The scale affects only the clamp, not derivatives of a logarithm.
     """
     check_kernel_size(kernel_size)
     height, width = heatmaps.shape[-2:]
@@ -212,11 +242,11 @@ def _blurred_log(
     blurred = _blurred_patches(maps, pixels.flatten(), kernel_size, reach)
 
     # Blurring lowers the maximum (it is a weighted mean, with zeros beyond the border). So the
-    # scale is at least 1, what is above the floor already stays there, and nothing that has been
-    # scaled is above the old maximum.
+    # scale is at least 1, values above the floor stay above it, and no scaled value exceeds the
+    # old maximum.
     highest = scores.flatten().to(PRECISE)
     clamped = (highest > 0) & ((blurred.amin((-2, -1)) < floor) | (highest > ceiling))
-    # To select the clamped ones would synchronise a device: there, scale all.
+    # Selecting the clamped ones would synchronise a device: there, scale all.
     is_eager = is_cpu_eager(maps)
     if not is_eager or clamped.any():
         chosen = clamped.nonzero()[:, 0] if is_eager else slice(None)
@@ -228,7 +258,7 @@ def _blurred_log(
 
 
 def _blurred_patches(maps: Tensor, pixels: Tensor, kernel_size: int, reach: int) -> Tensor:
-    """Blurred maps (M, H, W) around pixels (M,): (M, 2 reach + 1, 2 reach + 1).
+    """Blur maps (M, H, W) around pixels (M,): (M, 2 reach + 1, 2 reach + 1).
 
     A Gaussian blur is a matrix product from both sides. Around a peak, it takes only a few rows of
     the left matrix, a few columns of the right one, and a window of the map.
@@ -254,7 +284,7 @@ def _blurred_patches(maps: Tensor, pixels: Tensor, kernel_size: int, reach: int)
 def _windows(
     heatmap_size: tuple[int, int], window_size: tuple[int, int], device: torch.device
 ) -> Tensor:
-    """Windows around each pixel, moved inside at the border.
+    """Return windows around each pixel, moved inside at the border.
 
     Returns:
         (H * W, 3): index of a window's first pixel in the flattened heatmap, and x and y of the
@@ -268,7 +298,7 @@ def _windows(
 
 
 def _blurred_maximum(maps: Tensor, kernel_size: int) -> Tensor:
-    """Maxima of blurred maps (M, H, W): (M,)."""
+    """Return the maxima (M,) of blurred maps (M, H, W)."""
     height, width = maps.shape[1:]
     left = _blur_matrices(kernel_size, 0, height, maps.device)[:, 0]
     right = _blur_matrices(kernel_size, 0, width, maps.device)[:, 0]
@@ -277,7 +307,7 @@ def _blurred_maximum(maps: Tensor, kernel_size: int) -> Tensor:
 
 @cached
 def _blur_matrices(kernel_size: int, reach: int, size: int, device: torch.device) -> Tensor:
-    """Weights of ``size`` pixels in the blurred pixels around each of them.
+    """Return weights of ``size`` pixels in the blurred pixels around each of them.
 
     Returns:
         (size, 2 reach + 1, size): [p, i] is the kernel around pixel p + i - reach, clamped to the
@@ -295,7 +325,7 @@ def _blur_matrices(kernel_size: int, reach: int, size: int, device: torch.device
 
 @cached
 def gaussian_kernel(size: int) -> Tensor:
-    """OpenCV's Gaussian kernel of an odd size, by its rule for sigma: (size,)."""
+    """Return OpenCV's Gaussian kernel (size,) of an odd size, by its rule for sigma."""
     check_kernel_size(size)
     if size in SMALL_KERNELS:
         kernel = torch.tensor(SMALL_KERNELS[size], dtype=torch.float64)
@@ -307,6 +337,6 @@ def gaussian_kernel(size: int) -> Tensor:
 
 
 def check_kernel_size(size: int) -> None:
-    """Raise a ValueError unless there is a blur of this size."""
+    """Raise a ValueError unless the size is odd and at least 3."""
     if int(size) != size or size < 3 or size % 2 == 0:
         raise ValueError(f'blur_kernel_size is {size}; expected an odd number from 3, such as 11')

@@ -1,16 +1,19 @@
 """Encode keypoints as Gaussian heatmaps, for all instances and keypoints at once.
 
-A round Gaussian is the product of two profiles, one along each axis, so that exponentials are
-needed for W + H values of a heatmap and not for W x H. See ``heatmap`` for what goes in and out.
+A round Gaussian is the product of two profiles, one along each axis: so only W + H values of a
+heatmap need an exponential, not W x H.
+
+Functions take tensors on any device and return tensors there, or take NumPy arrays and return
+NumPy arrays. Coordinates are (x, y) in heatmap pixels; sizes are (width, height).
 """
 
 import torch
 from torch import Tensor
 
-from .arrays import accepts_numpy, constant
+from .tensors import accepts_numpy, constant
 
 # exp of this, and the product of two of it, are as good as 0, but still normal numbers: processors
-# are tens of times slower with subnormal ones (and exp of lower exponents has to go there).
+# are tens of times slower with subnormal ones (and exp of lower exponents produces them).
 LOWEST_EXPONENT = -43.0
 # A coordinate far outside every heatmap
 OUTSIDE = -1e9
@@ -24,26 +27,33 @@ def encode_msra(
 
     The Gaussian is not normalised (its peak is 1) and ends with a square of ``6 sigma + 1`` pixels
     around its centre (Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking",
-    section 3, in the convention of MMPose's ``MSRAHeatmap``).
+    https://arxiv.org/abs/1804.06208, section 3, in the convention of MMPose's ``MSRAHeatmap``).
+    Published models use a sigma of 2 or 3; where 3 sigma is not a whole number, MMPose's
+    convention places some Gaussians one pixel off.
 
     Args:
-        keypoints: (N, K, 2), in heatmap pixels.
-        visible: (N, K); the heatmap of a keypoint below 0.5 is 0.
-        heatmap_size: (W, H).
-        sigma: standard deviation in heatmap pixels: a number, or a tensor that broadcasts to
-            (N, K): (K,) for one per keypoint, (N, 1) for one per instance. Published models use 2
-            and 3; where 3 sigma is not a whole number, MMPose's convention places some Gaussians
-            one pixel off.
+        keypoints: Keypoints (N, K, 2), in heatmap pixels; a tensor or a NumPy array.
+        visible: Visibility (N, K); the heatmap of a keypoint below 0.5 is 0.
+        heatmap_size: Width and height of the heatmaps.
+        sigma: Standard deviation in heatmap pixels: a number, or a tensor that broadcasts to
+            (N, K): (K,) for one per keypoint, (N, 1) for one per instance.
 
     Returns:
-        Heatmaps (N, K, H, W), float32, without gradient, and weights (N, K): ``visible``, but 0
+        Heatmaps (N, K, H, W), float32, without gradient; and weights (N, K): ``visible``, but 0
         where the whole square lies outside the heatmap.
 
     Raises:
         ValueError: ``visible`` is not (N, K) or on another device, or ``sigma`` does not
             broadcast to (N, K).
+
+    Example:
+        >>> import numpy as np
+        >>> keypoints, visible = np.array([[[2.0, 1.3]]]), np.ones((1, 1))
+        >>> heatmaps, weights = encode_msra(keypoints, visible, heatmap_size=(5, 3), sigma=1)
+        >>> heatmaps[0, 0, :, 2].round(2), weights
+        (array([0.61, 1.  , 0.61], dtype=float32), array([[1.]]))
     """
-    return _encode('msra', keypoints, visible, heatmap_size, sigma)
+    return _encode(keypoints, visible, heatmap_size, sigma, truncate=True, subpixel=False)
 
 
 @accepts_numpy
@@ -53,25 +63,32 @@ def encode_dark(
     """Encode each keypoint as a Gaussian centred on it, over the whole heatmap.
 
     Zhang et al., "Distribution-Aware Coordinate Representation for Human Pose Estimation",
-    https://arxiv.org/abs/1910.06278, section 3.3; stock's is ``MSRAHeatmap(unbiased=True)``.
+    https://arxiv.org/abs/1910.06278, section 3.3, as by MMPose's ``MSRAHeatmap(unbiased=True)``.
 
     Args:
-        keypoints: (N, K, 2), in heatmap pixels.
-        visible: (N, K); the heatmap of a keypoint below 0.5 is 0.
-        heatmap_size: (W, H).
-        sigma: standard deviation in heatmap pixels: a number, or a tensor that broadcasts to
+        keypoints: Keypoints (N, K, 2), in heatmap pixels; a tensor or a NumPy array.
+        visible: Visibility (N, K); the heatmap of a keypoint below 0.5 is 0.
+        heatmap_size: Width and height of the heatmaps.
+        sigma: Standard deviation in heatmap pixels: a number, or a tensor that broadcasts to
             (N, K): (K,) for one per keypoint, (N, 1) for one per instance.
 
     Returns:
-        Heatmaps (N, K, H, W), float32, without gradient, and weights (N, K): ``visible``, but 0
-        from 3 sigma outside the heatmap, and where a keypoint is NaN (stock encodes it as a
+        Heatmaps (N, K, H, W), float32, without gradient; and weights (N, K): ``visible``, but 0
+        from 3 sigma outside the heatmap, and where a keypoint is NaN (MMPose encodes it as a
         heatmap of NaN).
 
     Raises:
         ValueError: ``visible`` is not (N, K) or on another device, or ``sigma`` does not
             broadcast to (N, K).
+
+    Example:
+        >>> import numpy as np
+        >>> keypoints, visible = np.array([[[2.0, 1.3]]]), np.ones((1, 1))
+        >>> heatmaps, weights = encode_dark(keypoints, visible, heatmap_size=(5, 3), sigma=1)
+        >>> heatmaps[0, 0, :, 2].round(2), weights
+        (array([0.43, 0.96, 0.78], dtype=float32), array([[1.]]))
     """
-    return _encode('dark', keypoints, visible, heatmap_size, sigma)
+    return _encode(keypoints, visible, heatmap_size, sigma, truncate=False, subpixel=True)
 
 
 @accepts_numpy
@@ -81,33 +98,51 @@ def encode_udp(
     """Encode each keypoint as a Gaussian centred on it, within the square of ``encode_msra``.
 
     Huang et al., "The Devil is in the Details: Delving into Unbiased Data Processing for Human
-    Pose Estimation", https://arxiv.org/abs/1911.07524; stock's is ``UDPHeatmap``.
+    Pose Estimation", https://arxiv.org/abs/1911.07524, as by MMPose's ``UDPHeatmap``.
 
     Args:
-        keypoints: (N, K, 2), in heatmap pixels.
-        visible: (N, K); the heatmap of a keypoint below 0.5 is 0.
-        heatmap_size: (W, H).
-        sigma: standard deviation in heatmap pixels: a number, or a tensor that broadcasts to
+        keypoints: Keypoints (N, K, 2), in heatmap pixels; a tensor or a NumPy array.
+        visible: Visibility (N, K); the heatmap of a keypoint below 0.5 is 0.
+        heatmap_size: Width and height of the heatmaps.
+        sigma: Standard deviation in heatmap pixels: a number, or a tensor that broadcasts to
             (N, K): (K,) for one per keypoint, (N, 1) for one per instance.
 
     Returns:
-        Heatmaps (N, K, H, W), float32, without gradient, and weights (N, K): ``visible``, but 0
+        Heatmaps (N, K, H, W), float32, without gradient; and weights (N, K): ``visible``, but 0
         where the whole square lies outside the heatmap.
 
     Raises:
         ValueError: ``visible`` is not (N, K) or on another device, or ``sigma`` does not
             broadcast to (N, K).
+
+    Example:
+        >>> import numpy as np
+        >>> keypoints, visible = np.array([[[2.0, 1.3]]]), np.ones((1, 1))
+        >>> heatmaps, weights = encode_udp(keypoints, visible, heatmap_size=(5, 3), sigma=1)
+        >>> heatmaps[0, 0, :, 2].round(2), weights
+        (array([0.43, 0.96, 0.78], dtype=float32), array([[1.]]))
     """
-    return _encode('udp', keypoints, visible, heatmap_size, sigma)
+    return _encode(keypoints, visible, heatmap_size, sigma, truncate=True, subpixel=True)
 
 
 def _encode(
-    variant: str,
     keypoints: Tensor,
     visible: Tensor,
     heatmap_size: tuple[int, int],
     sigma: float | Tensor,
+    truncate: bool,
+    subpixel: bool,
 ) -> tuple[Tensor, Tensor]:
+    """Encode each keypoint as a Gaussian.
+
+    Args:
+        keypoints: Keypoints (N, K, 2).
+        visible: Visibility (N, K).
+        heatmap_size: Width and height.
+        sigma: Standard deviation.
+        truncate: Whether the Gaussian ends with a square, or covers the whole heatmap.
+        subpixel: Whether it is centred on the keypoint, or on the nearest pixel.
+    """
     shape = tuple(keypoints.shape[:-1])
     if tuple(visible.shape) != shape:
         raise ValueError(
@@ -121,35 +156,34 @@ def _encode(
     if keypoints.dtype not in (torch.float32, torch.float64):
         keypoints = keypoints.double()
     radius, steepness = _radius_and_steepness(sigma, keypoints)
-    seen = visible >= 0.5
+    is_visible = visible >= 0.5
     # NaN and invisible keypoints are encoded like those far outside.
-    points = keypoints.nan_to_num(OUTSIDE).masked_fill_(~seen[..., None], OUTSIDE)
+    points = keypoints.nan_to_num(OUTSIDE).masked_fill_(~is_visible[..., None], OUTSIDE)
     width, height = heatmap_size
     # Both axes have the longer one's length, as one operation takes less time than two.
     pixels = constant(tuple(range(max(heatmap_size))), points.device)
 
-    if variant == 'dark':
-        inside = _touches(points - radius, points + radius + 1, heatmap_size)
-        peak, mask = points, inside[..., None, None]
-    else:
+    if truncate:
         # int(x + 0.5): towards zero, so that -0.9 becomes 0 and not -1
         centre = (points + 0.5).trunc_()
         peak, first, last = _square(centre, radius)
-        inside = _touches(first, last, heatmap_size)
-        if variant == 'udp':
+        if subpixel:
             peak = peak + (points - centre)
-        mask = _between(first, last, pixels)
+        inside, mask = _touches(first, last, heatmap_size), _between(first, last, pixels)
+    else:
+        inside = _touches(points - radius, points + radius + 1, heatmap_size)
+        peak, mask = points, inside[..., None, None]
 
     exponent = (pixels - peak[..., None]).square_().mul_(steepness).clamp_(min=LOWEST_EXPONENT)
     x, y = exponent.exp_().mul_(mask).float().unbind(dim=-2)
     heatmaps = x[..., None, :width] * y[..., :height, None]
-    return heatmaps, visible.masked_fill(seen & ~inside, 0)
+    return heatmaps, visible.masked_fill(is_visible & ~inside, 0)
 
 
 def _radius_and_steepness(
     sigma: float | Tensor, keypoints: Tensor
 ) -> tuple[Tensor, Tensor | float]:
-    """3 sigma and -1 / 2 sigma^2: numbers, or (N, K, 1) and (N, K, 1, 1)."""
+    """Return 3 sigma and -1 / 2 sigma^2: numbers, or (N, K, 1) and (N, K, 1, 1)."""
     if isinstance(sigma, (int, float)):
         # A tensor on the CPU is a number to operations on any device.
         return torch.tensor(3.0 * sigma, dtype=keypoints.dtype), -0.5 / sigma**2
@@ -169,10 +203,10 @@ def _radius_and_steepness(
 
 
 def _square(centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Peak, first pixel and last pixel + 1 of the square around the nearest pixel: (N, K, 2) each.
+    """Return peak, first pixel and last pixel + 1 of squares around pixels: (N, K, 2) each.
 
     Stock's square is [int(centre - radius), int(centre + radius + 1)), towards zero, and its peak
-    is put at the middle of a square that starts at its first pixel.
+    is the middle of a square that starts at its first pixel.
     """
     first, last = (centre - radius).trunc_(), (centre + radius + 1).trunc_()
     return first + (radius + 0.5).floor(), first, last
@@ -188,9 +222,9 @@ def _touches(first: Tensor, last: Tensor, heatmap_size: tuple[int, int]) -> Tens
 
 
 def _between(first: Tensor, last: Tensor, pixels: Tensor) -> Tensor:
-    """1 for whole numbers first <= pixel < last, (N, K, 2), else 0: (N, K, 2, S).
+    """Return 1 for whole numbers first <= pixel < last, (N, K, 2), else 0: (N, K, 2, S).
 
-    On a CPU, comparing them takes three times as long.
+    On a CPU, a comparison takes three times as long.
     """
     after, before = pixels - (first - 1)[..., None], last[..., None] - pixels
     return torch.minimum(after, before).clamp_(0, 1)

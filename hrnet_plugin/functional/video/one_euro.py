@@ -7,18 +7,30 @@ import numpy as np
 
 
 class OneEuroFilter:
-    """A low-pass filter that follows the faster, the faster the signal changes.
+    """Low-pass filter whose cutoff frequency rises with the speed of the signal.
 
         x^_i = a x_i + (1 - a) x^_(i-1),
         a = 1 / (1 + 1 / (2 pi f_c T)),   f_c = f_min + beta |v^|.
 
     T is the time since the last value and v^ the speed, itself filtered with a fixed cutoff.
-    Filters an array of any shape, each number by itself.
+    Filters an array of any shape, each number separately (Casiez et al., "1 € Filter: A Simple
+    Speed-based Low-pass Filter for Noisy Input in Interactive Systems", CHI 2012,
+    https://doi.org/10.1145/2207676.2208639).
 
     Args:
-        min_cutoff: f_min, in Hz. A lower one lets what is at rest tremble less.
-        beta: how much the cutoff rises with speed, without unit. A higher one lags less.
-        speed_cutoff: of the speed's own filter, in Hz.
+        min_cutoff: f_min, in Hz. A lower one reduces jitter of what is at rest.
+        beta: Increase of the cutoff with speed, without unit. A higher one reduces lag.
+        speed_cutoff: Cutoff of the filter of the speed, in Hz.
+
+    Raises:
+        ValueError: A cutoff is not above 0, or ``beta`` is below 0.
+
+    Example:
+        >>> smooth = OneEuroFilter(min_cutoff=1.0, beta=0.0)
+        >>> smooth(np.array([10.0, 20.0]), time=0.0)
+        array([10., 20.])
+        >>> smooth(np.array([12.0, 20.0]), time=0.04).round(3)
+        array([10.402, 20.   ])
     """
 
     def __init__(
@@ -40,16 +52,16 @@ class OneEuroFilter:
         """Filter the next value.
 
         Args:
-            value: of the same shape each time.
-            time: in seconds, later than the last.
-            unit: length in which speeds are measured, such as a person's size in pixels, so that
-                one ``beta`` suits the near and the far.
+            value: Array of the same shape each time.
+            time: Time in seconds, later than that of the last value.
+            unit: Length in which speeds are measured, such as an instance's size in pixels, so
+                that one ``beta`` suits near and far instances.
 
         Returns:
-            The filtered value, float64; the first one is returned as it is.
+            The filtered value, float64; the first one is returned unchanged.
 
         Raises:
-            ValueError: time did not move on, or the shape changed.
+            ValueError: The time is not later than the last, or the shape has changed.
         """
         value = np.asarray(value, np.float64)
         if not time > self.time:
@@ -71,5 +83,5 @@ class OneEuroFilter:
 
 
 def smoothing(cutoff: Any, step: float) -> Any:
-    """How much of a new value counts, 0 to 1, for cutoffs in Hz and a step in seconds."""
+    """Return the weight of a new value, 0 to 1, for cutoffs in Hz and a step in seconds."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff * step))

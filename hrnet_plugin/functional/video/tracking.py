@@ -1,5 +1,6 @@
-"""Who is who from one frame to the next: people are matched by OKS, then by their boxes."""
+"""Associate instances of successive frames: by OKS, then by the overlap of their boxes."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,15 +11,15 @@ from ..coco.oks import oks
 
 @dataclass
 class Track:
-    """Somebody who was seen.
+    """An instance through the frames of a video.
 
     Attributes:
-        number: counts from 1 and is never used again.
-        keypoints: (K, 2), where last seen, in pixels.
-        visible: (K,), which of them were found.
-        box: (4,), x1, y1, x2, y2.
-        seen: number of the frame.
-        velocity: (2,), pixels a frame.
+        number: Number from 1, which is never used again.
+        keypoints: Keypoints (K, 2) in the last frame with the instance, in pixels.
+        visible: (K,), keypoints with a score of at least the tracker's ``min_score``.
+        box: (4,), x1, y1, x2, y2 in pixels.
+        seen: Number of that frame.
+        velocity: (2,), in pixels per frame.
     """
 
     number: int
@@ -29,23 +30,36 @@ class Track:
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def moved(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keypoints and box where they should be by now, if nothing changed its course."""
+        """Predict keypoints and box in a frame, at constant velocity."""
         shift = self.velocity * (frame - self.seen)
         return self.keypoints + shift, self.box + np.tile(shift, 2)
 
 
 class Tracker:
-    """Gives people the number that they had in the frames before.
+    """Number instances so that each keeps its number through the frames of a video.
 
-    Those most alike are matched first, by OKS and then, of the rest, by the overlap of boxes,
-    which still tells when somebody turned or moved fast.
+    The most similar are matched first, by OKS and then, of the rest, by the overlap of boxes,
+    which still identifies an instance that turned or moved fast.
 
     Args:
-        sigmas: (K,), as of OKS.
-        min_oks: below it, two poses are not of the same person.
-        min_iou: the same for boxes.
-        min_score: a keypoint with a lower score is not compared.
-        patience: frames after which somebody who is not seen is forgotten.
+        sigmas: Standard deviations (K,) of the keypoints, as of OKS.
+        min_oks: Lowest OKS of a match.
+        min_iou: Lowest intersection over union of the boxes of a match.
+        min_score: Lowest score of a keypoint that is compared.
+        max_age: Number of frames without a match after which a track ends.
+        patience: Former name of ``max_age``.
+
+    Example:
+        Two people change places in the list:
+
+        >>> keypoints = np.array([[[10.0, 10.0], [20.0, 40.0]], [[200.0, 10.0], [210.0, 40.0]]])
+        >>> scores = np.ones((2, 2))
+        >>> boxes = np.array([[0.0, 0.0, 30.0, 50.0], [190.0, 0.0, 220.0, 50.0]])
+        >>> tracker = Tracker(sigmas=[0.1, 0.1])
+        >>> tracker.update(keypoints, scores, boxes)
+        array([1, 2])
+        >>> tracker.update(keypoints[::-1], scores, boxes[::-1])
+        array([2, 1])
     """
 
     def __init__(
@@ -54,77 +68,93 @@ class Tracker:
         min_oks: float = 0.3,
         min_iou: float = 0.3,
         min_score: float = 0.3,
-        patience: int = 30,
+        max_age: int = 30,
+        patience: int | None = None,
     ) -> None:
+        if patience is not None:
+            _warn_about_patience(stacklevel=3)
+            max_age = patience
         self.sigmas = np.asarray(sigmas)
         self.min_oks = min_oks
         self.min_iou = min_iou
         self.min_score = min_score
-        self.patience = patience
+        self.max_age = max_age
         self.tracks: list[Track] = []
         self.frame = -1
-        self.people = 0
+        self.num_tracks = 0  # so far
+
+    @property
+    def patience(self) -> int:
+        """Former name of ``max_age``."""
+        _warn_about_patience(stacklevel=3)
+        return self.max_age
 
     def update(self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """Number the people of the next frame.
+        """Number the instances of the next frame.
 
         Args:
-            keypoints: (N, K, 2), in pixels.
-            scores: (N, K).
-            boxes: (N, 4), x1, y1, x2, y2.
+            keypoints: Keypoints (N, K, 2), in pixels.
+            scores: Scores (N, K) of the keypoints.
+            boxes: Boxes (N, 4), x1, y1, x2, y2 in pixels.
 
         Returns:
-            Numbers, (N,), from 1; no two are equal.
+            Numbers (N,) from 1, all different.
         """
         self.frame += 1
-        self.tracks = [t for t in self.tracks if self.frame - t.seen <= self.patience]
+        self.tracks = [t for t in self.tracks if self.frame - t.seen <= self.max_age]
         visible = scores >= self.min_score
         numbers = np.zeros(len(keypoints), np.int64)
-        for track, person in self._matches(keypoints, visible, boxes):
-            self._follow(track, keypoints[person], visible[person], boxes[person])
-            numbers[person] = track.number
-        for person in np.flatnonzero(numbers == 0):
-            self.people += 1
-            numbers[person] = self.people
+        for track, n in self._matches(keypoints, visible, boxes):
+            self._continue(track, keypoints[n], visible[n], boxes[n])
+            numbers[n] = track.number
+        for n in np.flatnonzero(numbers == 0):
+            self.num_tracks += 1
+            numbers[n] = self.num_tracks
             self.tracks.append(
-                Track(self.people, keypoints[person], visible[person], boxes[person], self.frame)
+                Track(self.num_tracks, keypoints[n], visible[n], boxes[n], self.frame)
             )
         return numbers
 
     def _matches(
         self, keypoints: np.ndarray, visible: np.ndarray, boxes: np.ndarray
     ) -> list[tuple[Track, int]]:
+        """Return matched tracks and indices of instances."""
         if not self.tracks or not len(keypoints):
             return []
         expected = [track.moved(self.frame) for track in self.tracks]
-        before = np.stack([points for points, _ in expected])
-        before_boxes = np.stack([box for _, box in expected])
-        seen = np.stack([track.visible for track in self.tracks])
-        alike = oks(keypoints, before, seen, areas(before_boxes), self.sigmas).T
-        pairs = match(alike, self.min_oks)
-        rest = iou(before_boxes, boxes)
-        for track, person in pairs:
-            rest[track], rest[:, person] = -1, -1
-        return [(self.tracks[t], p) for t, p in [*pairs, *match(rest, self.min_iou)]]
+        track_keypoints = np.stack([points for points, _ in expected])
+        track_boxes = np.stack([box for _, box in expected])
+        track_visible = np.stack([track.visible for track in self.tracks])
+        similarity = oks(
+            keypoints, track_keypoints, track_visible, areas(track_boxes), self.sigmas
+        ).T
+        by_oks = match(similarity, self.min_oks)
+        overlap = iou(track_boxes, boxes)
+        for track, n in by_oks:
+            overlap[track], overlap[:, n] = -1, -1
+        return [(self.tracks[t], n) for t, n in [*by_oks, *match(overlap, self.min_iou)]]
 
-    def _follow(
+    def _continue(
         self, track: Track, keypoints: np.ndarray, visible: np.ndarray, box: np.ndarray
     ) -> None:
         both = track.visible & visible
         if both.any():
             moved = (keypoints[both] - track.keypoints[both]).mean(axis=0)
-            # Half of what was known: one frame's difference is mostly noise.
+            # Average with the velocity so far, as a single difference is mostly noise.
             track.velocity = (track.velocity + moved / (self.frame - track.seen)) / 2
         track.keypoints, track.visible, track.box = keypoints, visible, box
         track.seen = self.frame
 
 
 def match(similarity: np.ndarray, at_least: float) -> list[tuple[int, int]]:
-    """Pair rows with columns, the most similar first, each once.
+    """Match rows with columns, the most similar first, each at most once.
 
     Args:
-        similarity: (R, C).
-        at_least: pairs below it are left alone.
+        similarity: Similarities (R, C).
+        at_least: Lowest similarity of a match.
+
+    Returns:
+        Pairs of a row and a column.
     """
     pairs: list[tuple[int, int]] = []
     rows, columns = np.nonzero(similarity >= at_least)
@@ -136,7 +166,7 @@ def match(similarity: np.ndarray, at_least: float) -> list[tuple[int, int]]:
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap over union of boxes (A, 4) and (B, 4), x1, y1, x2, y2: (A, B)."""
+    """Compute intersection over union (A, B) of boxes (A, 4) and (B, 4), x1, y1, x2, y2."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     overlap = np.clip(high - low, 0, None).prod(axis=-1)
@@ -145,5 +175,13 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def areas(boxes: np.ndarray) -> np.ndarray:
-    """Areas (N,) of boxes (N, 4), x1, y1, x2, y2."""
+    """Compute areas (N,) of boxes (N, 4), x1, y1, x2, y2."""
     return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=-1)
+
+
+def _warn_about_patience(stacklevel: int) -> None:
+    warnings.warn(
+        'patience of Tracker is now max_age; the former name goes with the next release',
+        DeprecationWarning,
+        stacklevel=stacklevel,
+    )

@@ -1,178 +1,108 @@
-"""The skeleton that HRNet, Lite-HRNet and HRFormer share: a stem, then stages of parallel streams.
+"""The skeleton of all backbones: a stem, then stages of parallel streams.
 
-A backbone says what its stem, its branches and its paths between streams are made of; all else,
-from the order of the modules to frozen stages, is here.
+A backbone builds its layers from the ``spec`` of an architecture and passes them on by the names
+that they have in state dicts; running, freezing and initialising them is the same for all.
 """
 
-from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..layers import Exchange, Transition, conv_norm
-from ..layers.conv_norm import NormCfg
-from ..layers.initialisation import NORMAL as NORMAL
+from ..archs import Stage
+from ..layers import Transition
+from ..layers.residual import ResidualBlock
 
 InitCfg = dict[str, Any] | list[dict[str, Any]] | None
 
+STEM_STRIDE = 4
 BN = dict(type='BN')
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of parallel streams; a backbone adds what its blocks need.
-
-    Attributes:
-        modules: how many times branches and exchange follow each other.
-        channels: channels of each stream, high to low resolution.
-    """
-
-    modules: int
-    channels: tuple[int, ...]
-
-
 S = TypeVar('S', bound=Stage)
+Modules = dict[str, nn.Module]  # by their names in state dicts, in the order in which they run
 
 
-class StreamModule(nn.Module):
-    """Each stream goes through its own branch; then all exchange."""
-
-    def __init__(self, branches: Sequence[nn.Module], exchange: Exchange) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
-        self.fuse_layers = exchange
-
-    def forward(self, streams: list[Tensor]) -> list[Tensor]:
-        streams = [branch(x) for branch, x in zip(self.branches, streams)]
-        return self.fuse_layers(streams)
-
-
-class ParallelStreamBackbone(BaseModule, Generic[S]):
+class ParallelStreamBackbone(BaseModule):
     """Stem -> stages of parallel streams.
 
-    A subclass builds its stem and calls :meth:`add_stages`.
-
     Args:
-        norm_cfg: norm layers, as in MMCV.
-        norm_eval: hold the statistics of batch norms in training.
-        frozen_stages: the last of :meth:`freezable` to hold in training; -1 holds none.
-        init_cfg: how weights are initialised, as in MMEngine.
+        stem: Modules that take images, (N, in_channels, H, W), to stream 0 at a quarter of the
+            size, one after the other.
+        stages: Modules that take a list of streams to another: transitions and stages.
+        freezable: Names of the modules that each number of ``frozen_stages`` adds, from 0.
+        out_channels: Channels of the output streams, high to low resolution.
+        norm_eval: Whether batch norms keep their statistics in training.
+        frozen_stages: The last row of ``freezable`` to freeze; -1 freezes none.
+        init_cfg: Initialisation of the weights, as in MMEngine.
+        zero_init_residual: Whether residual blocks start as the identity.
 
     Attributes:
-        out_channels: channels of the output streams, high to low resolution.
-        out_strides: input pixels, along one axis, to a pixel of each output stream.
+        out_channels: Channels of the output streams, high to low resolution.
+        out_strides: Stride of each output stream, in input pixels.
+
+    Raises:
+        ValueError: ``frozen_stages`` is out of range.
     """
 
-    stem_stride = 4
-    first_transition: int  # number of the first transition in state-dict names
-    first_stage: int  # number of the first stage in state-dict names
-    upsample: dict[str, Any]  # how exchange resizes, as torch.nn.functional.interpolate names it
-
     def __init__(
-        self, *, norm_cfg: NormCfg, norm_eval: bool, frozen_stages: int, init_cfg: InitCfg
+        self,
+        stem: Modules,
+        stages: Modules,
+        *,
+        freezable: Sequence[Sequence[str]],
+        out_channels: Sequence[int],
+        norm_eval: bool,
+        frozen_stages: int,
+        init_cfg: InitCfg,
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__(init_cfg)
-        self.norm_cfg = norm_cfg
+        for name, module in [*stem.items(), *stages.items()]:
+            self.add_module(name, module)
+        self._stem, self._stages = tuple(stem), tuple(stages)
+        self._freezable = freezable
+        self.out_channels = tuple(out_channels)
+        self.out_strides = tuple(STEM_STRIDE * 2**i for i in range(len(out_channels)))
         self.norm_eval = norm_eval
         self.frozen_stages = frozen_stages
-
-    @abstractmethod
-    def forward_stem(self, x: Tensor) -> Tensor:
-        """Images, (N, in_channels, H, W), to stream 0 at a quarter of the size."""
-
-    @abstractmethod
-    def make_module(self, stage: S, number: int, outputs: int) -> nn.Module:
-        """Module ``number`` of a stage, with ``outputs`` streams coming out."""
-
-    @abstractmethod
-    def make_transition(
-        self, in_channels: Sequence[int], out_channels: Sequence[int]
-    ) -> Transition:
-        """What opens the new streams of a stage."""
-
-    @abstractmethod
-    def make_down(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
-        """The exchange path to a stream ``steps`` halvings lower."""
-
-    def make_up(self, in_channels: int, out_channels: int, steps: int) -> nn.Module:
-        """The exchange path to a stream ``steps`` doublings higher, without the resizing."""
-        return conv_norm(in_channels, out_channels, 1, norm_cfg=self.norm_cfg, relu=False)
-
-    def make_exchange(
-        self, channels: Sequence[int], outputs: int, kind: type[Exchange] = Exchange
-    ) -> Exchange:
-        """The exchange behind the branches of a module."""
-        return kind(
-            channels, outputs, down=self.make_down, up=self.make_up, upsample=self.upsample
-        )
-
-    @abstractmethod
-    def freezable(self) -> list[list[nn.Module]]:
-        """What ``frozen_stages`` holds: number i holds the first i + 1 rows."""
-
-    def add_stages(self, stem_channels: int, stages: Sequence[S], outputs: int) -> None:
-        """Build all transitions and stages, then freeze what ``frozen_stages`` says.
-
-        Args:
-            stem_channels: channels that the stem puts out.
-            stages: the stages in order.
-            outputs: streams that the last stage puts out, from the highest resolution down.
-        """
-        self.num_stages = len(stages)
-        channels: Sequence[int] = (stem_channels,)
-        for i, stage in enumerate(stages):
-            transition = self.make_transition(channels, stage.channels)
-            self.add_module(f'transition{self.first_transition + i}', transition)
-            channels = stage.channels
-            rows = [len(channels)] * stage.modules
-            if stage is stages[-1]:
-                rows[-1] = outputs
-            modules = [self.make_module(stage, number, n) for number, n in enumerate(rows)]
-            self.add_module(f'stage{self.first_stage + i}', nn.Sequential(*modules))
-        self.out_channels = tuple(channels[:outputs])
-        self.out_strides = tuple(self.stem_stride * 2**i for i in range(outputs))
+        self.zero_init_residual = zero_init_residual
         self.freeze()
 
-    @property
-    def transitions(self) -> list[nn.Module]:
-        first = self.first_transition
-        return [getattr(self, f'transition{first + i}') for i in range(self.num_stages)]
-
-    @property
-    def stages(self) -> list[nn.Module]:
-        first = self.first_stage
-        return [getattr(self, f'stage{first + i}') for i in range(self.num_stages)]
-
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Images, (N, in_channels, H, W), to streams, each (N, out_channels[i], h_i, w_i).
+        """Compute the output streams.
 
-        ``h_i`` is H / out_strides[i], rounded up where it is no whole number.
+        Args:
+            x: Images, (N, in_channels, H, W).
+
+        Returns:
+            Streams, each (N, out_channels[i], H / out_strides[i], W / out_strides[i]), rounded up.
         """
-        streams = [self.forward_stem(x)]
-        for transition, stage in zip(self.transitions, self.stages):
-            streams = stage(transition(streams))
+        for name in self._stem:
+            x = getattr(self, name)(x)
+        streams = [x]
+        for name in self._stages:
+            streams = getattr(self, name)(streams)
         return tuple(streams)
 
     def freeze(self) -> None:
-        """Hold the first stages as ``frozen_stages`` says: no gradient, fixed statistics.
+        """Freeze the first stages, as ``frozen_stages`` says: no gradient, fixed statistics.
 
         Raises:
-            ValueError: there is no such stage.
+            ValueError: ``frozen_stages`` is out of range.
         """
-        rows = self.freezable()
-        if not -1 <= self.frozen_stages < len(rows):
+        last = len(self._freezable) - 1
+        if not -1 <= self.frozen_stages <= last:
             raise ValueError(
-                f'frozen_stages={self.frozen_stages}; expected -1 (none) to {len(rows) - 1} (all)'
+                f'frozen_stages={self.frozen_stages}; expected -1 (none) to {last} (all)'
             )
-        for row in rows[: self.frozen_stages + 1]:
-            for module in row:
-                module.eval().requires_grad_(False)
+        for names in self._freezable[: self.frozen_stages + 1]:
+            for name in names:
+                getattr(self, name).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'ParallelStreamBackbone':
+        """Set training or evaluation mode, but keep frozen what is to stay so."""
         super().train(mode)
         self.freeze()
         if mode and self.norm_eval:
@@ -180,3 +110,54 @@ class ParallelStreamBackbone(BaseModule, Generic[S]):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+    def init_weights(self) -> None:
+        """Initialise the weights as ``init_cfg`` says."""
+        super().init_weights()
+        pretrained = isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'
+        if self.zero_init_residual and not pretrained:
+            for module in self.modules():
+                if isinstance(module, ResidualBlock):
+                    constant_init(module.last_norm, 0)
+
+
+def in_pairs(names: Sequence[str]) -> list[Sequence[str]]:
+    """Return names two by two, and the last one by itself where their number is odd."""
+    return [names[i : i + 2] for i in range(0, len(names), 2)]
+
+
+def build_stages(
+    in_channels: int,
+    stages: Sequence[S],
+    outputs: int,
+    *,
+    transition: Callable[[Sequence[int], Sequence[int]], Transition],
+    module: Callable[[S, int, int], nn.Module],
+    first_transition: int,
+    first_stage: int,
+) -> Modules:
+    """Build all stages, each behind the transition that opens its new streams.
+
+    Args:
+        in_channels: Channels of the one stream that comes in.
+        stages: Stages in order.
+        outputs: Number of streams that the last stage returns, from the highest resolution down.
+        transition: Function that builds a transition from the channels of its streams, before and
+            after.
+        module: Function that builds a module of a stage from the stage, the number of the module
+            in it, and the number of streams to return.
+        first_transition: Number of the first transition in state dicts.
+        first_stage: Number of the first stage in state dicts.
+    """
+    modules: Modules = {}
+    channels: Sequence[int] = (in_channels,)
+    for i, stage in enumerate(stages):
+        modules[f'transition{first_transition + i}'] = transition(channels, stage.channels)
+        channels = stage.channels
+        returned = [len(channels)] * stage.modules
+        if i == len(stages) - 1:
+            returned[-1] = outputs
+        modules[f'stage{first_stage + i}'] = nn.Sequential(
+            *(module(stage, number, streams) for number, streams in enumerate(returned))
+        )
+    return modules

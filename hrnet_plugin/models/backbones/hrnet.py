@@ -1,47 +1,59 @@
 """HRNet: Wang et al., https://arxiv.org/abs/1908.07919, with the names of stock MMPose."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from torch import nn
 
-from ...registry import MODELS
-from ..archs import HRNET_ARCHS
+from ...registry import MODELS, strict_options
+from ..archs import HRNET_ARCHS, BlockStage
+from ..extra import hrnet_from_extra, read_arch
+from ..layers import conv_down
 from ..layers.conv_norm import NormCfg
-from .base import BN, NORMAL, InitCfg
-from .conv_stem import ConvStemBackbone
+from ..layers.initialisation import NORMAL
+from .base import BN, InitCfg, ParallelStreamBackbone
+from .conv_stem import build_conv_stages, build_conv_stem, build_residual_blocks, conv_freezable
 
 
 @MODELS.register_module()
-class HRNet(ConvStemBackbone):
+@strict_options
+class HRNet(ParallelStreamBackbone):
     """HRNet with the exchange of the published code: 1x1 convolution, then nearest upsampling.
 
     Args:
-        extra: the architecture as stock configs write it, ``dict(stage1=…, …, stage4=…)``,
+        extra: The architecture as stock configs write it, ``dict(stage1=…, …, stage4=…)``,
             optionally with ``upsample=dict(mode=…, align_corners=…)``.
-        in_channels: channels of the image.
-        norm_cfg: norm layers, as in MMCV.
-        norm_eval: hold the statistics of batch norms in training.
-        frozen_stages: hold the stem (0) and the stages up to this one in training; -1 holds none.
-        with_cp: save memory in training by computing blocks again in the backward pass.
-        zero_init_residual: begin with blocks that are the identity.
-        multiscale_output: put out all four streams instead of stream 0 only.
-        init_cfg: how weights are initialised, as in MMEngine.
-        arch: name of a published architecture (:data:`hrnet_plugin.archs.HRNET_ARCHS`), instead
-            of ``extra``.
+        in_channels: Channels of the images.
+        norm_cfg: Norm layers, as in MMCV.
+        norm_eval: Whether batch norms keep their statistics in training.
+        frozen_stages: Freeze the stem (0) and the stages up to this one; -1 freezes none.
+        with_cp: Whether to recompute blocks in the backward pass, to save memory.
+        zero_init_residual: Whether residual blocks start as the identity.
+        multiscale_output: Whether to return all streams instead of stream 0 only.
+        init_cfg: Initialisation of the weights, as in MMEngine.
+        arch: Name of a published architecture (:data:`hrnet_plugin.archs.HRNET_ARCHS`), instead of
+            ``extra``.
+
+    Attributes:
+        out_channels: Channels of the output streams, high to low resolution.
+        out_strides: Stride of each output stream, in input pixels.
 
     Raises:
-        ValueError: a name or a length in ``arch`` or ``extra`` is wrong.
+        ValueError: A name or a length in ``arch`` or ``extra`` is wrong, or ``frozen_stages`` is
+            out of range.
 
     Example:
         >>> import torch
-        >>> streams = HRNet(arch='w32', multiscale_output=True)(torch.rand(1, 3, 64, 64))
+        >>> with torch.device('meta'):
+        ...     backbone = HRNet(arch='w32', multiscale_output=True)
+        ...     streams = backbone(torch.rand(1, 3, 256, 192))
         >>> [tuple(x.shape) for x in streams]
-        [(1, 32, 16, 16), (1, 64, 8, 8), (1, 128, 4, 4), (1, 256, 2, 2)]
+        [(1, 32, 64, 48), (1, 64, 32, 24), (1, 128, 16, 12), (1, 256, 8, 6)]
+        >>> backbone.out_channels, backbone.out_strides
+        ((32, 64, 128, 256), (4, 8, 16, 32))
     """
-
-    archs = HRNET_ARCHS
-    default_upsample: ClassVar = dict(mode='nearest', align_corners=None)
 
     def __init__(
         self,
@@ -57,15 +69,32 @@ class HRNet(ConvStemBackbone):
         init_cfg: InitCfg = NORMAL,
         arch: str | None = None,
     ) -> None:
-        super().__init__(
+        spec = read_arch('HRNet', HRNET_ARCHS, arch, hrnet_from_extra, extra)
+        if multiscale_output:
+            spec = replace(spec, multiscale_output=True)
+
+        def branch(stage: BlockStage, _: int, stream: int) -> nn.Module:
+            return build_residual_blocks(
+                stage, stream, stage.channels[stream], norm_cfg=norm_cfg, with_cp=with_cp
+            )
+
+        stem = build_conv_stem(in_channels, spec.stage1, norm_cfg=norm_cfg, with_cp=with_cp)
+        stages = build_conv_stages(
+            spec.stage1.channels[0],
+            spec.stages,
+            len(spec.out_channels),
+            branch=branch,
+            down=partial(conv_down, norm_cfg=norm_cfg, last_relu=False),
+            upsample=spec.upsample,
             norm_cfg=norm_cfg,
+        )
+        super().__init__(
+            stem,
+            stages,
+            freezable=conv_freezable(stem, stages),
+            out_channels=spec.out_channels,
             norm_eval=norm_eval,
             frozen_stages=frozen_stages,
-            with_cp=with_cp,
-            zero_init_residual=zero_init_residual,
             init_cfg=init_cfg,
+            zero_init_residual=zero_init_residual,
         )
-        self.build(arch, extra, in_channels, multiscale_output)
-
-    def make_down(self, in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
-        return self.make_strided(in_channels, out_channels, steps, last_relu=False)

@@ -8,7 +8,7 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator as StockTopdownPo
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from ...registry import MODELS
+from ...registry import MODELS, strict_options
 from ...utils.errors import unknown_name
 from ..backbones.base import ParallelStreamBackbone
 from ..heads import HeatmapHead
@@ -17,6 +17,7 @@ TEST_OPTIONS = ('output_keypoint_indices',)
 
 
 @MODELS.register_module()
+@strict_options
 class TopdownPoseEstimator(StockTopdownPoseEstimator):
     """Stock MMPose's estimator, except that the flip test runs both orientations as one batch.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...codecs import KeypointCodec, as_keypoint_codec
 from ...functional import heatmap_accuracy
-from ...registry import MODELS
+from ...registry import MODELS, strict_options
 from ..layers.initialisation import NORMAL
 
 # kernel size of a deconvolution that doubles the size: (padding, output_padding)
@@ -24,6 +24,7 @@ MSE = dict(type='KeypointMSELoss', use_target_weight=True)
 
 
 @MODELS.register_module()
+@strict_options
 class HeatmapHead(BaseHead):
     """One stream of features -> deconvolutions -> convolutions -> one heatmap per keypoint.
 

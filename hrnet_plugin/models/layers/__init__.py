@@ -1,9 +1,10 @@
 """Blocks that backbones are built from."""
 
-from .conv_norm import conv_norm, separable_conv_norm, separable_down
-from .exchange import AliasedExchange, Exchange, Transition
+from .conv_norm import conv_down, conv_norm, separable_conv_norm, separable_down
+from .exchange import AliasedExchange, Branches, Exchange, Transition
+from .iterative_head import IterativeHead
 from .residual import BasicBlock, Bottleneck
-from .shuffle import ShuffleUnit
+from .shuffle import ShuffleStem, ShuffleUnit
 from .weighting import ConditionalChannelWeighting
 from .window_attention import TransformerBlock
 
@@ -11,11 +12,15 @@ __all__ = [
     'AliasedExchange',
     'BasicBlock',
     'Bottleneck',
+    'Branches',
     'ConditionalChannelWeighting',
     'Exchange',
+    'IterativeHead',
+    'ShuffleStem',
     'ShuffleUnit',
     'TransformerBlock',
     'Transition',
+    'conv_down',
     'conv_norm',
     'separable_conv_norm',
     'separable_down',

@@ -1,9 +1,15 @@
-"""Convolution, norm and activation in one row, under the names that checkpoints use."""
+"""Convolutions with norm and activation, under the names of stock MMPose's state dicts.
+
+Maps are (N, C, H, W) throughout. A stride of 2 halves H and W, rounding up.
+"""
+
+from itertools import pairwise
+from typing import Any
 
 from mmcv.cnn import build_norm_layer
 from torch import nn
 
-NormCfg = dict
+NormCfg = dict[str, Any]  # a norm layer as in MMCV: dict(type='BN')
 
 
 def conv_norm(
@@ -15,7 +21,10 @@ def conv_norm(
     norm_cfg: NormCfg,
     relu: bool = True,
 ) -> nn.Sequential:
-    """Bias-free convolution that keeps the size (or divides it by ``stride``), norm, ReLU."""
+    """Return a bias-free convolution, a norm and, unless ``relu=False``, a ReLU.
+
+    The convolution is padded to keep the size (or to divide it by ``stride``, rounding up).
+    """
     layers = [
         nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False),
         build_norm_layer(norm_cfg, out_channels)[1],
@@ -33,7 +42,7 @@ def separable_conv_norm(
     norm_cfg: NormCfg,
     relu: bool = True,
 ) -> nn.Sequential:
-    """3x3 convolution of each channel, norm, 1x1 convolution across channels, norm, ReLU."""
+    """Return a 3x3 depthwise convolution, norm, 1x1 convolution, norm and, maybe, a ReLU."""
     layers = [
         nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False),
         build_norm_layer(norm_cfg, in_channels)[1],
@@ -42,29 +51,44 @@ def separable_conv_norm(
     return nn.Sequential(*layers)
 
 
-def separable_down(
+def conv_down(
     in_channels: int, out_channels: int, steps: int, *, norm_cfg: NormCfg, last_relu: bool
 ) -> nn.Sequential:
-    """``steps`` separable convolutions of stride 2, the last of which changes the width."""
+    """Return ``steps`` 3x3 convolutions of stride 2, the last of which changes the width.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        steps: Number of convolutions, each of which halves the size.
+        norm_cfg: Norm layers, as in MMCV.
+        last_relu: Whether a ReLU follows the last one, as it follows the others.
+    """
     widths = [in_channels] * steps + [out_channels]
     return nn.Sequential(
         *(
-            separable_conv_norm(
-                widths[i],
-                widths[i + 1],
-                stride=2,
-                norm_cfg=norm_cfg,
-                relu=last_relu or i < steps - 1,
-            )
-            for i in range(steps)
+            conv_norm(i, o, 3, stride=2, norm_cfg=norm_cfg, relu=last_relu or step < steps)
+            for step, (i, o) in enumerate(pairwise(widths), start=1)
+        )
+    )
+
+
+def separable_down(
+    in_channels: int, out_channels: int, steps: int, *, norm_cfg: NormCfg, last_relu: bool
+) -> nn.Sequential:
+    """Return what :func:`conv_down` does, of separable convolutions."""
+    widths = [in_channels] * steps + [out_channels]
+    return nn.Sequential(
+        *(
+            separable_conv_norm(i, o, stride=2, norm_cfg=norm_cfg, relu=last_relu or step < steps)
+            for step, (i, o) in enumerate(pairwise(widths), start=1)
         )
     )
 
 
 def add_norm(module: nn.Module, norm_cfg: NormCfg, channels: int, index: int) -> str:
-    """Add norm number ``index`` to ``module`` and return the name it got.
+    """Add norm number ``index`` to ``module`` and return its name.
 
-    The name follows the kind of norm (``bn1``, ``gn1``, …), as in stock checkpoints.
+    The name follows the kind of norm (``bn1``, ``gn1``, …), as in stock's state dicts.
     """
     name, norm = build_norm_layer(norm_cfg, channels, postfix=index)
     module.add_module(name, norm)

@@ -1,28 +1,48 @@
-"""What connects parallel streams: transitions that open new ones, exchanges that mix them."""
+"""Parallel streams: transitions open new ones, branches process each, exchanges mix them.
 
-from collections.abc import Callable, Iterable, Sequence
+Streams are lists of maps, (N, C_i, H_i, W_i), from high to low resolution.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# path(in_channels, out_channels, steps): a module that crosses `steps` levels of resolution
-Path = Callable[[int, int, int], nn.Module]
+# (in_channels, out_channels, steps) -> a module that crosses `steps` levels of resolution
+MakePath = Callable[[int, int, int], nn.Module]
+
+
+class Branches(nn.ModuleList):
+    """Apply to each stream its own branch."""
+
+    def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        """Take all streams to as many."""
+        return [branch(x) for branch, x in zip(self, streams)]
 
 
 class Exchange(nn.ModuleList):
-    """Every output stream is the ReLU of the sum of all streams, brought to its width and size.
+    """Sum all streams, brought to each stream's width and size, and apply a ReLU.
 
     Wang et al., https://arxiv.org/abs/1908.07919, section 3.3. Row ``i``, path ``j`` takes stream
-    ``j`` to stream ``i``: the 2-D list that checkpoints call ``fuse_layers``.
+    ``j`` to stream ``i``: the 2-D list that state dicts call ``fuse_layers``.
 
     Args:
-        channels: channels of each stream, high to low resolution.
-        outputs: how many streams come out, from the highest resolution down.
-        down: makes the path to a stream ``steps`` halvings lower.
-        up: makes the path to a stream ``steps`` doublings higher, without the resizing.
+        channels: Channels of each stream.
+        outputs: Number of streams that come out, from the highest resolution down.
+        down: Function that makes the path to a stream ``steps`` halvings lower.
+        up: Function that makes the path to a stream ``steps`` doublings higher, without the
+            resizing.
         upsample: ``mode`` and ``align_corners`` of :func:`torch.nn.functional.interpolate`.
+
+    Example:
+        >>> def path(in_channels, out_channels, steps):
+        ...     return nn.Conv2d(in_channels, out_channels, 1, stride=1)
+        >>> exchange = Exchange((8, 16), 1, down=path, up=path, upsample=dict(mode='nearest'))
+        >>> streams = [torch.rand(1, 8, 6, 6), torch.rand(1, 16, 3, 3)]
+        >>> [tuple(x.shape) for x in exchange(streams)]
+        [(1, 8, 6, 6)]
     """
 
     def __init__(
@@ -30,9 +50,9 @@ class Exchange(nn.ModuleList):
         channels: Sequence[int],
         outputs: int,
         *,
-        down: Path,
-        up: Path,
-        upsample: dict[str, Any],
+        down: MakePath,
+        up: MakePath,
+        upsample: Mapping[str, Any],
     ) -> None:
         def path(i: int, j: int) -> nn.Module:
             if i == j:
@@ -45,6 +65,7 @@ class Exchange(nn.ModuleList):
         self.upsample = upsample
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        """Take all streams to the first ``outputs``, each of its own shape."""
         rows = cast(Iterable[nn.ModuleList], self)
         return [
             add(self.resize(path(x), out) for path, x in zip(row, streams)).relu()
@@ -52,17 +73,17 @@ class Exchange(nn.ModuleList):
         ]
 
     def resize(self, x: Tensor, like: Tensor) -> Tensor:
-        """Bring ``x`` to the size of ``like``, also where the sizes are no multiples."""
+        """Resize ``x`` to the height and width of ``like``, whatever the two sizes."""
         if x.shape[-2:] == like.shape[-2:]:
             return x
         return F.interpolate(x, size=like.shape[-2:], **self.upsample)
 
 
 class AliasedExchange(Exchange):
-    """The exchange of the published Lite-HRNet code, which its weights need.
+    """Exchange as the published Lite-HRNet code does, which its weights need.
 
     There, each sum starts with stream 0 and then adds all streams, stream 0 once more; in row 0
-    that happens in place, so that the rows below read row 0's sum where they mean stream 0:
+    that happens in place, so that the rows below read row 0's sum in the place of stream 0:
 
         s_0 = 2 x_0 + Σ_{j > 0} f_0j(x_j)
         s_i = 2 f_i0(s_0) + x_i + Σ_{j > 0, j ≠ i} f_ij(x_j)
@@ -79,7 +100,7 @@ class AliasedExchange(Exchange):
 
 
 def twice(path: nn.Module, x: Tensor) -> Tensor:
-    """``path(x)`` with the effect of two calls: statistics of norms in training move twice."""
+    """Return ``path(x)`` as if called twice: batch norms update their statistics two times."""
     y = path(x)
     if any(m.training and getattr(m, 'track_running_stats', False) for m in path.modules()):
         # Both calls return the same, so that 2 * y has the gradients of their sum.
@@ -89,9 +110,9 @@ def twice(path: nn.Module, x: Tensor) -> Tensor:
 
 
 def add(terms: Iterable[Tensor], first_times: int = 1) -> Tensor:
-    """The sum of some tensors, the first of which counts ``first_times``.
+    """Sum tensors of one shape, the first of which counts ``first_times``.
 
-    It makes one pass over memory for each plus sign, and one new tensor.
+    One pass over memory for each plus sign, and one new tensor.
     """
     first, *others = terms
     if not others:
@@ -104,24 +125,30 @@ def add(terms: Iterable[Tensor], first_times: int = 1) -> Tensor:
 
 
 class Transition(nn.ModuleList):
-    """Opens new streams, each from the lowest one there is, and adapts the widths of the others.
+    """Open new streams, each from the lowest one there is, and adapt the widths of the others.
 
     Args:
-        in_channels: channels of the streams there are.
-        out_channels: channels of the streams wanted, at least as many.
-        down: makes the path to a stream ``steps`` halvings lower.
-        same: makes the path that changes the width only.
+        in_channels: Channels of the streams that come in.
+        out_channels: Channels of the streams that go out, at least as many.
+        down: Function that makes the path to a stream ``steps`` halvings lower.
+        same: Function that makes the path from one width to another, at the same resolution.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], out_channels: Sequence[int], *, down: Path, same: Path
+        self,
+        in_channels: Sequence[int],
+        out_channels: Sequence[int],
+        *,
+        down: MakePath,
+        same: Callable[[int, int], nn.Module],
     ) -> None:
         def path(i: int, width: int) -> nn.Module:
             if i >= len(in_channels):
                 return down(in_channels[-1], width, i - len(in_channels) + 1)
-            return nn.Identity() if width == in_channels[i] else same(in_channels[i], width, 0)
+            return nn.Identity() if width == in_channels[i] else same(in_channels[i], width)
 
         super().__init__(path(i, width) for i, width in enumerate(out_channels))
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        """Take the streams to as many or more."""
         return [path(streams[min(i, len(streams) - 1)]) for i, path in enumerate(self)]

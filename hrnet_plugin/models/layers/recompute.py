@@ -1,4 +1,4 @@
-"""Memory for time: blocks that are computed again in the backward pass."""
+"""Gradient checkpointing: blocks that are recomputed in the backward pass, to save memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,30 +13,35 @@ X = TypeVar('X', Tensor, list[Tensor])  # one stream, or all
 
 
 def recomputed(block: nn.Module, function: Callable[[X], X], x: X) -> X:
-    """``function(x)`` of a block, without keeping what is between ``x`` and the result.
+    """Return ``function(x)`` of a block, and recompute it in the backward pass.
 
-    Random numbers are the same in both computations, and batch norms of the block take note of the
-    batch in the first one only.
+    Both computations use the same random numbers, and only the first one updates the statistics of
+    the block's batch norms.
+
+    Args:
+        block: Module whose batch norms ``function`` uses.
+        function: Computation to repeat.
+        x: Input: one stream or all.
     """
-    if torch.compiler.is_compiling():  # the compiler takes care of statistics itself
+    if torch.compiler.is_compiling():  # the compiler updates statistics once by itself
         return checkpoint(function, x, use_reentrant=False)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), _statistics_held(block)
+        return nullcontext(), _frozen_statistics(block)
 
     return checkpoint(function, x, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
-def _statistics_held(block: nn.Module) -> Iterator[None]:
-    """Batch norms normalise as they did, but do not move their running statistics."""
+def _frozen_statistics(block: nn.Module) -> Iterator[None]:
+    """Let batch norms normalise as before without updating their running statistics."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm)]
-    held = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm, _, batches in held:
+    saved = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm, _, batches in saved:
         norm.momentum = 0.0
         norm.num_batches_tracked = None if batches is None else batches.clone()
     try:
         yield
     finally:
-        for norm, momentum, batches in held:
+        for norm, momentum, batches in saved:
             norm.momentum, norm.num_batches_tracked = momentum, batches

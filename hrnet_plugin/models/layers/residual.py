@@ -4,18 +4,19 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ..archs import EXPANSION
 from .conv_norm import NormCfg, add_norm, conv_norm
 from .recompute import recomputed
 
 
 class ResidualBlock(nn.Module):
-    """``relu(convolutions(x) + shortcut(x))``; a subclass says which convolutions.
+    """Compute ``relu(convolutions(x) + shortcut(x))``; a subclass names the convolutions.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output, a multiple of ``expansion``.
-        norm_cfg: norm layer, as in MMCV.
-        with_cp: save memory in training by computing the block again in the backward pass.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output, a multiple of ``expansion``.
+        norm_cfg: Norm layers, as in MMCV.
+        with_cp: Whether to recompute the block in the backward pass, to save memory.
     """
 
     expansion: ClassVar[int]
@@ -46,17 +47,18 @@ class ResidualBlock(nn.Module):
 
     @property
     def last_norm(self) -> nn.Module:
-        """The norm that ``zero_init_residual`` sets to 0."""
+        """The norm whose weight ``zero_init_residual`` sets to 0."""
         return getattr(self, self.layer_names[-1][1])
 
     def residual(self, x: Tensor) -> Tensor:
-        """The block before its last ReLU."""
+        """Compute the block without its last ReLU."""
         out = x
         for i, (conv, norm) in enumerate(self.layer_names):
             out = getattr(self, norm)(getattr(self, conv)(out if i == 0 else self.relu(out)))
         return out + self.downsample(x)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Take (N, in_channels, H, W) to (N, out_channels, H, W)."""
         if self.with_cp and x.requires_grad:
             return self.relu(recomputed(self, self.residual, x))
         return self.relu(self.residual(x))
@@ -65,12 +67,12 @@ class ResidualBlock(nn.Module):
 class BasicBlock(ResidualBlock):
     """Two 3x3 convolutions."""
 
-    expansion = 1
+    expansion = EXPANSION['BASIC']
     kernel_sizes = (3, 3)
 
 
 class Bottleneck(ResidualBlock):
-    """1x1 down to a quarter of the channels, 3x3, 1x1 up again."""
+    """1x1 convolution to a quarter of the output's channels, 3x3, 1x1 to all of them."""
 
-    expansion = 4
+    expansion = EXPANSION['BOTTLENECK']
     kernel_sizes = (1, 3, 1)

@@ -1,4 +1,4 @@
-"""Shuffle blocks of ShuffleNet V2, the naive Lite-HRNet's: https://arxiv.org/abs/1807.11164."""
+"""Shuffle blocks: ShuffleNet V2, https://arxiv.org/abs/1807.11164, as in naive Lite-HRNet."""
 
 from abc import abstractmethod
 from collections import OrderedDict
@@ -13,10 +13,10 @@ from .recompute import X, recomputed
 
 
 class ShuffleBlock(nn.Module, Generic[X]):
-    """Splits channels into halves, computes, and shuffles them together.
+    """Base of blocks that split channels into halves and shuffle the results together.
 
     Args:
-        with_cp: save memory in training by computing the block again in the backward pass.
+        with_cp: Whether to recompute the block in the backward pass, to save memory.
     """
 
     def __init__(self, with_cp: bool) -> None:
@@ -25,24 +25,24 @@ class ShuffleBlock(nn.Module, Generic[X]):
 
     @abstractmethod
     def shuffle(self, x: X) -> X:
-        """The block itself."""
+        """Compute the block."""
 
     def forward(self, x: X) -> X:
-        # Not x.requires_grad, which an image never does.
+        # x.requires_grad would not do: it is False for the images that the stem reads.
         if self.with_cp and torch.is_grad_enabled():
             return recomputed(self, self.shuffle, x)
         return self.shuffle(x)
 
 
 class ShuffleUnit(ShuffleBlock[Tensor]):
-    """Half of the channels pass, half are convolved; then both are shuffled.
+    """Pass half of the channels, convolve the others, and shuffle both.
 
     Yu et al., https://arxiv.org/abs/2104.06403, figure 1 (a).
 
     Args:
-        channels: channels of input and output, even.
-        norm_cfg: norm layers, as in MMCV.
-        with_cp: save memory in training by computing the block again in the backward pass.
+        channels: Channels of input and output, an even number.
+        norm_cfg: Norm layers, as in MMCV.
+        with_cp: Whether to recompute the block in the backward pass, to save memory.
     """
 
     def __init__(self, channels: int, *, norm_cfg: NormCfg, with_cp: bool = False) -> None:
@@ -59,16 +59,69 @@ class ShuffleUnit(ShuffleBlock[Tensor]):
         return interleave(passed, self.branch2(convolved))
 
 
-def interleave(a: Tensor, b: Tensor) -> Tensor:
-    """Join two tensors, (N, C, H, W) each, to channels a0, b0, a1, b1, …: (N, 2C, H, W).
+class ShuffleStem(ShuffleBlock[Tensor]):
+    """Strided convolution, then a shuffle block of stride 2 that convolves both halves.
 
-    This is the channel shuffle of two groups. Where the two have different widths, the groups are
-    the halves of both together.
+    It takes images, (N, in_channels, H, W), to (N, out_channels, H / 4, W / 4), rounded up. Yu et
+    al., https://arxiv.org/abs/2104.06403, section 3.1.
+
+    Args:
+        in_channels: Channels of the images.
+        stem_channels: Channels between the two, an even number.
+        out_channels: Channels of the output, an even number of at least ``stem_channels``.
+        expand_ratio: Factor by which the second half widens ``stem_channels`` inside.
+        norm_cfg: Norm layers, as in MMCV.
+        with_cp: Whether to recompute the stem in the backward pass, to save memory.
+
+    Raises:
+        ValueError: The widths do not fit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        stem_channels: int,
+        out_channels: int,
+        expand_ratio: float,
+        *,
+        norm_cfg: NormCfg,
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__(with_cp)
+        if stem_channels % 2 or out_channels % 2 or out_channels < stem_channels:
+            raise ValueError(
+                f'stem_channels={stem_channels}, out_channels={out_channels}; expected even '
+                'numbers, the second at least the first'
+            )
+        half = stem_channels // 2
+        expanded = round(stem_channels * expand_ratio)
+        second = half if out_channels == stem_channels else stem_channels
+        self.conv1 = named_conv(
+            in_channels, stem_channels, 3, stride=2, norm_cfg=norm_cfg, activate=nn.ReLU(True)
+        )
+        self.branch1 = nn.Sequential(
+            depthwise(half, stride=2, norm_cfg=norm_cfg),
+            pointwise(half, out_channels - second, norm_cfg=norm_cfg),
+        )
+        self.expand_conv = pointwise(half, expanded, norm_cfg=norm_cfg)
+        self.depthwise_conv = depthwise(expanded, stride=2, norm_cfg=norm_cfg)
+        self.linear_conv = pointwise(expanded, second, norm_cfg=norm_cfg)
+
+    def shuffle(self, x: Tensor) -> Tensor:
+        x1, x2 = self.conv1(x).chunk(2, dim=1)
+        x2 = self.linear_conv(self.depthwise_conv(self.expand_conv(x2)))
+        return interleave(self.branch1(x1), x2)
+
+
+def interleave(a: Tensor, b: Tensor) -> Tensor:
+    """Join two maps, (N, C, H, W) each, to channels a0, b0, a1, b1, …: (N, 2 C, H, W).
+
+    This is the channel shuffle of two groups: ShuffleNet, https://arxiv.org/abs/1707.01083,
+    section 3.1. Where the two have different widths, the groups are the halves of both together.
     """
     if a.shape[1] != b.shape[1]:
         a, b = torch.cat((a, b), dim=1).chunk(2, dim=1)
-    # One pass over memory, in the order in which it is; joining first and transposing afterwards
-    # would take two.
+    # One pass over memory, in its own order; joining first and transposing then would take two.
     if b.is_contiguous(memory_format=torch.channels_last):
         pixels = [x.permute(0, 2, 3, 1) for x in (a, b)]
         return torch.stack(pixels, dim=4).flatten(3, 4).permute(0, 3, 1, 2)
@@ -76,12 +129,12 @@ def interleave(a: Tensor, b: Tensor) -> Tensor:
 
 
 def depthwise(channels: int, *, stride: int = 1, norm_cfg: NormCfg) -> nn.Sequential:
-    """3x3 convolution of each channel by itself, and norm."""
+    """Return a 3x3 depthwise convolution and a norm."""
     return named_conv(channels, channels, 3, stride=stride, groups=channels, norm_cfg=norm_cfg)
 
 
 def pointwise(in_channels: int, out_channels: int, *, norm_cfg: NormCfg) -> nn.Sequential:
-    """1x1 convolution, norm, ReLU."""
+    """Return a 1x1 convolution, a norm and a ReLU."""
     return named_conv(
         in_channels, out_channels, 1, norm_cfg=norm_cfg, activate=nn.ReLU(inplace=True)
     )
@@ -97,9 +150,9 @@ def named_conv(
     norm_cfg: NormCfg | None,
     activate: nn.Module | None = None,
 ) -> nn.Sequential:
-    """Convolution, norm and activation under MMCV's names: ``conv``, ``bn`` (``gn``, …).
+    """Return convolution, norm and activation under MMCV's names: ``conv``, ``bn`` (``gn``, …).
 
-    A convolution that no norm follows has a bias.
+    The convolution has a bias if no norm follows.
     """
     conv = nn.Conv2d(
         in_channels,

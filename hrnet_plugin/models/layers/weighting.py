@@ -15,16 +15,17 @@ SPATIAL_RATIO = 4
 class ConditionalChannelWeighting(ShuffleBlock[list[Tensor]]):
     """A shuffle block over all streams, with weights in place of its 1x1 convolutions.
 
-    Figure 1 (b): half of each stream's channels pass, half are weighted, convolved and weighted.
+    Figure 1 (b): half of each stream's channels pass; the others are weighted, convolved and
+    weighted again. Streams keep their shapes.
 
     Args:
-        channels: channels of each stream, even, high to low resolution.
-        ratio: how many times cross-resolution weighting reduces channels.
-        norm_cfg: norm layers, as in MMCV.
-        with_cp: save memory in training by computing the block again in the backward pass.
+        channels: Channels of each stream, even numbers, high to low resolution.
+        ratio: Factor by which cross-resolution weighting reduces channels.
+        norm_cfg: Norm layers, as in MMCV.
+        with_cp: Whether to recompute the block in the backward pass, to save memory.
 
     Raises:
-        ValueError: a reduction leaves no channel.
+        ValueError: A reduction leaves no channel.
     """
 
     def __init__(
@@ -50,18 +51,18 @@ class ConditionalChannelWeighting(ShuffleBlock[list[Tensor]]):
 
 
 class CrossResolutionWeighting(nn.Module):
-    """Each pixel of each stream is weighted by what all streams show around it.
+    """Weight each pixel of each stream by what all streams show around it.
 
-    The weights are computed at the lowest resolution, and are the same for all pixels of a higher
-    one that fall into one there.
+    The weights are computed at the lowest resolution and resized by nearest-neighbour to the
+    others: section 3.2, "Cross-resolution weight computation".
 
     Args:
-        channels: channels of each stream, high to low resolution.
-        ratio: how many times their sum is reduced in between.
-        norm_cfg: norm layers, as in MMCV.
+        channels: Channels of each stream, high to low resolution.
+        ratio: Factor by which the sum of the channels is reduced in between.
+        norm_cfg: Norm layers, as in MMCV.
 
     Raises:
-        ValueError: the reduction leaves no channel.
+        ValueError: The reduction leaves no channel.
     """
 
     def __init__(self, channels: Sequence[int], ratio: float, *, norm_cfg: NormCfg) -> None:
@@ -87,15 +88,15 @@ class CrossResolutionWeighting(nn.Module):
 
 
 class SpatialWeighting(nn.Module):
-    """Each channel is weighted by its mean over space and those of the others.
+    """Weight each channel by the spatial means of all channels.
 
     This is squeeze and excitation, https://arxiv.org/abs/1709.01507, figure 2.
 
     Args:
-        channels: channels of input and output.
+        channels: Channels of input and output.
 
     Raises:
-        ValueError: the reduction leaves no channel.
+        ValueError: The reduction leaves no channel.
     """
 
     def __init__(self, channels: int) -> None:
@@ -111,7 +112,11 @@ class SpatialWeighting(nn.Module):
 
 
 def reduce_channels(channels: int, ratio: float) -> int:
-    """Channels left of ``channels``, rounded down."""
+    """Divide ``channels`` by ``ratio``, rounding down.
+
+    Raises:
+        ValueError: No channel is left.
+    """
     if channels < ratio:
         raise ValueError(f'{channels} channels to weight, reduced {ratio} times, leave none')
     return int(channels / ratio)

@@ -1,7 +1,7 @@
 """HRFormer's transformer block: Yuan et al., https://arxiv.org/abs/2110.09408, section 3.
 
-Maps are (N, C, H, W) outside a block and (N, H, W, C) inside, in the memory format channels_last:
-attention and convolutions then work on the same memory without copying it into another order.
+Maps are (N, C, H, W) outside a block and (N, H, W, C) inside, in the memory format channels_last,
+so that attention and convolutions share memory without copies.
 """
 
 import torch
@@ -10,20 +10,21 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..archs import Size
 from .conv_norm import NormCfg
 from .recompute import recomputed
-from .windows import Size, relative_position_index, window_merge, window_partition
+from .windows import relative_position_index, window_merge, window_partition
 
 
 class WindowAttention(nn.Module):
     """Multi-head self-attention among the tokens of each window.
 
     Args:
-        channels: channels of a token, a multiple of ``heads``.
-        heads: attention heads.
-        window: height and width of a window.
-        with_rpe: add a learned bias for the relative position of query and key (Swin Transformer,
-            https://arxiv.org/abs/2103.14030, equation 4).
+        channels: Channels of a token, a multiple of ``heads``.
+        heads: Number of attention heads.
+        window: Height and width of a window, in tokens.
+        with_rpe: Whether to add a learned bias for the relative position of query and key (Swin
+            Transformer, https://arxiv.org/abs/2103.14030, equation 4).
     """
 
     relative_position_index: Tensor
@@ -41,18 +42,21 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
 
     def bias(self) -> Tensor | None:
-        """What is added to the logits, (1, heads, L, L), if anything."""
+        """Return the bias of the logits, (1, heads, L, L), or None without ``with_rpe``."""
         if not self.with_rpe:
             return None
         bias = self.relative_position_bias_table[self.relative_position_index]  # (L, L, heads)
         return bias.permute(2, 0, 1)[None]
 
     def forward(self, windows: Tensor, real: Tensor | None = None) -> Tensor:
-        """Windows of L tokens, (N * windows, L, C), to the same shape.
+        """Attend within each window of L tokens.
 
         Args:
-            windows: the tokens.
-            real: (windows, L), boolean: the tokens that others may look at; all if None.
+            windows: Tokens, (N * windows, L, C).
+            real: Whether others may attend to a token, (windows, L), boolean; None allows all.
+
+        Returns:
+            Tokens, (N * windows, L, C).
         """
         n, length, channels = windows.shape
         qkv = self.qkv(windows).view(n, length, 3, self.heads, channels // self.heads)
@@ -81,12 +85,15 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) ->
 class LocalWindowAttention(nn.Module):
     """Attention within windows that tile the map: section 3, "Local-window self-attention".
 
-    Where they do not, the map is padded with zeros on all sides. As in the published code, real
-    tokens look at padded ones, whose keys and values are the biases of the projections.
+    A map that windows do not tile is padded with zeros on all sides. As in the published code,
+    real tokens attend to padded ones, whose keys and values are the biases of the projections.
 
     Args:
-        channels, heads, window, with_rpe: as in :class:`WindowAttention`.
-        with_pad_mask: no token looks at padded ones.
+        channels: Channels of the map, a multiple of ``heads``.
+        heads: Number of attention heads.
+        window: Height and width of a window, in tokens.
+        with_rpe: Whether to add the relative position bias.
+        with_pad_mask: Whether to keep tokens from attending to padded ones.
     """
 
     def __init__(
@@ -98,10 +105,10 @@ class LocalWindowAttention(nn.Module):
         self.attn = WindowAttention(channels, heads, window, with_rpe=with_rpe)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) to the same shape."""
+        """Take (N, H, W, C) to the same shape."""
         size = (x.shape[1], x.shape[2])
         real = None
-        # Padding is less than a window: each window has a real token, and no row is all masked.
+        # Padding is less than a window: each window has a real token, so no row is all masked.
         if self.with_pad_mask and any(s % w for s, w in zip(size, self.window)):
             ones = torch.ones(1, *size, 1, dtype=torch.bool, device=x.device)
             real = window_partition(ones, self.window).squeeze(-1)
@@ -110,15 +117,15 @@ class LocalWindowAttention(nn.Module):
 
 
 class ConvFFN(nn.Module):
-    """1x1 convolution to more channels, 3x3 of each channel, 1x1 back: section 3, "FFN with
-    depth-wise convolution".
+    """1x1 convolution to more channels, 3x3 depthwise, 1x1 back.
 
-    As in the published code, a norm and an activation follow the last convolution too.
+    Section 3, "FFN with depth-wise convolution". As in the published code, a norm and an
+    activation follow the last convolution, too.
 
     Args:
-        channels: channels of input and output.
-        hidden_channels: channels between.
-        norm_cfg: norm layers, as in MMCV.
+        channels: Channels of input and output.
+        hidden_channels: Channels between.
+        norm_cfg: Norm layers, as in MMCV.
     """
 
     def __init__(self, channels: int, hidden_channels: int, *, norm_cfg: NormCfg) -> None:
@@ -134,7 +141,7 @@ class ConvFFN(nn.Module):
         self.act3 = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) to the same shape."""
+        """Take (N, H, W, C) to the same shape."""
         x = x.permute(0, 3, 1, 2)
         x = self.act1(self.norm1(self.fc1(x)))
         x = self.act2(self.norm2(self.dw3x3(x)))
@@ -146,19 +153,17 @@ class TransformerBlock(nn.Module):
     """Attention within windows, then a convolutional FFN that joins them; both residual.
 
     Args:
-        channels: channels of input and output, a multiple of ``heads``.
-        heads: attention heads.
-        window: height and width of a window.
-        mlp_ratio: channels inside the FFN, as a multiple of ``channels``.
-        drop_path: chance that a sample skips a residual path in training.
-        norm_cfg: norm layers of the FFN, as in MMCV.
-        transformer_norm_cfg: norm layers before attention and FFN.
-        with_rpe: see :class:`WindowAttention`.
-        with_pad_mask: see :class:`LocalWindowAttention`.
-        with_cp: save memory in training by computing the block again in the backward pass.
+        channels: Channels of input and output, a multiple of ``heads``.
+        heads: Number of attention heads.
+        window: Height and width of a window, in tokens.
+        mlp_ratio: Channels inside the FFN, as a multiple of ``channels``.
+        drop_path: Probability that a sample skips a residual path in training.
+        norm_cfg: Norm layers of the FFN, as in MMCV.
+        transformer_norm_cfg: Norm layers before attention and FFN, over the last dimension.
+        with_rpe: Whether to add the relative position bias.
+        with_pad_mask: Whether to keep tokens from attending to the padding of their window.
+        with_cp: Whether to recompute the block in the backward pass, to save memory.
     """
-
-    expansion = 1
 
     def __init__(
         self,
@@ -185,13 +190,13 @@ class TransformerBlock(nn.Module):
         self.with_cp = with_cp
 
     def residual(self, x: Tensor) -> Tensor:
-        """The block in the order (N, H, W, C)."""
+        """Compute the block on (N, H, W, C)."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
         return x + self.drop_path(self.ffn(self.norm2(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape, channels_last."""
-        x = x.permute(0, 2, 3, 1).contiguous()  # copies only what is not channels_last yet
+        """Take (N, C, H, W) to the same shape, in the memory format channels_last."""
+        x = x.permute(0, 2, 3, 1).contiguous()  # no copy of what is channels_last already
         if self.with_cp and torch.is_grad_enabled():
             x = recomputed(self, self.residual, x)
         else:

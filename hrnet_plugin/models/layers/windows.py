@@ -1,25 +1,29 @@
-"""Windows that tile a feature map, and where tokens lie in them.
+"""Attention windows that tile a feature map, and the relative positions of their tokens.
 
-Sizes are (height, width) in tokens. A map that windows do not tile is padded with zeros, the same
-amount on both sides; an odd token goes to the bottom or the right.
+Sizes are (height, width) in tokens. A map that windows do not tile is padded with zeros, equally
+on both sides; an odd token goes to the bottom or the right.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Size = tuple[int, int]
+from ..archs import Size
 
 
 def window_partition(x: Tensor, window: Size) -> Tensor:
     """Cut a map into windows, row by row.
 
     Args:
-        x: (N, H, W, C).
-        window: size of a window.
+        x: Map, (N, H, W, C).
+        window: Size of a window.
 
     Returns:
-        (N * windows, window[0] * window[1], C), the windows of a sample next to each other.
+        Windows, (N * windows, window[0] * window[1], C), those of one sample next to each other.
+
+    Example:
+        >>> window_partition(torch.rand(2, 10, 14, 8), (7, 7)).shape
+        torch.Size([8, 49, 8])
     """
     n, height, width, channels = x.shape
     top, bottom = _margins(height, window[0])
@@ -33,15 +37,19 @@ def window_partition(x: Tensor, window: Size) -> Tensor:
 
 
 def window_merge(windows: Tensor, window: Size, size: Size) -> Tensor:
-    """Put windows together again and cut off the padding: the inverse of window_partition.
+    """Join windows to a map and crop the padding: the inverse of :func:`window_partition`.
 
     Args:
-        windows: (N * windows, window[0] * window[1], C).
-        window: size of a window.
-        size: (H, W) of the map.
+        windows: Windows, (N * windows, window[0] * window[1], C).
+        window: Size of a window.
+        size: Size of the map, (H, W).
 
     Returns:
-        (N, H, W, C).
+        Map, (N, H, W, C).
+
+    Example:
+        >>> window_merge(torch.rand(8, 49, 8), (7, 7), (10, 14)).shape
+        torch.Size([2, 10, 14, 8])
     """
     (height, width), channels = size, windows.shape[-1]
     rows, columns = -(-height // window[0]), -(-width // window[1])
@@ -57,8 +65,16 @@ def relative_position_index(window: Size) -> Tensor:
     Swin Transformer, https://arxiv.org/abs/2103.14030, section 3.2: an offset of (dy, dx) from a
     key to a query is number ``(dy + h - 1) * (2 w - 1) + dx + w - 1``.
 
+    Args:
+        window: Size of a window, (h, w).
+
     Returns:
-        (h * w, h * w), int64: row for query, column for key; 0 to (2 h - 1) * (2 w - 1) - 1.
+        Numbers from 0 to (2 h - 1) * (2 w - 1) - 1, (h * w, h * w), int64: a row for each query, a
+        column for each key.
+
+    Example:
+        >>> relative_position_index((1, 3)).tolist()
+        [[2, 1, 0], [3, 2, 1], [4, 3, 2]]
     """
     h, w = window
     y, x = torch.arange(h).repeat_interleave(w), torch.arange(w).repeat(h)
@@ -67,6 +83,6 @@ def relative_position_index(window: Size) -> Tensor:
 
 
 def _margins(length: int, window: int) -> tuple[int, int]:
-    """Padding before and behind ``length`` tokens."""
+    """Return the padding before and behind ``length`` tokens."""
     missing = -length % window
     return missing // 2, missing - missing // 2

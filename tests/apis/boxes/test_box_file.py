@@ -1,4 +1,4 @@
-"""What is read from a file of boxes, for which images, and what is said of the rest."""
+"""Which boxes of a file are used for which images, and what is noted of the rest."""
 
 import json
 import re
@@ -12,7 +12,6 @@ from PIL import ExifTags, Image
 
 from hrnet_plugin.apis.boxes.box_file import BoxFile
 from hrnet_plugin.apis.boxes.given_boxes import GivenBoxes, given_boxes
-from hrnet_plugin.apis.inputs.image_sizes import image_size
 from hrnet_plugin.apis.inputs.sources import Source, open_inputs
 
 BOX = [10, 20, 30, 40]
@@ -35,7 +34,7 @@ def read(content: Any, categories: Any = None) -> BoxFile:
     return BoxFile('boxes.json', 0.3, categories)
 
 
-def found(given: GivenBoxes, source: Source) -> list[list[list[float]]]:
+def boxes_of_images(given: GivenBoxes, source: Source) -> list[list[list[float]]]:
     return [given.of(frame).tolist() for frame in source]
 
 
@@ -43,7 +42,7 @@ def boxes(content: Any, inputs: Any) -> tuple[list[list[list[float]]], list[str]
     """Boxes of each image, and everything that is said."""
     file, source = read(content), open_inputs(inputs)
     (given,) = file.of([source])
-    return found(given, source), [*file.notes, *given.notes()]
+    return boxes_of_images(given, source), [*file.notes, *given.notes()]
 
 
 def result(**changes: Any) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def test_numbers_and_names(here: Path) -> None:
     assert boxes(content, inputs) == (
         [one, one, one, []],
         [
-            'boxes.json: it does not name 1 of 4 inputs, in which nobody is looked for: a/x.png',
+            'boxes.json: it does not name 1 of 4 inputs, which get no instances: a/x.png',
         ],
     )
 
@@ -86,7 +85,7 @@ def test_folders_tell_images_apart(here: Path) -> None:
         boxes([result()], ['a/1.png', 'b/1.png'])
 
 
-def test_other_folders_are_said(here: Path) -> None:
+def test_other_folders_are_noted(here: Path) -> None:
     several, (note,) = boxes([result(file_name='elsewhere/x.png')], ['a/x.png'])
     assert len(several[0]) == 1
     assert 'it names 1 inputs with other folders' in note
@@ -106,12 +105,12 @@ def test_annotations(here: Path) -> None:
     several, notes = boxes(content, ['a/1.png', 'a/02.png', 'b/1.png'])
     assert several == [[[*CORNERS, 1]], [[*CORNERS, 1]], []]
     assert [note.removeprefix('boxes.json: ') for note in notes] == [
-        "1 of 6 boxes are left out: their image_id is not among its 'images'",
-        "1 of 5 boxes are left out, as they are of other categories (7 'chair': 1x); "
-        '--box-categories, or box_categories= chooses',
-        '1 of 4 boxes left out: it has no bbox',
-        '1 of 4 boxes left out: it has no area',
-        'it does not name 1 of 3 inputs, in which nobody is looked for: b/1.png',
+        "1 of 6 boxes skipped: their image_id is not among its 'images'",
+        "1 of 5 boxes skipped: they are of other categories (7 'chair': 1x); "
+        '--box-categories, or box_categories= selects them',
+        '1 of 4 boxes skipped: it has no bbox',
+        '1 of 4 boxes skipped: it has no area',
+        'it does not name 1 of 3 inputs, which get no instances: b/1.png',
     ]
 
 
@@ -124,11 +123,11 @@ def test_null_is_no_score(here: Path) -> None:
     content = [result(score=None), result(score=0.2), result(bbox=[0, 0, 9, 9], score=0.5)]
     several, notes = boxes(content, 'a/1.png')
     assert [b[4] for b in several[0]] == [1, 0.5]
-    assert 'boxes.json: 1 of 3 boxes have no score: it is taken as 1' in notes
-    assert any('1 of 3 boxes left out: its score is at most 0.3' in note for note in notes)
+    assert 'boxes.json: 1 of 3 boxes have no score; 1 is used' in notes
+    assert any('1 of 3 boxes skipped: its score is at most 0.3' in note for note in notes)
 
 
-def test_what_is_not_in_the_image(here: Path) -> None:
+def test_boxes_outside_of_the_image(here: Path) -> None:
     content = [
         result(),
         result(bbox=[100, 0, 30, 40]),
@@ -139,9 +138,9 @@ def test_what_is_not_in_the_image(here: Path) -> None:
     several, notes = boxes(content, 'a/1.png')
     assert [b[:4] for b in several[0]] == [CORNERS]
     assert notes == [
-        'boxes.json: 2 of 5 boxes left out, as the bbox is outside of the image (a/1.png: '
+        'boxes.json: 2 of 5 boxes skipped: the bbox is outside of the image (a/1.png: '
         '[100.0, 0.0, 30.0, 40.0], a/1.png: [99999.0, 20.0, 0.0, 40.0])',
-        'boxes.json: 2 of 5 boxes left out, as the bbox is smaller than a pixel within the image '
+        'boxes.json: 2 of 5 boxes skipped: the bbox is smaller than a pixel within the image '
         '(a/1.png: [10.0, 20.0, 0.5, 40.0], a/1.png: [-9.0, 20.0, 9.5, 40.0])',
     ]
 
@@ -166,7 +165,7 @@ def test_images_of_another_size(here: Path) -> None:
     content['images'][0].update(width=1000, height=800)
     several, (note,) = boxes(content, 'a/1.png')
     assert several == [[[*CORNERS, 1]]]
-    assert '1 images have another size (w, h) than it says' in note
+    assert '1 images differ in size (w, h) from what it states' in note
     assert 'a/1.png: (100, 80), not (1000, 800)' in note
 
 
@@ -175,14 +174,14 @@ def test_videos(clip: Path, here: Path) -> None:
     source = open_inputs(str(clip))
     file = read([*frames, result(file_name='x.png', frame=3)])
     video, images = file.of([source, open_inputs('a/x.png')])
-    assert [len(b) for b in found(video, source)] == [0, 0, 2, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert [len(b) for b in boxes_of_images(video, source)] == [0, 0, 2, 0, 0, 1, 0, 0, 0, 0, 0]
     assert video.notes() == [
         'boxes.json: boxes of 2 frames are not used, the first in frame 11: 11 frames '
         'were read, counted from 0'
     ]
-    assert found(images, open_inputs('a/x.png')) == [[]]
-    assert file.notes == ['boxes.json: boxes of 1 frames are left out: the input is an image']
-    with pytest.raises(ValueError, match=r'2 boxes for the video .*clip.mp4 that name no frame'):
+    assert boxes_of_images(images, open_inputs('a/x.png')) == [[]]
+    assert file.notes == ['boxes.json: boxes of 1 frames skipped: the input is an image']
+    with pytest.raises(ValueError, match=r'2 boxes without a frame for the video .*clip.mp4;'):
         read([result(file_name='clip.mp4')] * 2).of([source])
 
 
@@ -214,16 +213,16 @@ def test_a_name_of_two_sources(clip: Path, here: Path) -> None:
         ([result(category_id=[])], r'entry 0 has category_id=\[\]'),
         ([result(image_id=None)], 'entry 0 has neither file_name nor image_id'),
         ([result(file_name='')], "entry 0 has file_name=''"),
-        ([], 'has no boxes that can be used: it lists none'),
-        ([result(score=0.3)], '1 of 1 boxes left out: its score is at most 0.3'),
-        ([result(iscrowd=1)], '1 of 1 boxes left out: it is a crowd'),
+        ([], 'has no usable boxes: it lists none'),
+        ([result(score=0.3)], '1 of 1 boxes skipped: its score is at most 0.3'),
+        ([result(iscrowd=1)], '1 of 1 boxes skipped: it is a crowd'),
         (
             [result(category_id=3), result(category_id=4)],
             'boxes.json: it is not clear which boxes',
         ),
     ],
 )
-def test_no_file_of_boxes(here: Path, content: Any, message: str) -> None:
+def test_files_that_are_not_boxes(here: Path, content: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read(content)
 
@@ -243,7 +242,7 @@ def test_a_byte_order_mark_is_skipped(here: Path) -> None:
     assert len(read('\ufeff' + json.dumps([result()])).images) == 1
 
 
-def test_images_that_are_left_out_take_their_boxes_with_them(here: Path) -> None:
+def test_boxes_of_skipped_images_are_skipped(here: Path) -> None:
     source = open_inputs(['a/1.png', 'a/02.png', 'a/x.png'])
     given = given_boxes([[[0, 0, n, 9]] for n in (7, 8, 9)], source)
     first, _, last = source
@@ -257,11 +256,11 @@ def test_sizes_are_those_of_turned_images(here: Path, orientation: int) -> None:
     Image.new('RGB', (100, 80)).save('turned.jpg', exif=exif)
     source = open_inputs('turned.jpg')
     (frame,) = source
-    assert image_size(source, 0) == frame.image.shape[1::-1]
-    assert image_size(source, 0) == ((100, 80) if orientation == 1 else (80, 100))
+    assert source.image_size(0) == frame.image.shape[1::-1]
+    assert source.image_size(0) == ((100, 80) if orientation == 1 else (80, 100))
 
 
 def test_sizes_of_other_inputs(clip: Path, here: Path) -> None:
-    assert image_size(open_inputs(str(clip)), 0) == (320, 240)
-    assert image_size(open_inputs(np.zeros((8, 9, 3), np.uint8)), 0) == (9, 8)
-    assert image_size(open_inputs('https://host/1.jpg'), 0) is None
+    assert open_inputs(str(clip)).image_size(0) == (320, 240)
+    assert open_inputs(np.zeros((8, 9, 3), np.uint8)).image_size(0) == (9, 8)
+    assert open_inputs('https://host/1.jpg').image_size(0) is None

@@ -1,4 +1,4 @@
-"""Which input a name or an id in a file means."""
+"""Names and ids in a file are matched with inputs."""
 
 import os
 from pathlib import Path
@@ -16,9 +16,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def matched(inputs: list[str], names: list[str]) -> dict[str, str]:
-    found, astray = match_paths(inputs, {name: name for name in names})
-    assert astray == []
-    return found
+    keys, mismatched = match_paths(inputs, {name: name for name in names})
+    assert mismatched == []
+    return keys
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def matched(inputs: list[str], names: list[str]) -> dict[str, str]:
     ],
 )
 def test_paths(inputs: list[str], names: list[str], expected: list[str | None]) -> None:
-    found = matched(inputs, names)
-    assert [found.get(name) for name in inputs] == expected
+    keys = matched(inputs, names)
+    assert [keys.get(name) for name in inputs] == expected
 
 
 def test_a_file_given_twice_is_one() -> None:
@@ -67,13 +67,13 @@ def test_two_images_of_one_name() -> None:
 
 
 def test_folders_of_another_place() -> None:
-    """They are left aside, and told, if no folder fits."""
-    found, astray = match_paths(
+    """They are ignored, and reported, if no folder agrees."""
+    keys, mismatched = match_paths(
         ['new/val/1.jpg', 'new/val/2.jpg', 'new/train/2.jpg'],
         {1: '/old/val/1.jpg', 2: '/old/val/2.jpg', 3: '/old/train/2.jpg'},
     )
-    assert found == {'new/val/1.jpg': 1, 'new/val/2.jpg': 2, 'new/train/2.jpg': 3}
-    assert sorted(astray) == sorted(found)
+    assert keys == {'new/val/1.jpg': 1, 'new/val/2.jpg': 2, 'new/train/2.jpg': 3}
+    assert sorted(mismatched) == sorted(keys)
 
 
 def test_ids() -> None:

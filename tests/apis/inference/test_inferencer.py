@@ -1,4 +1,4 @@
-"""PoseInferencer: stock's results, batched, and what it refuses."""
+"""PoseInferencer: stock's results, batched; files; options and their errors."""
 
 import json
 import math
@@ -24,19 +24,20 @@ BOXES = [
 
 @pytest.fixture
 def forwards(inferencer, monkeypatch) -> list[int]:
-    """How many people were in each forward of the pose model."""
+    """The number of instances in each forward pass of the pose model."""
     sizes: list[int] = []
-    whole = inferencer.pose.model.predict
+    predictor = inferencer.pose.predictor
 
-    def predict(inputs, samples):
-        sizes.append(len(inputs))
-        return whole(inputs, samples)
+    class Counting:
+        def predict(self, crops, heatmaps):
+            sizes.append(len(crops))
+            return predictor.predict(crops, heatmaps)
 
-    monkeypatch.setattr(inferencer.pose.model, 'predict', predict)
+    monkeypatch.setattr(inferencer.pose, 'predictor', Counting())
     return sizes
 
 
-def people(results) -> list[list[dict]]:
+def instances_of(results) -> list[list[dict]]:
     return [result['predictions'][0] for result in results]
 
 
@@ -64,32 +65,30 @@ class TestResults:
         expected = list(stock(str(folder), return_vis=True))
         results = list(inferencer(str(folder), return_vis=True))
         assert len(results) == 4
-        assert_same(people(results), people(expected))
+        assert_same(instances_of(results), instances_of(expected))
         # Random weights, but not a random test: poses differ from each other.
-        assert np.std([p['keypoints'] for p in people(results)[0]], axis=0).min() > 1
+        assert np.std([p['keypoints'] for p in instances_of(results)[0]], axis=0).min() > 1
         for ours, theirs in zip(results, expected):
             assert ours.keys() == theirs.keys()
             np.testing.assert_array_equal(ours['visualization'][0], theirs['visualization'][0])
 
-    # user_pains 25
     @pytest.mark.parametrize('batch_size', [1, 4, 64])
-    def test_people_are_batched_across_pictures(self, inferencer, images, forwards, batch_size):
-        found = people(inferencer(images, bboxes=BOXES, batch_size=batch_size))
+    def test_instances_are_batched_across_images(self, inferencer, images, forwards, batch_size):
+        predictions = instances_of(inferencer(images, bboxes=BOXES, batch_size=batch_size))
         assert len(forwards) == math.ceil(6 / batch_size)
         assert sum(forwards) == 6
-        alone = [people(inferencer(x, bboxes=[b]))[0] for x, b in zip(images, BOXES)]
-        assert_same(found, alone)
+        alone = [instances_of(inferencer(x, bboxes=[b]))[0] for x, b in zip(images, BOXES)]
+        assert_same(predictions, alone)
 
-    # user_pains 26
     def test_boxes_are_used_as_they_are(self, inferencer, images):
         boxes = [[[20, 30, 120, 220, 0.1], [21, 30, 120, 220, 0.05]]]
-        (found,) = people(inferencer(images[0], bboxes=boxes))
-        assert [p['bbox'][0] for p in found] == [b[:4] for b in boxes[0]]
-        assert [p['bbox_score'] for p in found] == pytest.approx([0.1, 0.05])
-        (again,) = people(inferencer(images[0], bboxes=np.array(boxes[0])))
-        assert again == found
+        (predictions,) = instances_of(inferencer(images[0], bboxes=boxes))
+        assert [p['bbox'][0] for p in predictions] == [b[:4] for b in boxes[0]]
+        assert [p['bbox_score'] for p in predictions] == pytest.approx([0.1, 0.05])
+        (again,) = instances_of(inferencer(images[0], bboxes=np.array(boxes[0])))
+        assert again == predictions
 
-    def test_boxes_of_a_file(self, weights, images, tmp_path):
+    def test_boxes_of_a_file(self, weights, boxes_only, images, tmp_path):
         path = tmp_path / 'boxes.json'
         names = [dict(id=3, name='dog'), dict(id=4, name='person'), dict(id=5, name='car')]
         box = dict(image_id=0, category_id=4, bbox=[20, 30, 100, 190])
@@ -99,26 +98,25 @@ class TestResults:
         path.write_text(
             json.dumps(dict(images=listed, categories=names, annotations=[box, *others, outside]))
         )
-        model = dict(pose2d_weights=str(weights / 'pose.pth'), device='cpu')
-        inferencer = PoseInferencer(POSE, **model)
-        with pytest.warns(UserWarning, match='boxes left out') as warned:
-            found = people(inferencer(images, bboxes=str(path)))
-        said = '\n'.join(str(w.message) for w in warned)
-        assert [len(p) for p in found] == [1, 0, 0, 0]
-        assert "(3 'dog': 1x, 5 'car': 1x)" in said
-        assert '1 of 2 boxes left out, as the bbox is outside of the image (000001.jpg' in said
-        dogs = PoseInferencer(POSE, **model, box_categories=['dog', 5])
-        found = people(dogs(images, bboxes=path))
-        assert [len(p) for p in found] == [2, 0, 0, 0]
+        with pytest.warns(UserWarning, match='boxes skipped') as warned:
+            predictions = instances_of(boxes_only(images, bboxes=str(path)))
+        messages = '\n'.join(str(w.message) for w in warned)
+        assert [len(p) for p in predictions] == [1, 0, 0, 0]
+        assert "(3 'dog': 1x, 5 'car': 1x)" in messages
+        assert '1 of 2 boxes skipped: the bbox is outside of the image (000001.jpg' in messages
+        pose = str(weights / 'pose.pth')
+        dogs = PoseInferencer(POSE, pose, device='cpu', box_categories=['dog', 5])
+        predictions = instances_of(dogs(images, bboxes=path))
+        assert [len(p) for p in predictions] == [2, 0, 0, 0]
 
     def test_given_boxes_that_are_not_in_the_image(self, inferencer, images):
         boxes = [[400, 0, 500, 90], [20, 30, 120, 220], [5, 5, 5.5, 90]]
-        with pytest.warns(UserWarning, match='bboxes: 1 of 3 boxes left out') as warned:
-            (found,) = people(inferencer(images[0], bboxes=[boxes]))
-        assert [p['bbox'][0] for p in found] == [boxes[1]]
-        assert len([w for w in warned if '1 of 3 boxes left out' in str(w.message)]) == 2
+        with pytest.warns(UserWarning, match='bboxes: 1 of 3 boxes skipped') as warned:
+            (predictions,) = instances_of(inferencer(images[0], bboxes=[boxes]))
+        assert [p['bbox'][0] for p in predictions] == [boxes[1]]
+        assert len([w for w in warned if '1 of 3 boxes skipped' in str(w.message)]) == 2
 
-    def test_the_detector_sees_several_pictures_at_once(self, inferencer, images, monkeypatch):
+    def test_the_detector_gets_batches_of_images(self, inferencer, images, monkeypatch):
         sizes = []
         detect = inferencer.detector.model.predict
 
@@ -127,39 +125,41 @@ class TestResults:
             return detect(inputs, samples, **options)
 
         monkeypatch.setattr(inferencer.detector.model, 'predict', predict)
-        found = people(inferencer(images))
+        predictions = instances_of(inferencer(images))
         assert sizes == [2, 1, 1]  # the third is of another shape
-        assert_same(found, [people(inferencer(image))[0] for image in images])
+        assert_same(predictions, [instances_of(inferencer(image))[0] for image in images])
 
-    # user_pains 27
-    def test_nobody_is_an_empty_list(self, inferencer, images, tmp_path, forwards):
+    def test_images_without_instances_have_empty_results(
+        self, inferencer, images, tmp_path, forwards
+    ):
         results = list(
             inferencer(images[:2], bbox_thr=0.999, return_vis=True, pred_out_dir=str(tmp_path))
         )
-        assert people(results) == [[], []]
+        assert instances_of(results) == [[], []]
         assert forwards == []
         np.testing.assert_array_equal(results[0]['visualization'][0], images[0][..., ::-1])
         assert json.loads((tmp_path / '000001.json').read_text()) == []
 
-    def test_frames_without_people_do_not_pile_up(self, inferencer, images, forwards):
+    def test_images_without_instances_do_not_pile_up(self, inferencer, images, forwards):
         def many():
             for number in range(40):
                 taken.append(number)
                 yield [[20, 30, 120, 220]] if number == 0 else []
 
         taken: list[int] = []
-        found = inferencer([images[0]] * 40, bboxes=many(), batch_size=4)
-        assert len(next(found)['predictions'][0]) == 1
+        predictions = inferencer([images[0]] * 40, bboxes=many(), batch_size=4)
+        assert len(next(predictions)['predictions'][0]) == 1
         assert len(taken) < 20
-        assert len(list(found)) == 39
+        assert len(list(predictions)) == 39
         assert forwards == [1]
 
-    def test_whole_image_only_when_asked_for(self, weights, images):
+    @pytest.mark.parametrize('spelling', ['whole_image', 'whole-image'])
+    def test_whole_images(self, weights, images, spelling):
         inferencer = PoseInferencer(
-            POSE, str(weights / 'pose.pth'), device='cpu', det_model='whole_image'
+            POSE, str(weights / 'pose.pth'), device='cpu', det_model=spelling
         )
-        (found,) = people(inferencer(images[2]))
-        assert [p['bbox'][0] for p in found] == [[0, 0, 160, 240]]
+        (predictions,) = instances_of(inferencer(images[2]))
+        assert [p['bbox'][0] for p in predictions] == [[0, 0, 160, 240]]
 
     def test_data_samples(self, inferencer, images):
         (result,) = inferencer(images[0], return_datasamples=True, draw_heatmap=True)
@@ -169,31 +169,32 @@ class TestResults:
 
     def test_pose_based_nms_drops_the_worse_of_two(self, inferencer, images):
         boxes = [[[20, 30, 120, 220, 0.5], [20, 30, 120, 220, 0.9], [190, 40, 300, 200, 0.4]]]
-        (found,) = people(inferencer(images[0], bboxes=boxes, pose_based_nms=True))
-        assert sorted(p['bbox_score'] for p in found) == pytest.approx([0.4, 0.9])
+        (predictions,) = instances_of(inferencer(images[0], bboxes=boxes, pose_based_nms=True))
+        assert sorted(p['bbox_score'] for p in predictions) == pytest.approx([0.4, 0.9])
 
     def test_registered(self):
         assert INFERENCERS.get('hrnet_plugin.PoseInferencer') is PoseInferencer
 
 
 class TestFiles:
-    def test_pictures_and_predictions(self, inferencer, folder, tmp_path):
+    def test_drawn_images_and_predictions(self, inferencer, folder, tmp_path):
         out = tmp_path / 'out'
-        found = people(inferencer(str(folder), out_dir=str(out), draw_bbox=True))
+        predictions = instances_of(inferencer(str(folder), out_dir=str(out), draw_bbox=True))
         names = [f'{i:012}' for i in range(4)]
         drawn = sorted(out.glob('visualizations/*'))
         assert [path.name for path in drawn] == [f'{name}.png' for name in names]
         assert (cv2.imread(str(drawn[0])) != cv2.imread(str(folder / drawn[0].name))).any()
-        for name, expected in zip(names, found):
+        for name, expected in zip(names, predictions):
             saved = json.loads((out / 'predictions' / f'{name}.json').read_text())
             assert [p['keypoints'] for p in saved] == [p['keypoints'] for p in expected]
 
-    def test_video(self, inferencer, clip, tmp_path):
-        results = list(inferencer(str(clip), out_dir=str(tmp_path), batch_size=5))
+    def test_video(self, boxes_only, clip, tmp_path):
+        options = dict(bboxes=[BOXES[0]] * 11, out_dir=str(tmp_path), batch_size=5)
+        results = list(boxes_only(str(clip), **options))
         assert len(results) == 11
         saved = json.loads((tmp_path / 'predictions/clip.json').read_text())
         assert [frame['frame_id'] for frame in saved] == list(range(11))
-        assert len(saved[7]['instances']) == len(results[7]['predictions'][0]) > 0
+        assert len(saved[7]['instances']) == len(results[7]['predictions'][0]) == 3
         video = cv2.VideoCapture(str(tmp_path / 'visualizations/clip.mp4'))
         assert video.get(cv2.CAP_PROP_FPS) == 25
         sizes = []
@@ -201,7 +202,9 @@ class TestFiles:
             sizes.append(frame[1].shape)
         assert sizes == [(240, 320, 3)] * 11
 
-    def test_heatmaps_of_nobody_keep_the_video_in_shape(self, inferencer, clip, tmp_path):
+    def test_heatmaps_without_instances_keep_the_size_of_the_video(
+        self, inferencer, clip, tmp_path
+    ):
         boxes = [[[20, 30, 120, 220]] if i % 2 else [] for i in range(11)]
         options = dict(bboxes=boxes, draw_heatmap=True, vis_out_dir=str(tmp_path / 'drawn.mp4'))
         assert len(list(inferencer(str(clip), **options))) == 11
@@ -209,42 +212,43 @@ class TestFiles:
         assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 11
         assert video.get(cv2.CAP_PROP_FRAME_HEIGHT) == 480
 
-    def test_who_stops_early_keeps_what_is_done(self, inferencer, clip, tmp_path):
-        found = inferencer(str(clip), out_dir=str(tmp_path), batch_size=2)
-        next(found)
-        found.close()
+    def test_closing_early_keeps_what_is_done(self, boxes_only, clip, tmp_path):
+        options = dict(bboxes=[BOXES[2]] * 11, out_dir=str(tmp_path), batch_size=2)
+        predictions = boxes_only(str(clip), **options)
+        next(predictions)
+        predictions.close()
         done = json.loads((tmp_path / 'predictions/clip.json').read_text())
         assert 1 <= len(done) < 11
         video = cv2.VideoCapture(str(tmp_path / 'visualizations/clip.mp4'))
         assert video.get(cv2.CAP_PROP_FRAME_COUNT) == len(done)
 
-    def test_shown_in_order(self, inferencer, clip, monkeypatch):
+    def test_shown_in_order(self, boxes_only, clip, monkeypatch):
         shown = []
         monkeypatch.setattr(
             'mmpose.visualization.PoseLocalVisualizer.show',
             lambda self, drawn, **options: shown.append((drawn.shape, options['win_name'])),
         )
-        assert len(list(inferencer(str(clip), show=True))) == 11
+        assert len(list(boxes_only(str(clip), bboxes=[BOXES[2]] * 11, show=True))) == 11
         assert shown == [((240, 320, 3), str(clip))] * 11
 
 
 class TestTracking:
     def boxes(self):
-        """Somebody who moves with the picture, and now and then somebody else, listed first."""
+        """An instance that moves with the image, and in some frames another one before it."""
         for i in range(11):
             moving = [20 + 3 * i, 30, 120 + 3 * i, 220]
             yield [[230, 50, 310, 200], moving] if i % 3 == 2 else [moving]
 
-    def test_numbers_stay(self, inferencer, clip):
-        found = people(inferencer(str(clip), bboxes=self.boxes(), track=True))
-        assert [[p['track_id'] for p in frame] for frame in found] == [
+    def test_track_ids_persist(self, inferencer, clip):
+        predictions = instances_of(inferencer(str(clip), bboxes=self.boxes(), track=True))
+        assert [[p['track_id'] for p in frame] for frame in predictions] == [
             [2, 1] if i % 3 == 2 else [1] for i in range(11)
         ]
 
-    def test_smoothing_goes_by_timestamps(self, inferencer, tmp_path, monkeypatch):
+    def test_smoothing_uses_timestamps(self, inferencer, tmp_path, monkeypatch):
         times = []
         monkeypatch.setattr(
-            'hrnet_plugin.apis.inference.inferencer.Tracks.update',
+            'hrnet_plugin.apis.inference.inferencer.TrackSmoother.update',
             lambda self, sample, timestamp: times.append(timestamp),
         )
         path = str(save_gif(tmp_path / 'a.gif', [100, 300, 200]))
@@ -253,8 +257,10 @@ class TestTracking:
 
     def test_smoothing_calms_keypoints(self, inferencer, clip):
         def steps(**options):
-            found = people(inferencer(str(clip), bboxes=self.boxes(), track=True, **options))
-            poses = [np.array(frame[-1]['keypoints']) for frame in found]
+            predictions = instances_of(
+                inferencer(str(clip), bboxes=self.boxes(), track=True, **options)
+            )
+            poses = [np.array(frame[-1]['keypoints']) for frame in predictions]
             return np.abs(np.diff(poses, n=2, axis=0)).mean()
 
         assert steps(smooth=True) < 0.8 * steps()
@@ -264,7 +270,7 @@ FIVE_BOXES = [[[5 * i, 0, 60 + 5 * i, 40, 0.1 * i]] for i in range(1, 6)]
 
 
 class TestUnreadable:
-    """By default an error, after the results of what came before; or left out, with a warning."""
+    """By default an error, after the results of the images before; or skipped with a warning."""
 
     @pytest.fixture
     def files(self, tmp_path, images):
@@ -276,24 +282,24 @@ class TestUnreadable:
     @pytest.mark.parametrize('batch_size', [1, 16])
     def test_results_before_an_error(self, inferencer, files, tmp_path, batch_size):
         out = tmp_path / 'out'
-        found = inferencer(files, bboxes=FIVE_BOXES, out_dir=str(out), batch_size=batch_size)
-        first = [p[0]['bbox_score'] for p in people(next(found) for _ in range(3))]
+        predictions = inferencer(files, bboxes=FIVE_BOXES, out_dir=str(out), batch_size=batch_size)
+        first = [p[0]['bbox_score'] for p in instances_of(next(predictions) for _ in range(3))]
         assert first == pytest.approx([0.1, 0.2, 0.3])
         with pytest.raises(ValueError, match=r'3.png cannot be read as an image'):
-            next(found)
+            next(predictions)
         for folder in ('visualizations', 'predictions'):
             assert [p.stem for p in sorted((out / folder).iterdir())] == ['0', '1', '2']
 
-    def test_results_before_an_error_amid_a_batch_of_the_detector(self, inferencer, files):
-        found = inferencer(files)
-        whole = [people([next(found)])[0] for _ in range(3)]
-        assert_same(whole, people(inferencer(files[:3])))
+    def test_results_before_an_error_within_a_batch_of_the_detector(self, inferencer, files):
+        predictions = inferencer(files)
+        whole = [instances_of([next(predictions)])[0] for _ in range(3)]
+        assert_same(whole, instances_of(inferencer(files[:3])))
         with pytest.raises(ValueError, match=r'3.png cannot be read as an image'):
-            next(found)
+            next(predictions)
 
     def test_boxes_are_those_of_the_images_left(self, inferencer, files, tmp_path):
         options = dict(bboxes=FIVE_BOXES, skip_unreadable=True, pred_out_dir=str(tmp_path / 'out'))
-        with pytest.warns(UserWarning, match=r'left out: .*3.png cannot be read as an image'):
+        with pytest.warns(UserWarning, match=r'skipped: .*3.png cannot be read as an image'):
             results = list(inferencer(files, return_datasamples=True, **options))
         samples = [result['predictions'][0] for result in results]
         assert [sample.img_path for sample in samples] == [*files[:3], files[4]]
@@ -307,10 +313,10 @@ class TestUnreadable:
     def test_damaged_frames(self, inferencer, tmp_path):
         path = str(damage(save_video(tmp_path / 'a.avi', 5), 2))
         options = dict(bboxes=FIVE_BOXES, return_datasamples=True)
-        found = inferencer(path, **options)
-        assert [next(found)['predictions'][0].frame_id for _ in range(2)] == [0, 1]
+        predictions = inferencer(path, **options)
+        assert [next(predictions)['predictions'][0].frame_id for _ in range(2)] == [0, 1]
         with pytest.raises(ValueError, match='frame 2 cannot be decoded'):
-            next(found)
+            next(predictions)
         options |= dict(skip_unreadable=True, out_dir=str(tmp_path / 'out'))
         with pytest.warns(UserWarning, match='4 of 5 frames were read; frame 2 cannot be decoded'):
             samples = [result['predictions'][0] for result in inferencer(path, **options)]
@@ -327,10 +333,10 @@ class TestUnreadable:
 
 
 CHECKED = [
-    (dict(bboxes=[[]]), 'bboxes are for 1 pictures, but there are 4'),
-    (dict(bboxes=[[[1, 2, 3]], [], [], []]), r'picture 0 have shape \(1, 3\)'),
-    (dict(bboxes=[[], [[9, 9, 3, 3]], [], []]), 'of picture 1 has no area'),
-    (dict(batch_size=0), 'batch_size is 0'),
+    (dict(bboxes=[[]]), 'bboxes are for 1 images, but there are 4'),
+    (dict(bboxes=[[[1, 2, 3]], [], [], []]), r'image 0 have shape \(1, 3\)'),
+    (dict(bboxes=[[], [[9, 9, 3, 3]], [], []]), 'of image 1 has no area'),
+    (dict(batch_size=0), 'batch_size=0; expected 1 or more'),
     (dict(skeleton_style='openpos'), "did you mean 'openpose'"),
     (dict(smooth=True), 'smooth=True needs track=True'),
     (dict(vis_out_dir='out.mp4'), 'expected a folder'),
@@ -340,7 +346,7 @@ CHECKED = [
 class TestErrors:
     @pytest.mark.parametrize(('options', 'message'), CHECKED)
     def test_impossible_options_of_a_call(self, inferencer, images, options, message):
-        with pytest.raises(ValueError, match=message):  # before anything is asked of it
+        with pytest.raises(ValueError, match=message):  # before the first result
             inferencer(images, **options)
 
     def test_misspelled_options(self, inferencer, images, weights):
@@ -349,21 +355,20 @@ class TestErrors:
         with pytest.raises(TypeError, match="did you mean 'pose2d_weights'"):
             PoseInferencer(POSE, pose2d_weigths=str(weights / 'pose.pth'))
 
-    def test_nothing_tells_where_people_are(self, weights, images):
-        inferencer = PoseInferencer(POSE, str(weights / 'pose.pth'), device='cpu')
+    def test_neither_boxes_nor_a_detector(self, boxes_only, images):
         with pytest.raises(ValueError, match='give bboxes=, or build the inferencer with det_mod'):
-            inferencer(images)
-        assert len(people(inferencer(images[0], bboxes=BOXES[0]))[0]) == 3
+            boxes_only(images)
+        assert len(instances_of(boxes_only(images[0], bboxes=BOXES[0]))[0]) == 3
 
     def test_a_video_longer_than_its_boxes(self, inferencer, clip):
-        found = inferencer(str(clip), bboxes=iter([[[20, 30, 120, 220]]] * 5))
-        with pytest.raises(ValueError, match='bboxes end after 5 pictures'):
-            list(found)
+        predictions = inferencer(str(clip), bboxes=iter([[[20, 30, 120, 220]]] * 5))
+        with pytest.raises(ValueError, match='bboxes end after 5 images'):
+            list(predictions)
 
-    def test_nothing_is_written_over(self, inferencer, folder, clip, images, tmp_path):
-        with pytest.raises(ValueError, match=r'000000000000.png would be written over'):
+    def test_inputs_are_not_overwritten(self, inferencer, folder, clip, images, tmp_path):
+        with pytest.raises(ValueError, match=r'000000000000.png would be overwritten'):
             inferencer(str(folder), vis_out_dir=str(folder))
-        with pytest.raises(ValueError, match=r'clip.mp4 would be written over'):
+        with pytest.raises(ValueError, match=r'clip.mp4 would be overwritten'):
             inferencer(str(clip), vis_out_dir=str(clip.parent))
         (tmp_path / 'more').mkdir()
         cv2.imwrite(str(tmp_path / 'more/000000000001.jpg'), images[0])

@@ -1,4 +1,4 @@
-"""What is wrong with a model's files is said when the inferencer is built."""
+"""Errors about the files of models, when the inferencer is built."""
 
 import threading
 from functools import partial
@@ -11,11 +11,11 @@ from mmengine.config import Config
 from support.random_models import DETECTOR, POSE, build
 
 from hrnet_plugin.apis import PoseInferencer
-from hrnet_plugin.apis.inference.detector import check_cat_ids
+from hrnet_plugin.apis.inference.detector import Detector, check_cat_ids
 from hrnet_plugin.apis.inference.model_files import read_model_config
 
 
-def refused(error, message, pose2d=POSE, pose2d_weights=None, **options):
+def assert_refused(error, message, pose2d=POSE, pose2d_weights=None, **options):
     with pytest.raises(error, match=message):
         PoseInferencer(pose2d, pose2d_weights, device='cpu', **options)
 
@@ -36,7 +36,7 @@ class Unsafe:
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """Saves a checkpoint that a web server on this machine offers, and returns its address."""
+    """A function that serves a checkpoint on this machine, and returns its URL."""
     (tmp_path / 'www').mkdir()
     monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'www'))
@@ -53,13 +53,13 @@ def served(tmp_path, monkeypatch):
 
 class TestPose:
     def test_no_such_config_file(self):
-        refused(FileNotFoundError, "pose2d='configs/no.py': there is no", 'configs/no.py')
+        assert_refused(FileNotFoundError, "pose2d='configs/no.py': there is no", 'configs/no.py')
 
     def test_misspelled_names(self):
-        refused(
+        assert_refused(
             ValueError, "did you mean 'litehrnet-18_coco-256x192'", 'litehrnet-18_coco_256x192'
         )
-        refused(ValueError, "did you mean 'human'", 'humann')
+        assert_refused(ValueError, "did you mean 'human'", 'humann')
 
     def test_names_of_both_packages(self):
         for name in ('litehrnet-18_coco-256x192', 'td-hm_res50_8xb64-210e_coco-256x192'):
@@ -68,11 +68,11 @@ class TestPose:
             assert weights.startswith('https://')
 
     def test_a_checkpoint_is_no_config(self, detector):
-        refused(ValueError, 'is a checkpoint; expected a config', detector)
+        assert_refused(ValueError, 'is a checkpoint; expected a config', detector)
 
     def test_a_detector_is_no_pose_model(self):
-        refused(
-            ValueError, 'no config of a top-down pose estimator: its model is RTMDet', DETECTOR
+        assert_refused(
+            ValueError, 'not a config of a top-down pose estimator: its model is RTMDet', DETECTOR
         )
 
     @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ class TestPose:
                 'a.json',
                 '{"data_mode": "topdown", "test_dataloader": {"dataset": {"pipeline": []}}, '
                 '"default_scope": [1]}',
-                r"a\.json' cannot be used: its default_scope is no name",
+                r"a\.json' cannot be used: its default_scope is not the name",
             ),
         ],
     )
@@ -107,24 +107,24 @@ class TestPose:
     )
     def test_a_checkpoint_of_another_shape(self, tmp_path, checkpoint):
         torch.save(checkpoint, tmp_path / 'a.pth')
-        refused(ValueError, 'a.pth.* holds no state dict', POSE, str(tmp_path / 'a.pth'))
+        assert_refused(ValueError, 'a.pth.* holds no state dict', POSE, str(tmp_path / 'a.pth'))
 
-    def test_random_weights_are_not_used(self):
-        refused(ValueError, 'pose2d_weights is missing')
+    def test_weights_are_never_random(self):
+        assert_refused(ValueError, 'pose2d_weights is missing')
 
     def test_no_such_checkpoint(self):
-        refused(FileNotFoundError, "pose2d_weights='no.pth': there is no", POSE, 'no.pth')
+        assert_refused(FileNotFoundError, "pose2d_weights='no.pth': there is no", POSE, 'no.pth')
 
     def test_weights_of_a_detector(self, detector):
         message = (
             'another kind of model: it has backbone, bbox_head, neck, expected backbone, head'
         )
-        refused(ValueError, message, POSE, detector)
+        assert_refused(ValueError, message, POSE, detector)
 
-    def test_cut_short(self, pose, tmp_path):
+    def test_truncated(self, pose, tmp_path):
         path = tmp_path / 'cut.pth'
         path.write_bytes(Path(pose).read_bytes()[:-1000])
-        refused(ValueError, 'cut.pth is cut short', POSE, str(path))
+        assert_refused(ValueError, 'cut.pth is cut short', POSE, str(path))
 
     def test_another_number_of_keypoints(self, pose, tmp_path):
         state = torch.load(pose)['state_dict']
@@ -132,14 +132,14 @@ class TestPose:
         state['head.final_layer.bias'] = torch.ones(21)
         torch.save(dict(state_dict=state), tmp_path / '21.pth')
         message = 'the checkpoint has 21 keypoints .*head.out_channels=17'
-        refused(ValueError, message, POSE, str(tmp_path / '21.pth'))
+        assert_refused(ValueError, message, POSE, str(tmp_path / '21.pth'))
 
-    def test_head_and_data_set_differ(self, pose, tmp_path):
+    def test_head_and_dataset_differ(self, pose, tmp_path):
         config = Config.fromfile(POSE)
         config.model.head.out_channels = 21
         torch.save(dict(state_dict=build(config, 'mmpose').state_dict()), tmp_path / '21.pth')
-        message = 'head.out_channels=21, but the data set has 17 keypoints'
-        refused(ValueError, message, config, str(tmp_path / '21.pth'))
+        message = 'head.out_channels=21, but the dataset has 17 keypoints'
+        assert_refused(ValueError, message, config, str(tmp_path / '21.pth'))
 
     @pytest.mark.parametrize(
         ('change', 'message'),
@@ -154,7 +154,7 @@ class TestPose:
         checkpoint = torch.load(pose)
         change(checkpoint['state_dict'])
         torch.save(checkpoint, tmp_path / 'other.pth')
-        refused(ValueError, message, POSE, str(tmp_path / 'other.pth'))
+        assert_refused(ValueError, message, POSE, str(tmp_path / 'other.pth'))
 
     def test_weights_that_a_wrapper_saved(self, pose, tmp_path):
         state = {f'module.{n}': t for n, t in torch.load(pose)['state_dict'].items()}
@@ -163,20 +163,20 @@ class TestPose:
         weight = inferencer.pose.model.head.final_layer.weight
         assert weight.equal(state['module.head.final_layer.weight'])
 
-    def test_weights_from_an_address(self, pose, served):
+    def test_weights_from_a_url(self, pose, served):
         inferencer = PoseInferencer(POSE, served(torch.load(pose)), device='cpu')
         weight = inferencer.pose.model.head.final_layer.weight
         assert weight.equal(torch.load(pose)['state_dict']['head.final_layer.weight'])
 
-    def test_an_address_is_loaded_safely(self, served, monkeypatch):
-        """Whatever MMEngine's own loader does: that of onedl-mmengine would load it."""
+    def test_a_url_is_loaded_safely(self, served, monkeypatch):
+        """Even if MMEngine's loader would load it, as onedl-mmengine's does."""
         monkeypatch.setattr('mmengine.runner.checkpoint.load_from_http', pytest.fail)
         message = 'served.pth holds .*Unsafe, which the safe loader refuses'
-        refused(ValueError, message, POSE, served(dict(meta=Unsafe())))
+        assert_refused(ValueError, message, POSE, served(dict(meta=Unsafe())))
 
-    def test_no_such_address(self, served):
-        address = served({}).replace('served', 'missing')
-        refused(OSError, "missing.pth' cannot be fetched .*404", POSE, address)
+    def test_no_such_url(self, served):
+        url = served({}).replace('served', 'missing')
+        assert_refused(OSError, "missing.pth' cannot be fetched .*404", POSE, url)
 
     def test_the_config_is_left_as_it_was(self, pose):
         config = Config.fromfile(POSE)
@@ -184,27 +184,33 @@ class TestPose:
         assert config.to_dict() == Config.fromfile(POSE).to_dict()
 
 
-# user_pains 28
 class TestDetector:
-    def test_files(self, pose, detector):
-        message = "det_model='no.py': there is no"
-        refused(FileNotFoundError, message, POSE, pose, det_model='no.py', det_weights=detector)
-        refused(ValueError, "did you mean 'rtmdet-s'", POSE, pose, det_model='rtmdet_s')
-        refused(ValueError, 'det_weights is missing', POSE, pose, det_model=DETECTOR)
-        refused(ValueError, 'is of a pose estimator', POSE, pose, det_model=POSE, det_weights=pose)
-        message = "det_weights='.*pose.pth' is of another kind of model"
-        refused(ValueError, message, POSE, pose, det_model=DETECTOR, det_weights=pose)
-        refused(ValueError, 'need det_model', POSE, pose, det_weights=detector)
+    @pytest.mark.parametrize(
+        ('model', 'message'),
+        [
+            ('no.py', "det_model='no.py': there is no"),
+            ('rtmdet_s', "did you mean 'rtmdet-s'"),
+            (POSE, 'is of a pose estimator'),
+        ],
+    )
+    def test_configs(self, detector, model, message):
+        with pytest.raises((OSError, ValueError), match=message):
+            Detector(model, detector, None, 'cpu')
 
-    def test_unknown_classes(self, pose, detector):
-        options = dict(det_model=DETECTOR, det_weights=detector, det_cat_ids=[0, 3])
-        refused(
-            ValueError,
-            "has 3, which is none of the detector's classes: 0 person",
-            POSE,
-            pose,
-            **options,
-        )
+    def test_weights(self, pose):
+        with pytest.raises(ValueError, match='det_weights is missing'):
+            Detector(DETECTOR, None, None, 'cpu')
+        with pytest.raises(
+            ValueError, match=r"det_weights='.*pose.pth' is of another kind of mod"
+        ):
+            Detector(DETECTOR, pose, None, 'cpu')
+
+    def test_weights_without_a_config(self, pose, detector):
+        assert_refused(ValueError, 'need det_model', POSE, pose, det_weights=detector)
+
+    def test_unknown_classes(self, detector):
+        with pytest.raises(ValueError, match="has 3; expected indices of the detector's classes"):
+            Detector(DETECTOR, detector, [0, 3], 'cpu')
 
     @pytest.mark.parametrize(
         ('cat_ids', 'classes', 'expected'),

@@ -37,7 +37,7 @@ def saved(cfg: dict[str, Any], folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(('kind', 'backbone'), zip(TOP_DOWN, ('HRNet', 'HRNet', 'LiteHRNet')))
 def test_top_down(tmp_path: Path, images: list[np.ndarray], kind: Any, backbone: str) -> None:
-    """Also a head without a decoder, whose outputs are nested."""
+    """One head has no decoder, and nested outputs."""
     files = saved(model_and_data(kind, backbone, tmp_path), tmp_path)
     path = str(tmp_path / 'image.png')
     cv2.imwrite(path, images[0])
@@ -47,8 +47,8 @@ def test_top_down(tmp_path: Path, images: list[np.ndarray], kind: Any, backbone:
         PoseInferencer(*files, device='cpu', det_model='whole_image'),
     ):
         (result,) = inferencer(path)
-        (found,) = result['predictions'][0]
-        results.append(found)
+        (instance,) = result['predictions'][0]
+        results.append(instance)
     stock, ours = results
     assert np.ptp(ours['keypoints'], axis=0).min() > 10
     np.testing.assert_allclose(ours['keypoints'], stock['keypoints'], atol=1e-3)
@@ -61,7 +61,7 @@ def test_bottom_up_is_left_to_stocks_inferencer(tmp_path: Path, images: list[np.
     cv2.imwrite(path, images[0])
     (result,) = MMPoseInferencer(*files, device='cpu')(path)
     assert len(result['predictions'][0]) > 0
-    with pytest.raises(ValueError, match='take MMPoseInferencer for it'):
+    with pytest.raises(ValueError, match='use MMPoseInferencer for it'):
         PoseInferencer(*files, device='cpu')
 
 

@@ -8,7 +8,8 @@ import pytest
 from support.video_files import gray, save_video
 
 from hrnet_plugin.apis.inference.outputs import VideoFile, call_targets, drawn_paths
-from hrnet_plugin.apis.inputs.sources import Frame, Images, Video
+from hrnet_plugin.apis.inputs.images import Frame, Images
+from hrnet_plugin.apis.inputs.video import Video
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_files_for_folders(tmp_path, video):
             drawn_paths(video, str(tmp_path / target))
 
 
-def test_formats_that_cannot_be_drawn_become_png():
+def test_formats_that_cannot_be_written_become_png():
     images = Images(['a.gif', 'a.png', 'b.jp2', 'c.WEBP', 'd.tiff'])
     assert call_targets([images], 'o') == [
         [Path('o', n) for n in ('a.gif.png', 'a.png', 'b.png', 'c.WEBP', 'd.tiff')]
@@ -77,7 +78,7 @@ class TestVideoFile:
         times = [0, 0.2, 0.401, 0.6]  # rounded, as containers do
         assert self.write(tmp_path / 'a.mp4', [gray(9)] * 4, times) == []
 
-    def test_a_variable_rate_is_said_to_be_averaged(self, tmp_path):
+    def test_a_variable_rate_is_noted(self, tmp_path):
         (note,) = self.write(tmp_path / 'a.mp4', [gray(9)] * 4, [0, 0.1, 0.4, 0.6])
         assert note.startswith('has a variable frame rate (a frame lasts 100 to 300 ms)')
         assert '5 frames a second; results have the timestamp' in note
@@ -90,10 +91,10 @@ class TestVideoFile:
         values = [round(capture.read()[1].mean() / 50) for _ in images]
         assert values == [1, 3, 4]
 
-    def test_what_could_not_be_written_is_an_error(self, tmp_path):
+    def test_frames_that_were_not_written_are_an_error(self, tmp_path):
         file = VideoFile(tmp_path / 'a.mp4', 5.0, print)
         for i in range(3):
             file.append(gray(i), Frame(i, '', gray(i), i / 5))
-        file.written += 1  # as if the disk had no room for one
+        file.num_written += 1  # as if the disk had no room for one
         with pytest.raises(OSError, match=r'a.mp4 has 3 of 4 frames: it could not be written'):
             file.close()

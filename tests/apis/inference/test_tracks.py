@@ -1,14 +1,14 @@
-"""Smoothing goes by the time stamps of frames, if they have some."""
+"""Smoothing uses the timestamps of frames, if they have some."""
 
 import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from hrnet_plugin.apis.inference.tracks import Tracks
+from hrnet_plugin.apis.inference.tracks import TrackSmoother
 
 
 def smoothed(times, fps=10.0) -> np.ndarray:
-    tracks = Tracks(np.full(3, 0.05), fps, smooth=True)
+    smoother = TrackSmoother(np.full(3, 0.05), fps, smooth=True)
     rng = np.random.default_rng(0)
     points = []
     for i, time in enumerate(times):
@@ -19,7 +19,7 @@ def smoothed(times, fps=10.0) -> np.ndarray:
             keypoint_scores=np.ones((1, 3), np.float32),
             bboxes=np.array([[10, 10, 60, 90]], np.float32) + 2 * i,
         )
-        tracks.update(sample, time)
+        smoother.update(sample, time)
         points.append(sample.pred_instances.keypoints[0])
     return np.stack(points)
 

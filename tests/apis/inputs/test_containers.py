@@ -1,4 +1,4 @@
-"""Which video files end before their container does."""
+"""Truncated video files are recognized."""
 
 import pytest
 from support.video_files import cut, save_video
@@ -27,7 +27,7 @@ def ebml(head: bytes, body: bytes) -> bytes:
     [
         (b'', False),
         (b'GIF89a', False),
-        (b'RIFF\0\0\0\0AVI ', False),  # a recording that was not finished
+        (b'RIFF\0\0\0\0AVI ', False),  # an unfinished recording
         (b'RIFF\x05\0\0\0AVI 1', False),  # an odd size without padding
         (b'RIFF\x04\0\0\0AVI RIFF\x40\0\0\0AVIX', True),  # the second of two
         (b'\0\0\0\x08ftyp\0\0\0\x01mdat\0\0\0\0\0\0\0\x14abcd', False),  # 64 bits

@@ -45,7 +45,7 @@ def test_the_same_file_twice_cannot_be_distinguished():
         (['x.avi', 'x.mkv', 'x.avi.mp4'], ['x.avi.mp4.mp4', 'x.mkv.mp4', 'x.avi.mp4']),
     ],
 )
-def test_files_with_another_ending_are_distinct_too(names, files):
+def test_files_with_another_suffix_are_distinct_too(names, files):
     assert distinct_files(names, lambda name: '.mp4') == files
     assert len(set(files)) == len(names)
 
@@ -63,7 +63,9 @@ def test_targets_are_neither_inputs_nor_folders(tmp_path):
     (tmp_path / 'x.jpg').mkdir()
     (tmp_path / 'link').symlink_to(tmp_path)
     check_targets('out', [tmp_path / 'a.jpg'], [str(tmp_path / 'b.jpg')])
-    with pytest.raises(ValueError, match=r'b.jpg would be written over; choose another out'):
+    with pytest.raises(ValueError, match=r'b.jpg would be overwritten; choose another out'):
         check_targets('out', [tmp_path / 'link/b.jpg'], [str(tmp_path / 'b.jpg')])
-    with pytest.raises(IsADirectoryError, match=r'x.jpg cannot be written: there is a folder'):
+    with pytest.raises(
+        IsADirectoryError, match=r'x.jpg cannot be written: a folder has that name'
+    ):
         check_targets('out', [tmp_path / 'x.jpg'], [])

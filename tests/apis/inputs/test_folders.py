@@ -1,4 +1,4 @@
-"""What is read of folders and patterns, and what is said to be left out."""
+"""Which files of folders and patterns are read, and which are reported as skipped."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from hrnet_plugin.apis.inputs.report import InputReport
 
 @pytest.fixture
 def shots(tmp_path):
-    """A folder as of a telephone."""
+    """A folder as from a telephone."""
     folder = tmp_path / 'shots'
     (folder / 'sub').mkdir(parents=True)
     (folder / 'x.jpg').mkdir()
@@ -35,23 +35,23 @@ def names(paths, folder):
     return [path.removeprefix(f'{folder}/') for path in paths]
 
 
-def test_images_are_read_and_the_rest_is_named(shots, report):
-    found = names(list_folder(str(shots), report), shots)
-    assert found == ['a.JPG', 'b.jp2', 'c.avif', 'd.gif']
+def test_images_are_read_and_the_rest_is_reported(shots, report):
+    listed = names(list_folder(str(shots), report), shots)
+    assert listed == ['a.JPG', 'b.jp2', 'c.avif', 'd.gif']
     ((message, where),) = report.notes.items()
     assert where == [str(shots)]
     assert message.startswith(
-        'left out: 2 .heic (1.HEIC, 2.heic), 1 .txt (notes.txt), 1 hidden (.hidden.jpg), '
+        'skipped: 2 .heic (1.HEIC, 2.heic), 1 .txt (notes.txt), 1 hidden (.hidden.jpg), '
         '1 video (film.avi), 2 subfolders (sub, x.jpg); '
     )
-    for hint in ('--recursive', 'a video has to be given by itself', 'convert them to .jpg'):
+    for hint in ('--recursive', 'give a video by itself', 'convert them to .jpg'):
         assert hint in message
 
 
 def test_subfolders_and_videos_if_asked_for(shots, report):
     (shots / 'sub/loop').symlink_to(shots)
-    found = names(list_folder(str(shots), report, recursive=True, videos=True), shots)
-    assert found == [
+    listed = names(list_folder(str(shots), report, recursive=True, videos=True), shots)
+    assert listed == [
         *('a.JPG', 'b.jp2', 'c.avif', 'd.gif', 'film.avi', 'sub/f.jpg', 'x.jpg/e.png')
     ]
     (message,) = report.notes
@@ -62,12 +62,14 @@ def test_subfolders_and_videos_if_asked_for(shots, report):
 def test_many_are_counted(tmp_path, report):
     for i in range(9):
         (tmp_path / f'{i}.heic').write_text('')
-    with pytest.raises(ValueError, match=r'has no pictures .*9 .heic \(0.heic, 1.heic, 2.heic, …'):
+    with pytest.raises(
+        ValueError, match=r'has no readable images: .*9 .heic \(0.heic, 1.heic, 2.heic, …'
+    ):
         list_folder(str(tmp_path), report)
 
 
 def test_a_folder_of_nothing(tmp_path, report):
-    with pytest.raises(ValueError, match='has no pictures that can be read: it is empty'):
+    with pytest.raises(ValueError, match='has no readable images: it is empty'):
         list_folder(str(tmp_path), report)
 
 
@@ -80,10 +82,10 @@ def test_patterns(shots, report):
     report.notes.clear()
     assert 'x.jpg/e.png' in names(list_pattern(f'{shots}/**/*', report), shots)
     assert 'subfolder' not in next(iter(report.notes))
-    found = list_pattern(f'{shots}/**/*.*', report, recursive=True)
-    assert {'sub/f.jpg', 'x.jpg/e.png'} < set(names(found, shots))
-    assert len(found) == len(set(found)) == 6
-    with pytest.raises(FileNotFoundError, match='no file is called like'):
+    listed = list_pattern(f'{shots}/**/*.*', report, recursive=True)
+    assert {'sub/f.jpg', 'x.jpg/e.png'} < set(names(listed, shots))
+    assert len(listed) == len(set(listed)) == 6
+    with pytest.raises(FileNotFoundError, match='no file matches'):
         list_pattern(f'{shots}/*.bmp', report)
 
 

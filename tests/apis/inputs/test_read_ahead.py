@@ -1,4 +1,4 @@
-"""A thread that works ahead, but not too far, and ends with its reader."""
+"""A thread fetches ahead, but not too far, and ends with its consumer."""
 
 import threading
 import time
@@ -19,10 +19,10 @@ def test_errors_come_after_what_was_before_them():
         yield 2
         raise OSError('broken')
 
-    found = read_ahead(items(), 5)
-    assert [next(found), next(found)] == [1, 2]
+    fetched_items = read_ahead(items(), 5)
+    assert [next(fetched_items), next(fetched_items)] == [1, 2]
     with pytest.raises(OSError, match='broken'):
-        next(found)
+        next(fetched_items)
 
 
 def test_no_further_ahead_than_asked_and_closing_ends_the_thread():
@@ -34,9 +34,9 @@ def test_no_further_ahead_than_asked_and_closing_ends_the_thread():
             yield i
 
     before = threading.active_count()
-    found = read_ahead(items(), 4)
-    next(found)
+    fetched_items = read_ahead(items(), 4)
+    next(fetched_items)
     time.sleep(0.3)
     assert len(fetched) <= 6  # the one handed over, four that wait, one in the thread's hands
-    found.close()
+    fetched_items.close()
     assert threading.active_count() == before

@@ -1,12 +1,13 @@
-"""Everything that may be given to look for people in."""
+"""Images, folders, patterns, arrays and lists as inputs; several inputs together."""
 
 import cv2
 import numpy as np
 import pytest
-from support.video_files import cut, damage, frame_starts, save_gif, save_video
+from support.video_files import save_video
 
+from hrnet_plugin.apis.inputs.images import Images
 from hrnet_plugin.apis.inputs.report import InputReport
-from hrnet_plugin.apis.inputs.sources import Images, Video, open_inputs, open_sources, spans
+from hrnet_plugin.apis.inputs.sources import open_inputs, open_sources
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def shots(tmp_path):
     for name in ('b.png', 'a.jpg', 'C.JPG', 'notes.txt'):
         path = tmp_path / name
         if path.suffix == '.txt':
-            path.write_text('no picture')
+            path.write_text('not an image')
         else:
             cv2.imwrite(str(path), np.full((4, 6, 3), 100, np.uint8))
     return tmp_path
@@ -51,7 +52,7 @@ def test_video(clip):
     assert len(list(source)) == 11  # again from the start
 
 
-def test_what_was_opened_stays_as_it_is(shots):
+def test_an_open_source_is_returned(shots):
     source = open_inputs(shots)
     assert open_inputs(source) is source
 
@@ -61,14 +62,14 @@ def test_what_was_opened_stays_as_it_is(shots):
     [
         ('a.jgp', FileNotFoundError, "did you mean 'a.jpg'"),
         ('none/a.jpg', FileNotFoundError, 'there is no folder'),
-        ('*.gif', FileNotFoundError, 'no file is called like'),
-        ('notes.txt', ValueError, 'notes.txt is no picture'),
-        ('empty', ValueError, 'empty has no pictures'),
+        ('*.gif', FileNotFoundError, 'no file matches'),
+        ('notes.txt', ValueError, 'notes.txt is not an image'),
+        ('empty', ValueError, 'empty has no readable images'),
         ('film.mp4', FileNotFoundError, "unknown file in .* 'film.mp4'"),
         ('broken.mp4', OSError, 'broken.mp4 cannot be opened'),
     ],
 )
-def test_what_is_not_there(shots, given, error, message):
+def test_missing_inputs(shots, given, error, message):
     (shots / 'empty').mkdir()
     (shots / 'broken.mp4').write_text('no video')
     with pytest.raises(error, match=message):
@@ -80,34 +81,34 @@ def test_what_is_not_there(shots, given, error, message):
     [
         (np.zeros((4, 6), np.uint8), ValueError, r'shape \(4, 6\)'),
         (np.zeros((4, 6, 3)), ValueError, 'type float64'),
-        ([3], TypeError, 'inputs have a int'),
-        ('webcam:one', ValueError, "'webcam:one' names no camera"),
+        ([3], TypeError, 'inputs contain a int'),
+        ('webcam:one', ValueError, "'webcam:one' is not a camera"),
         ('webcam:99', OSError, 'camera 99 cannot be opened'),
     ],
 )
-def test_what_cannot_be_read(given, error, message):
+def test_unreadable_inputs(given, error, message):
     with pytest.raises(error, match=message):
         open_inputs(given)
 
 
 def test_a_video_among_others(clip, shots):
-    with pytest.raises(ValueError, match=r'clip.mp4 is a video; give one by itself'):
+    with pytest.raises(ValueError, match=r'clip.mp4 is a video: give it by itself'):
         open_inputs([shots, clip])
 
 
 def test_one_bad_file_of_many_is_named_before_any_is_read(shots):
     (shots / 'bad.png').write_bytes(b'none')
-    with pytest.raises(ValueError, match=r'bad.png is no picture'):
+    with pytest.raises(ValueError, match=r'bad.png is not an image'):
         open_inputs(shots)
 
 
-def test_a_picture_that_breaks_off_is_named(shots):
+def test_a_truncated_image_is_named(shots):
     path = shots / 'b.png'
     path.write_bytes(path.read_bytes()[:20])
     source = open_inputs(shots)
     assert isinstance(source, Images)
     with pytest.raises(
-        ValueError, match=r'b.png cannot be read as an image: the file is cut short'
+        ValueError, match=r'b.png cannot be read as an image: the file is truncated'
     ):
         list(source)
 
@@ -117,106 +118,18 @@ def report():
     return InputReport(strict=False, quiet=True)
 
 
-def read(source) -> list[tuple[int, float, int]]:
-    """Index, timestamp and gray value (in steps of 20) of each frame."""
-    return [(f.index, f.timestamp, round(f.image.mean() / 20)) for f in source]
-
-
-def frames(*indices) -> list[tuple[int, float, int]]:
-    return [(i, pytest.approx(i / 5), i) for i in indices]
-
-
-class TestDamagedVideos:
-    def test_a_whole_one(self, tmp_path, report):
-        assert read(Video(str(save_video(tmp_path / 'a.avi')), 'a', report)) == frames(*range(12))
-        assert report.lines() == []
-
-    @pytest.mark.parametrize(
-        ('damaged', 'text'),
-        [
-            ([0], 'a.avi: 11 of 12 frames were read; frame 0 cannot be decoded'),
-            ([5], 'a.avi: 11 of 12 frames were read; frame 5 cannot be decoded'),
-            ([3, 6, 7, 8], 'a.avi: 8 of 12 frames were read; frames 3, 6-8 cannot be decoded'),
-            ([11], 'a.avi: 11 of 12 frames were read; it ends 1 frame early'),
-            ([4, 10, 11], 'frame 4 cannot be decoded; it ends 2 frames early'),
-        ],
-    )
-    def test_frames_around_the_damage_keep_their_numbers(self, tmp_path, report, damaged, text):
-        path = str(damage(save_video(tmp_path / 'a.avi'), *damaged))
-        expected = frames(*(i for i in range(12) if i not in damaged))
-        assert read(Video(path, path, report)) == expected
-        assert len(report.unreadable) == 1
-        assert text in report.unreadable[0]
-
-    def test_strict_stops_at_the_damage(self, tmp_path):
-        path = str(damage(save_video(tmp_path / 'a.avi'), 5))
-        found = []
-        with pytest.raises(ValueError, match='frame 5 cannot be decoded'):
-            found.extend(frame.index for frame in open_inputs(path))
-        assert found == [0, 1, 2, 3, 4]
-
-    @pytest.mark.parametrize(('name', 'codec'), [('a.avi', 'MJPG'), ('a.mkv', 'MJPG')])
-    def test_cut_files(self, tmp_path, report, name, codec):
-        path = save_video(tmp_path / name, 12, codec)
-        cut(path, frame_starts(path)[7])
-        assert [index for index, *_ in read(Video(str(path), name, report))] == [*range(7)]
-        assert report.unreadable == [
-            f'{path}: 7 of 12 frames were read; it ends 5 frames early: the file is cut short or '
-            'damaged'
-        ]
-
-    def test_an_mp4_without_its_index(self, tmp_path):
-        path = save_video(tmp_path / 'a.mp4', codec='mp4v')
-        cut(path, len(path.read_bytes()) // 2)
-        with pytest.raises(OSError, match=r'a.mp4 cannot be opened by OpenCV: it is cut short'):
-            open_inputs(path)
-
-    def test_who_stops_early_hears_of_the_damage_so_far(self, tmp_path, report):
-        path = str(damage(save_video(tmp_path / 'a.avi'), 2))
-        found = iter(Video(path, path, report))
-        assert [next(found).index for _ in range(4)] == [0, 1, 3, 4]
-        found.close()
-        assert len(report.unreadable) == 1
-
-
-class TestTimestamps:
-    def test_a_variable_frame_rate(self, tmp_path):
-        source = open_inputs(save_gif(tmp_path / 'a.gif', [100, 300, 200]))
-        assert (source.is_video, source.fps, len(source)) == (True, 5, 3)
-        assert [frame.timestamp for frame in source] == pytest.approx([0, 0.1, 0.4])
-
-    def test_images_have_none(self, shots):
-        assert {frame.timestamp for frame in open_inputs(shots / '*.png')} == {None}
-
-    def test_a_container_that_states_a_unit_for_its_rate(self, tmp_path, monkeypatch):
-        path = str(save_video(tmp_path / 'a.avi'))
-        opened = cv2.VideoCapture
-
-        class Capture:
-            def __init__(self, path):
-                self.capture = opened(path)
-                self.read, self.release = self.capture.read, self.capture.release
-                self.isOpened = self.capture.isOpened
-
-            def get(self, what):
-                return 1000.0 if what == cv2.CAP_PROP_FPS else self.capture.get(what)
-
-        monkeypatch.setattr(cv2, 'VideoCapture', Capture)
-        assert Video(path, path).fps == pytest.approx(5)
-
-
 class TestUnreadableImages:
     def test_the_others_keep_their_index(self, shots, report):
         (shots / 'b.png').write_bytes(b'none')
         source = open_inputs(shots, report)
         assert [(f.index, f.name[-5:]) for f in source] == [(0, 'C.JPG'), (1, 'a.jpg')]
         assert report.unreadable == [
-            f'{shots / "b.png"} cannot be read as an image: damaged or none at all'
+            f'{shots / "b.png"} cannot be read as an image: it is damaged, or not an image'
         ]
 
     def test_warnings_name_them(self, shots):
         (shots / 'b.png').write_bytes(b'')
-        with pytest.warns(UserWarning, match=r'left out: .*b.png is empty'):
+        with pytest.warns(UserWarning, match=r'skipped: .*b.png is empty'):
             assert len(list(open_inputs([shots / 'b.png'], InputReport(strict=False)))) == 0
 
 
@@ -250,19 +163,19 @@ class TestSources:
     @pytest.mark.parametrize(
         ('given', 'message'),
         [
-            ('notes.txt', 'notes.txt is no picture that OpenCV can read$'),
-            ('x.heic', 'x.heic is no picture that OpenCV can read; convert it to .jpg or .png'),
-            ('notes.txt/a.jpg', 'notes.txt is a file, no folder'),
+            ('notes.txt', 'notes.txt is not an image that OpenCV can read$'),
+            ('x.heic', 'x.heic is not an image that OpenCV can read; convert it to .jpg or .png'),
+            ('notes.txt/a.jpg', 'notes.txt is a file, not a folder'),
             ('none.mp4', 'none.mp4'),
         ],
     )
-    def test_what_is_asked_for_by_name_has_to_be_there(self, shots, report, given, message):
+    def test_inputs_given_by_name_have_to_exist(self, shots, report, given, message):
         (shots / 'x.heic').write_bytes(b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
         with pytest.raises((ValueError, OSError), match=message):
             open_sources([str(shots / given)], report)
 
-    def test_addresses_of_videos(self, report):
-        with pytest.raises(FileNotFoundError, match='is the address of a video, which is not f'):
+    def test_urls_of_videos(self, report):
+        with pytest.raises(FileNotFoundError, match='is the URL of a video: download it'):
             open_sources(['https://a.b/c.mp4'], report)
 
     def test_an_empty_name(self, report):
@@ -276,9 +189,3 @@ class TestSources:
         (images,) = open_sources([str(tmp_path / 'x.jpg'), str(tmp_path / 'x.mp4')], report)
         assert images.labels == ['x.jpg/ü b.jpg', 'x.mp4/ü b.jpg']
         assert len(list(images)) == 2
-
-
-def test_spans():
-    assert spans([]) == ''
-    assert spans([1, 2, 4, 6, 7, 8]) == '1-2, 4, 6-8'
-    assert spans(range(0, 40, 2)).endswith('18, …')

@@ -1,4 +1,4 @@
-"""OKS by hand and against pycocotools; sigmas that are known beforehand."""
+"""OKS by hand and against pycocotools; sigmas of annotations made with known sigmas."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_value_by_hand():
     np.testing.assert_allclose(terms[0, :2], [0.36788, 0.60653], atol=1e-5)
 
 
-def test_person_without_keypoints_by_hand():
+def test_instance_without_keypoints_by_hand():
     """Only the distance from a box three times as wide and high counts, for all keypoints.
 
     The box (10, 10, 10, 20) reaches from (0, -10) to (30, 50) then. One keypoint is inside, the
@@ -65,38 +65,37 @@ def test_area_of_zero_is_no_nan():
     np.testing.assert_array_equal(oks(gt, gt, np.ones((2, 1)), np.zeros(2), [0.1]), np.eye(2))
 
 
-def test_nobody():
-    nobody, one = np.zeros((0, 2, 2)), np.zeros((1, 2, 2))
-    assert oks(nobody, one, np.ones((1, 2)), np.ones(1), [0.1, 0.1]).shape == (0, 1)
-    assert oks(one, nobody, np.ones((0, 2)), np.ones(0), [0.1, 0.1]).shape == (1, 0)
+def test_no_instances():
+    none, one = np.zeros((0, 2, 2)), np.zeros((1, 2, 2))
+    assert oks(none, one, np.ones((1, 2)), np.ones(1), [0.1, 0.1]).shape == (0, 1)
+    assert oks(one, none, np.ones((0, 2)), np.ones(0), [0.1, 0.1]).shape == (1, 0)
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(pred=np.zeros((1, 16, 2))), 'pred has 16 keypoints per person, but there are 17'),
+        (dict(pred=np.zeros((1, 16, 2))), 'pred has 16 keypoints per instance, but there are 17'),
         (dict(gt=np.zeros((1, 17, 3))), r'gt has shape \(1, 17, 3\); expected \(N, K, 2\)'),
-        (dict(sigmas=[0.1] * 5), 'pred has 17 keypoints per person, but there are 5'),
+        (dict(sigmas=[0.1] * 5), 'pred has 17 keypoints per instance, but there are 5'),
         (dict(visible=np.ones((1, 16))), r'visible has shape \(1, 16\); expected \(1, 17\)'),
         (dict(area=np.ones(2)), r'area has shape \(2,\); expected \(1,\)'),
         (dict(bbox=np.ones(4)), r'bbox has shape \(4,\); expected \(1, 4\)'),
     ],
 )
 def test_refuses_shapes_that_do_not_fit(change, message):
-    people = np.zeros((1, 17, 2))
-    right = dict(pred=people, gt=people, visible=np.ones((1, 17)), area=np.ones(1))
+    keypoints = np.zeros((1, 17, 2))
+    right = dict(pred=keypoints, gt=keypoints, visible=np.ones((1, 17)), area=np.ones(1))
     with pytest.raises(ValueError, match=message):
         oks(**{**right, 'sigmas': COCO_SIGMAS, **change})
 
 
-# user_pains 6
 class TestEstimateSigmas:
     """Promise 6: a helper estimates sigmas from repeated annotations."""
 
     def test_by_hand(self):
         """Two annotators, 6 px apart: each 3 from the mean, s^2 = (9 + 9) / 1; sigma^2 = 18 / 450.
 
-        The other person's area is twice as large, and so is the squared distance, 72 / 2 = 36.
+        The other area is twice as large, and so is the squared distance, 72 / 2 = 36.
         """
         first = np.array([[[0.0, 0.0]], [[5.0, 5.0]]])
         second = first + np.array([[[6.0, 0.0]], [[0.0, np.sqrt(72)]]])
@@ -104,7 +103,7 @@ class TestEstimateSigmas:
         np.testing.assert_allclose(sigmas, [np.sqrt(18 / 450)])
 
     @pytest.mark.parametrize('annotators', [2, 3])
-    def test_finds_what_annotations_were_made_with(self, annotators):
+    def test_recovers_the_sigmas_of_annotations(self, annotators):
         """A keypoint is sigma * sqrt(area) off, which is sigma * sqrt(area / 2) in x and in y."""
         rng = np.random.default_rng(0)
         area = rng.uniform(1e3, 1e5, 4000)
@@ -123,13 +122,19 @@ class TestEstimateSigmas:
         [
             (dict(keypoints=np.zeros((4, 3, 2))), r'shape \(4, 3, 2\) and areas \(4,\)'),
             (dict(area=np.ones(3)), r'areas \(3,\)'),
-            (dict(area=np.array([1, 2, 0, 3])), 'area of person 2 is not above 0'),
+            (
+                dict(area=np.array([1, 2, 0, 3])),
+                'area of instance 2 is 0.0; expected a number above 0',
+            ),
             (dict(visible=np.ones((2, 4))), r'visible has shape \(2, 4\); expected \(2, 4, 3\)'),
             (
                 dict(visible=np.ones((2, 4, 3)) * [1, 0, 1]),
-                'nobody has keypoint 1 labelled by two',
+                'keypoint 1 is labelled by two annotators in no instance',
             ),
-            (dict(keypoints=np.zeros((1, 4, 3, 2))), 'nobody has keypoint 0 labelled by two'),
+            (
+                dict(keypoints=np.zeros((1, 4, 3, 2))),
+                'keypoint 0 is labelled by two annotators in no instance',
+            ),
         ],
     )
     def test_refuses(self, change, message):

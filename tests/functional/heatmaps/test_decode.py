@@ -95,26 +95,27 @@ def heatmap_cases():
 
 
 @pytest.mark.parametrize('kernel_size', [7, 17])  # a constant of OpenCV, and by its formula
-@pytest.mark.parametrize('case', heatmap_cases())
 @blurring_decoders
-def test_equals_the_formula(variant, case, kernel_size):
-    maps = heatmap_cases()[case].astype(np.float32)
-    keypoints, scores = DECODERS[variant](maps, kernel_size)
-    expected = np.stack([formula(m, variant, kernel_size) for m in maps])
-    # Where a step is of thousands of pixels, so is the rounding of the result.
-    np.testing.assert_allclose(keypoints, expected, rtol=1e-6, atol=2e-5)
-    np.testing.assert_array_equal(scores, maps.max(axis=(1, 2)))
+def test_equals_the_formula(variant, kernel_size):
+    for case, maps in heatmap_cases().items():
+        maps = maps.astype(np.float32)
+        keypoints, scores = DECODERS[variant](maps, kernel_size)
+        expected = np.stack([formula(m, variant, kernel_size) for m in maps])
+        # Where a step is of thousands of pixels, so is the rounding of the result.
+        np.testing.assert_allclose(keypoints, expected, rtol=1e-6, atol=2e-5, err_msg=case)
+        np.testing.assert_array_equal(scores, maps.max(axis=(1, 2)), err_msg=case)
 
 
-@pytest.mark.parametrize('case', heatmap_cases())
 @every_decoder
-def test_same_where_values_cannot_be_read(monkeypatch, decode, case):
-    maps = torch.tensor(heatmap_cases()[case], dtype=torch.float32)
-    expected, values = decode(maps)
-    monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
-    keypoints, scores = decode(maps)
-    torch.testing.assert_close(keypoints, expected, rtol=1e-6, atol=2e-5)
-    assert torch.equal(scores, values)
+def test_same_where_values_cannot_be_read(monkeypatch, decode):
+    for case, maps in heatmap_cases().items():
+        maps = torch.tensor(maps, dtype=torch.float32)
+        expected, values = decode(maps)
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.compiler, 'is_compiling', lambda: True)
+            keypoints, scores = decode(maps)
+        np.testing.assert_allclose(keypoints, expected, rtol=1e-6, atol=2e-5, err_msg=case)
+        np.testing.assert_array_equal(scores, values, err_msg=case)
 
 
 @every_decoder
@@ -268,13 +269,13 @@ def test_no_gradient_is_kept(decode):
 def test_any_memory_layout(decode):
     maps = torch.rand((2, 3, 16, 12), generator=torch.Generator().manual_seed(0))
     expected = decode(maps)
-    for found in (
+    for decoded in (
         decode(maps.to(memory_format=torch.channels_last)),
         decode(maps.mT.contiguous().mT),
         decode(maps.numpy()[..., ::-1][..., ::-1]),
     ):
-        for value, wanted in zip(found, expected):
-            np.testing.assert_array_equal(value, wanted)
+        for value, other in zip(decoded, expected):
+            np.testing.assert_array_equal(value, other)
 
 
 @every_decoder
@@ -290,14 +291,14 @@ def test_numpy_in_numpy_out_and_input_unchanged(decode):
 
 @every_decoder
 @needs_gpu
-@pytest.mark.parametrize('case', heatmap_cases())
-def test_same_on_the_device(decode, case):
-    maps = torch.tensor(heatmap_cases()[case], dtype=torch.float32)
-    points, scores = decode(maps.cuda())
-    expected, values = decode(maps)
-    assert points.is_cuda
-    torch.testing.assert_close(points.cpu(), expected, rtol=1e-6, atol=2e-5)
-    assert torch.equal(scores.cpu(), values)
+def test_same_on_the_device(decode):
+    for case, maps in heatmap_cases().items():
+        maps = torch.tensor(maps, dtype=torch.float32)
+        points, scores = decode(maps.cuda())
+        expected, values = decode(maps)
+        assert points.is_cuda
+        np.testing.assert_allclose(points.cpu(), expected, rtol=1e-6, atol=2e-5, err_msg=case)
+        np.testing.assert_array_equal(scores.cpu(), values, err_msg=case)
 
 
 @every_decoder

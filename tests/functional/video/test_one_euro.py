@@ -1,4 +1,4 @@
-"""The One-Euro filter against its formula by hand, and what it is for."""
+"""The One-Euro filter against its formula by hand, and its purpose."""
 
 import math
 
@@ -27,21 +27,21 @@ def test_steps_may_differ():
     np.testing.assert_allclose(smooth(np.array([3.0, 6.0]), 2 * step), [2, 4])
 
 
-def test_rest_trembles_less_and_motion_hardly_lags():
+def test_reduces_jitter_at_rest_and_hardly_lags_in_motion():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 1, (300, 17, 2))
     still = OneEuroFilter()
     moving = OneEuroFilter()
-    speed, unit = 150, 100  # pixels a second, of somebody 100 pixels large
-    trembling, lag = [], []
+    speed, unit = 150, 100  # pixels per second, of a person 100 pixels large
+    jitter, lag = [], []
     for i, n in enumerate(noise):
-        trembling.append(still(n, i / 30, unit))
+        jitter.append(still(n, i / 30, unit))
         lag.append(moving(np.full((17, 2), speed * i / 30), i / 30, unit) - speed * i / 30)
-    assert np.std(trembling[30:]) < 0.5
+    assert np.std(jitter[30:]) < 0.5
     assert np.abs(lag[30:]).max() < 4
 
 
-def test_the_near_and_the_far_are_smoothed_alike():
+def test_near_and_far_instances_are_smoothed_alike():
     rng = np.random.default_rng(1)
     far, near = OneEuroFilter(), OneEuroFilter()
     for i, value in enumerate(rng.normal(0, 5, (20, 17, 2))):
@@ -62,7 +62,7 @@ def test_impossible_options(options, message):
         OneEuroFilter(**options)
 
 
-def test_time_must_move_on_and_shapes_stay():
+def test_refuses_an_earlier_time_and_another_shape():
     smooth = OneEuroFilter()
     smooth(np.zeros(3), 1)
     with pytest.raises(ValueError, match='time is 1 s after 1 s'):

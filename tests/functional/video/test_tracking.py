@@ -1,4 +1,4 @@
-"""Tracking: scenes of which it is known who is who."""
+"""Tracking: scenes with known identities."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from hrnet_plugin.functional import COCO_SIGMAS, Tracker
 from hrnet_plugin.functional.video.tracking import iou, match
 
-# Somebody 60 pixels wide and 160 high, around 0
+# A person 60 pixels wide and 160 high, around 0
 BODY = np.random.default_rng(0).uniform([-30, -80], [30, 80], (17, 2))
 
 
@@ -24,7 +24,7 @@ def tracker():
     return Tracker(COCO_SIGMAS)
 
 
-def test_numbers_stay_whatever_the_order(tracker):
+def test_numbers_do_not_depend_on_the_order(tracker):
     assert tracker.update(*people((0, 0), (300, 0))).tolist() == [1, 2]
     assert tracker.update(*people((302, 0), (2, 0), seed=1)).tolist() == [2, 1]
     assert tracker.update(*people((4, 0), (600, 0), (304, 0), seed=2)).tolist() == [1, 3, 2]
@@ -37,17 +37,17 @@ def test_people_who_cross_keep_their_numbers(tracker):
         assert numbers.tolist() == [1, 2], frame
 
 
-def test_who_comes_back_soon_is_known_and_who_stays_away_is_forgotten(tracker):
+def test_tracks_continue_up_to_max_age(tracker):
     tracker.update(*people((0, 0)))
-    for _ in range(tracker.patience - 1):
+    for _ in range(tracker.max_age - 1):
         assert tracker.update(*people()).shape == (0,)
     assert tracker.update(*people((1, 0))).tolist() == [1]
-    for _ in range(tracker.patience):
+    for _ in range(tracker.max_age):
         tracker.update(*people())
     assert tracker.update(*people((1, 0))).tolist() == [2]
 
 
-def test_who_was_away_is_awaited_further_on(tracker):
+def test_tracks_move_on_while_not_seen(tracker):
     for frame in range(10):
         tracker.update(*people((8 * frame, 0), seed=frame))
     for _ in range(10, 20):
@@ -55,13 +55,13 @@ def test_who_was_away_is_awaited_further_on(tracker):
     assert tracker.update(*people((160, 0), (0, 0))).tolist() == [1, 2]
 
 
-def test_boxes_tell_when_the_pose_has_changed(tracker):
+def test_boxes_match_when_the_pose_has_changed(tracker):
     keypoints, scores, boxes = people((0, 0))
     tracker.update(keypoints, scores, boxes)
     assert tracker.update(keypoints[:, ::-1], scores, boxes).tolist() == [1]
 
 
-def test_unseen_keypoints_do_not_count(tracker):
+def test_keypoints_of_low_score_do_not_count(tracker):
     keypoints, scores, boxes = people((0, 0))
     scores[:, :14] = 0.1
     tracker.update(keypoints, scores, boxes)
@@ -69,7 +69,7 @@ def test_unseen_keypoints_do_not_count(tracker):
     assert tracker.update(keypoints, scores, boxes + 1000).tolist() == [1]
 
 
-def test_nobody_at_all(tracker):
+def test_frames_without_instances(tracker):
     assert tracker.update(*people()).tolist() == []
     assert tracker.update(*people((0, 0))).tolist() == [1]
 
@@ -84,3 +84,13 @@ def test_iou_by_hand():
     boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [5, 5, 5, 5]], float)
     expected = [[1, 1 / 7, 0], [1 / 7, 1, 0], [0, 0, 0]]
     np.testing.assert_allclose(iou(boxes, boxes), expected)
+
+
+def test_patience_is_the_former_name_of_max_age():
+    message = 'patience of Tracker is now max_age'
+    with pytest.warns(DeprecationWarning, match=message) as warned:
+        tracker = Tracker(COCO_SIGMAS, patience=4)
+    with pytest.warns(DeprecationWarning, match=message) as warned_again:
+        assert tracker.patience == 4
+    assert tracker.max_age == 4
+    assert [w.filename for w in (*warned, *warned_again)] == [__file__] * 2

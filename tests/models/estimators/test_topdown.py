@@ -1,3 +1,5 @@
+"""Our top-down estimator against stock MMPose's."""
+
 import copy
 from typing import Any
 

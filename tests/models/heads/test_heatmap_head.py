@@ -12,7 +12,8 @@ from hrnet_plugin.models import HeatmapHead
 
 K = 17
 DECODER = dict(type='MSRAHeatmap', input_size=(64, 64), heatmap_size=(16, 16), sigma=2)
-# Channels of a stream, and the layers behind it
+MAPS = dict(output_heatmaps=True)
+# Layers behind a stream
 LAYERS = {
     'final only': dict(deconv_out_channels=None),
     'final 3x3': dict(deconv_out_channels=None, final_layer=dict(kernel_size=3, padding=1)),
@@ -56,30 +57,26 @@ def test_loads_stock_weights_and_computes_the_same(pair: tuple[nn.Module, nn.Mod
     assert torch.equal(ours([high, low]), stock([low, high]))
 
 
-@pytest.mark.parametrize('flip_test', [False, True])
 @pytest.mark.parametrize('shift_heatmap', [False, True])
-@pytest.mark.parametrize('output_heatmaps', [False, True])
-def test_predicts_what_stock_predicts(
-    flip_test: bool, shift_heatmap: bool, output_heatmaps: bool
-) -> None:
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_predicts_what_stock_predicts(flip_test: bool, shift_heatmap: bool) -> None:
     torch.manual_seed(0)
     options = dict(in_channels=6, out_channels=K, deconv_out_channels=None, decoder=DECODER)
     stock, ours = StockHeatmapHead(**options), HeatmapHead(**options)
     ours.load_state_dict(stock.state_dict())
-    cfg = dict(flip_test=flip_test, shift_heatmap=shift_heatmap, output_heatmaps=output_heatmaps)
+    cfg = dict(flip_test=flip_test, shift_heatmap=shift_heatmap)
     feats = streams()[:1]
     feats = [feats, [feats[0].flip(-1) + 1]] if flip_test else feats
-    results = [head.predict(feats, samples(2), cfg) for head in (ours, stock)]
-    if output_heatmaps:
-        (mine, my_fields), (theirs, their_fields) = results
-        for a, b in zip(my_fields, their_fields):
-            assert torch.equal(a.heatmaps, b.heatmaps)
-    else:
-        mine, theirs = results
-    assert len(mine) == len(theirs) == 2
-    for a, b in zip(mine, theirs):
-        assert (a.keypoints == b.keypoints).all()
-        assert (a.keypoint_scores == b.keypoint_scores).all()
+    instances = ours.predict(feats, samples(2), cfg)
+    with_maps = [head.predict(feats, samples(2), cfg | MAPS) for head in (ours, stock)]
+    (again, our_maps), (theirs, their_maps) = with_maps
+    assert len(instances) == len(again) == len(theirs) == len(our_maps) == 2
+    for a, b, c in zip(instances, again, theirs):
+        assert (a.keypoints == c.keypoints).all()
+        assert (b.keypoints == c.keypoints).all()
+        assert (a.keypoint_scores == c.keypoint_scores).all()
+    for a, b in zip(our_maps, their_maps):
+        assert torch.equal(a.heatmaps, b.heatmaps)
 
 
 def test_loss_and_accuracy_are_stocks() -> None:
@@ -97,13 +94,11 @@ def test_loss_and_accuracy_are_stocks() -> None:
     assert mine['acc_pose'].item() == pytest.approx(theirs['acc_pose'].item())
 
 
-# user_pains 22
 def test_accuracy_is_only_computed_when_asked_for() -> None:
     head = HeatmapHead(6, K)
     assert set(head.loss(streams(), samples(2))) == {'loss_kpt'}
 
 
-# user_pains 22
 @pytest.mark.parametrize('compute_acc', [False, True])
 def test_loss_never_waits_for_the_device(compute_acc: bool) -> None:
     """Nothing is read back: on the meta device there is nothing to read."""
@@ -121,11 +116,37 @@ def test_stream_chooses_what_is_read() -> None:
     assert torch.equal(head([high, low]), head([torch.zeros_like(high), low]))
 
 
+def test_former_select_warns() -> None:
+    with pytest.warns(DeprecationWarning, match='use check_channels'):
+        assert HeatmapHead(6, K).select(streams()) is not None
+    with pytest.warns(match='use check_'), pytest.raises(ValueError, match='in_channels=7'):
+        HeatmapHead(7, K).select(streams())
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    """Only a stream with the wrong channels, or none, is explained."""
+    high, low = streams()
+    with pytest.raises(RuntimeError, match='type'):
+        HeatmapHead(6, K)([high.double(), low])
+
+
+def test_compiles_without_a_graph_break() -> None:
+    head = HeatmapHead(6, K).eval()
+    compiled = torch.compile(head, fullgraph=True, backend='eager')
+    torch.testing.assert_close(compiled(streams()), head(streams()))
+
+
 def test_init_cfg() -> None:
     torch.manual_seed(0)
     head = HeatmapHead(60, 200)
     head.init_weights()
     assert head.final_layer.weight.std().item() == pytest.approx(0.001, rel=0.05)
+    layers = dict(deconv_out_channels=(50,), deconv_kernel_sizes=(4,))
+    head = HeatmapHead(60, 200, **layers)
+    head.deconv_layers[1].weight.data.fill_(5)
+    head.init_weights()
+    assert head.deconv_layers[0].weight.std().item() == pytest.approx(0.001, rel=0.05)
+    assert head.deconv_layers[1].weight.eq(1).all()
     head = HeatmapHead(60, 200, init_cfg=dict(type='Constant', layer='Conv2d', val=3))
     head.init_weights()
     assert head.final_layer.weight.eq(3).all()
@@ -138,7 +159,6 @@ def test_loss_is_configurable() -> None:
     torch.testing.assert_close(twice, 2 * head.loss(streams(), samples(2))['loss_kpt'])
 
 
-# user_pains 16
 class TestCheckpointOfOtherKeypoints:
     """A head for 5 keypoints, and a checkpoint of a head for 3."""
 

@@ -1,4 +1,4 @@
-"""Targets that the head draws itself, against those that stock's pipeline draws."""
+"""Targets that the head encodes itself, against those of stock's pipeline."""
 
 import pickle
 from typing import Any
@@ -49,11 +49,10 @@ def streams(n: int = 6) -> list[torch.Tensor]:
     return [torch.randn(n, 6, 64, 48, generator=torch.manual_seed(1))]
 
 
-# user_pains 22
 @pytest.mark.parametrize('weighted', [False, True])
 @pytest.mark.parametrize('variant', STOCK)
 def test_loss_equals_that_of_stocks_pipeline(variant: str, weighted: bool) -> None:
-    """Also its gradient and the accuracy, and with the data set's weights of keypoints."""
+    """Also its gradient and the accuracy, and with the dataset's weights of keypoints."""
     head = HeatmapHead(6, K, decoder=OURS | dict(variant=variant))
     options = dict(use_dataset_keypoint_weights=weighted)
     losses, gradients, targets = [], [], []
@@ -83,7 +82,6 @@ def test_pipeline_packs_no_heatmaps() -> None:
     assert len(pickle.dumps(stock)) - len(pickle.dumps(ours)) > 200_000
 
 
-# user_pains 22
 def test_never_waits_for_the_device() -> None:
     """Nothing is read back: on the meta device there is nothing to read."""
     with torch.device('meta'):
@@ -102,9 +100,9 @@ def test_same_on_the_device(variant: str) -> None:
     on_device = [sample.to('cuda') for sample in samples]
     head.targets(on_device)  # brings constants to the device
     with waiting_for_the_gpu_fails():
-        heatmaps, found = head.targets(on_device)
+        heatmaps, weights_there = head.targets(on_device)
     torch.testing.assert_close(heatmaps.cpu(), expected, rtol=0, atol=1e-6)
-    assert torch.equal(found.cpu(), weights)
+    assert torch.equal(weights_there.cpu(), weights)
 
 
 class TestErrors:
@@ -116,7 +114,7 @@ class TestErrors:
             HeatmapHead(6, K, decoder=OURS).loss(streams(), samples)
 
     @pytest.mark.parametrize('decoder', [None, STOCK['msra']])
-    def test_nothing_to_draw_with(self, decoder: dict[str, Any] | None) -> None:
+    def test_nothing_to_encode_with(self, decoder: dict[str, Any] | None) -> None:
         with pytest.raises(ValueError, match=r'head.decoder has to encode .* it is'):
             HeatmapHead(6, K, decoder=decoder).loss(streams(), packed(OURS))
 

@@ -1,15 +1,19 @@
 """Blocks of Lite-HRNet against values derived by hand."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from support.model_checks import assert_recomputing_saves
 from torch import Tensor, nn
 
 from hrnet_plugin.models.layers import (
     AliasedExchange,
     ConditionalChannelWeighting,
     Exchange,
+    IterativeHead,
+    ShuffleStem,
     ShuffleUnit,
 )
 from hrnet_plugin.models.layers.exchange import twice
@@ -46,9 +50,9 @@ class TestShuffle:
     def test_interleave_keeps_the_order_in_memory(self) -> None:
         a, b = torch.rand(2, 1, 6, 3, 5).to(torch.float64).unbind()
         expected = interleave(a, b)
-        found = interleave(*(x.contiguous(memory_format=torch.channels_last) for x in (a, b)))
-        assert found.equal(expected)
-        assert found.is_contiguous(memory_format=torch.channels_last)
+        actual = interleave(*(x.contiguous(memory_format=torch.channels_last) for x in (a, b)))
+        assert actual.equal(expected)
+        assert actual.is_contiguous(memory_format=torch.channels_last)
         assert expected.is_contiguous()
 
     def test_interleave_of_two_widths_takes_halves_of_both(self) -> None:
@@ -189,3 +193,31 @@ class TestAliasedExchange:
             norm.forward = lambda x: x  # it runs on GPUs only
         twice(path, torch.rand(2, 2, 2, 2))
         assert scale.calls == calls
+
+
+class TestIterativeHead:
+    def test_adds_from_the_lowest_stream_up(self) -> None:
+        """Corners aligned: 0, 3 becomes 0, 1, 2, 3; plus 10, doubled."""
+        head = IterativeHead((1, 1), norm_cfg=BN)
+        head.projects = nn.ModuleList([nn.Identity(), Scale(2)])
+        out = head([torch.full((1, 1, 1, 4), 10.0), torch.tensor([0.0, 3.0]).view(1, 1, 1, 2)])
+        assert [x.flatten().tolist() for x in out] == [[20, 22, 24, 26], [0, 3]]
+
+
+@pytest.mark.parametrize(
+    ('make', 'x'),
+    [
+        (
+            lambda cp: ShuffleStem(3, 32, 32, 1, norm_cfg=BN, with_cp=cp),
+            torch.rand(2, 3, 64, 64),
+        ),
+        (lambda cp: ShuffleUnit(16, norm_cfg=BN, with_cp=cp), torch.rand(2, 16, 16, 16)),
+        (
+            lambda cp: ConditionalChannelWeighting((16, 32), 8, norm_cfg=BN, with_cp=cp),
+            [torch.rand(2, 16, 16, 16), torch.rand(2, 32, 8, 8)],
+        ),
+    ],
+    ids=['stem', 'shuffle', 'weighting'],
+)
+def test_with_cp_saves_memory_and_changes_nothing(make: Any, x: Any) -> None:
+    assert_recomputing_saves(make, x, at_most=0.6)

@@ -1,4 +1,4 @@
-"""Windows by hand and against loops; tests/models/test_hrformer.py compares with MMPose."""
+"""Windows by hand and against loops; tests/models/backbones compare with MMPose."""
 
 import itertools
 
@@ -10,7 +10,6 @@ from hrnet_plugin.functional import relative_position_index, window_merge, windo
 SIZES = [(7, 7), (14, 21), (10, 14), (14, 10), (9, 16), (1, 1), (3, 30), (64, 48)]
 
 
-# user_pains 18
 @pytest.mark.parametrize('window', [(7, 7), (4, 4), (2, 5)])
 @pytest.mark.parametrize('size', SIZES)
 class TestInverse:

@@ -1,4 +1,4 @@
-"""With MMPose's batch; the published config has 32 people a GPU here."""
+"""MMPose's batch size; the published config has 32 instances per GPU."""
 
 _base_ = [
     '../../../_base_/schedules/litehrnet_210e.py',

@@ -1,11 +1,11 @@
-"""Image files: their bit depth, their frames, and those that are damaged."""
+"""Image files: bit depths, several frames, damaged files, sizes."""
 
 import cv2
 import numpy as np
 import pytest
 from support.video_files import cut, gray, save_gif
 
-from hrnet_plugin.apis.inputs.image_file import frame_count, read_image
+from hrnet_plugin.apis.inputs.images import frame_count, read_image
 from hrnet_plugin.apis.inputs.report import InputReport
 
 
@@ -48,7 +48,7 @@ def test_files_of_8_bits_are_read_as_opencv_does(tmp_path, image, ending):
     np.testing.assert_array_equal(read_image(path), cv2.imread(path))
 
 
-def test_what_no_rule_scales_is_named(tmp_path, image):
+def test_values_that_cannot_be_scaled_are_an_error(tmp_path, image):
     path = str(tmp_path / 'x.tif')
     cv2.imwrite(path, image.astype(np.float32) / 255)
     with pytest.raises(
@@ -64,11 +64,11 @@ def test_what_no_rule_scales_is_named(tmp_path, image):
     ('content', 'message'),
     [
         (b'', 'is empty'),
-        (b'no image', 'cannot be read as an image: damaged or none at all'),
-        (b'\xff\xd8\xff\xe0', 'cannot be read as an image: the file is cut short'),
+        (b'no image', 'cannot be read as an image: it is damaged, or not an image'),
+        (b'\xff\xd8\xff\xe0', 'cannot be read as an image: the file is truncated'),
     ],
 )
-def test_no_images(tmp_path, content, message):
+def test_files_that_are_not_images(tmp_path, content, message):
     (tmp_path / 'x.jpg').write_bytes(content)
     with pytest.raises(ValueError, match=f'x.jpg {message}'):
         read_image(str(tmp_path / 'x.jpg'))
@@ -81,7 +81,7 @@ def test_too_large_for_opencv(tmp_path):
         read_image(str(tmp_path / 'x.pgm'))
 
 
-def test_several_frames_are_said_to_be_read_as_their_first(tmp_path):
+def test_of_several_frames_the_first_is_read_and_reported(tmp_path):
     report = InputReport(quiet=True)
     pages = str(tmp_path / 'pages.tif')
     cv2.imwritemulti(pages, [gray(0), gray(100), gray(200)])
@@ -91,15 +91,15 @@ def test_several_frames_are_said_to_be_read_as_their_first(tmp_path):
     cv2.imwrite(str(tmp_path / 'one.tif'), gray(7))
     read_image(str(tmp_path / 'one.tif'), report)
     assert report.notes == {
-        'has 3 frames, of which only the first is read': [pages],
-        'has 2 frames, of which only the first is read': [str(tmp_path / 'a.gif')],
+        'has 3 frames; only the first is read': [pages],
+        'has 2 frames; only the first is read': [str(tmp_path / 'a.gif')],
     }
     with pytest.warns(UserWarning, match=r'pages.tif: has 3 frames'):
         read_image(pages, InputReport())
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'png', 'tif', 'webp'])
-def test_files_that_are_cut_short(tmp_path, image, ending):
+def test_truncated_files(tmp_path, image, ending):
     path = tmp_path / f'x.{ending}'
     cv2.imwrite(str(path), image)
     whole = len(path.read_bytes())
@@ -108,7 +108,7 @@ def test_files_that_are_cut_short(tmp_path, image, ending):
             read_image(str(cut(path, size)))
 
 
-def test_what_follows_a_photograph_is_no_matter(tmp_path, image):
+def test_data_after_the_image_are_ignored(tmp_path, image):
     """Telephones append a film to a photograph; its bytes may look like JPEG's markers."""
     path = tmp_path / 'x.jpg'
     cv2.imwrite(str(path), image)

@@ -1,4 +1,4 @@
-"""A model that has seen a picture often must find its people: `demo/real.py`."""
+"""A model that overfits a few COCO images detects their people: `demo/real.py`."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from support.shell import run
 COCO_SAMPLE = os.environ.get('COCO_SAMPLE')
 needs_sample = pytest.mark.skipif(
     COCO_SAMPLE is None,
-    reason="COCO_SAMPLE does not name a folder with MMPose's tests/data/coco: four real pictures",
+    reason="COCO_SAMPLE does not name a folder with MMPose's tests/data/coco: four COCO images",
 )
 
 
-def learn(folder: Path, epochs: int) -> tuple[float, float]:
-    """AP with ground-truth boxes and with detector boxes."""
+def overfit(folder: Path, epochs: int) -> tuple[float, float]:
+    """Return the AP with ground-truth boxes and with detector boxes."""
     script, options = ROOT / 'demo' / 'real.py', ['--epochs', str(epochs)]
     command = [sys.executable, str(script), str(COCO_SAMPLE), '--work-dir', str(folder)]
     out = run([*command, *options], cwd=folder)
@@ -28,14 +28,15 @@ def learn(folder: Path, epochs: int) -> tuple[float, float]:
 
 
 @needs_sample
-def test_some_are_soon_found(tmp_path: Path) -> None:
-    gt, detected = learn(tmp_path, epochs=150)
+@pytest.mark.slow
+def test_soon_detects_some(tmp_path: Path) -> None:
+    gt, detected = overfit(tmp_path, epochs=150)
     assert gt > 0.3
     assert detected > 0.2
 
 
 @needs_sample
 @pytest.mark.slow
-def test_all_are_found_in_the_end(tmp_path: Path) -> None:
-    gt, _ = learn(tmp_path, epochs=300)
+def test_detects_all_in_the_end(tmp_path: Path) -> None:
+    gt, _ = overfit(tmp_path, epochs=300)
     assert gt >= 0.9

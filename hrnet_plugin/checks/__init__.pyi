@@ -1,0 +1,14 @@
+from .boxes import CheckedDetections as CheckedDetections
+from .boxes import check_boxes as check_boxes
+from .coco import check_coco as check_coco
+from .config import Report as Report
+from .config import check_config as check_config
+from .findings import Finding as Finding
+from .findings import Findings as Findings
+from .images import check_images as check_images
+from .instances import AnnotatedInstances as AnnotatedInstances
+from .instances import ImageRecord as ImageRecord
+from .metainfo import check_metainfo as check_metainfo
+from .mpii import check_mpii as check_mpii
+from .samples import check_samples as check_samples
+from .units import check_units as check_units
