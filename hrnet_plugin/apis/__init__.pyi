@@ -5,6 +5,8 @@ from ..checkpoints import convert_file as convert_file
 from ..checkpoints import convert_state_dict as convert_state_dict
 from ..checkpoints import read_checkpoint as read_checkpoint
 from ..checks.old_config import explain_old_config as explain_old_config
+from ..export import OnnxExport as OnnxExport
+from ..export import export_onnx as export_onnx
 from ..utils.model_index import config_names as config_names
 from ..utils.model_index import find_config as find_config
 from .inference import BackendOutput as BackendOutput

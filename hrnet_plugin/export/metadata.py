@@ -9,6 +9,7 @@ import numpy as np
 
 from ..version import __version__
 
+COLOR = (51, 153, 255)  # RGB, of keypoints without a colour
 BOX_PADDING = 1.25  # of GetBBoxCenterScale, unless a pipeline says otherwise
 
 
@@ -22,7 +23,9 @@ class PoseMetadata:
             crops are BGR where the graph normalizes.
         mean, std: Normalization of each channel, in ``color_order``.
         keypoint_names: Names of the K keypoints.
+        keypoint_colors: Colours to draw keypoints in, RGB.
         skeleton: Pairs of keypoint numbers to draw lines between.
+        skeleton_colors: Colours to draw these lines in, RGB.
         sigmas: Constants of OKS, one for each keypoint.
         flip_pairs: Pairs of keypoint numbers that swap in a mirrored image.
         codec: Variant of the codec that decodes: ``'msra'``, ``'dark'`` or ``'udp'``; empty if
@@ -43,7 +46,9 @@ class PoseMetadata:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     keypoint_names: tuple[str, ...]
+    keypoint_colors: tuple[tuple[int, int, int], ...]
     skeleton: tuple[tuple[int, int], ...]
+    skeleton_colors: tuple[tuple[int, int, int], ...]
     sigmas: tuple[float, ...]
     flip_pairs: tuple[tuple[int, int], ...]
     codec: str
@@ -73,16 +78,32 @@ def describe_keypoints(meta: Mapping[str, Any] | None, count: int) -> dict[str, 
     """
     if meta is None:
         names = tuple(f'keypoint_{i}' for i in range(count))
-        return dict(keypoint_names=names, skeleton=(), sigmas=(), flip_pairs=())
+        return dict(
+            keypoint_names=names,
+            keypoint_colors=(COLOR,) * count,
+            skeleton=(),
+            skeleton_colors=(),
+            sigmas=(),
+            flip_pairs=(),
+        )
     if meta['num_keypoints'] != count:
         raise ValueError(
             f'the metainfo has {meta["num_keypoints"]} keypoints, the model {count}: give the '
             'metainfo of the dataset that the model was trained on'
         )
     flip = [int(i) for i in meta.get('flip_indices', ())]
+    links = tuple((int(a), int(b)) for a, b in meta.get('skeleton_links', ()))
     return dict(
         keypoint_names=tuple(str(meta['keypoint_id2name'][i]) for i in range(count)),
-        skeleton=tuple((int(a), int(b)) for a, b in meta.get('skeleton_links', ())),
+        keypoint_colors=_colors(meta.get('keypoint_colors'), count),
+        skeleton=links,
+        skeleton_colors=_colors(meta.get('skeleton_link_colors'), len(links)),
         sigmas=tuple(np.asarray(meta.get('sigmas', ()), float).tolist()),
         flip_pairs=tuple((i, j) for i, j in enumerate(flip) if i < j),
     )
+
+
+def _colors(colors: Any, count: int) -> tuple[tuple[int, ...], ...]:
+    if colors is None or len(colors) != count:
+        return (COLOR,) * count
+    return tuple(tuple(int(c) for c in color) for color in colors)

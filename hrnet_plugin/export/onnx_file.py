@@ -75,6 +75,7 @@ def export_onnx(
     flip_test: bool | None = None,
     dataset_meta: Mapping[str, Any] | None = None,
     box_padding: float = BOX_PADDING,
+    is_udp: bool | None = None,
     crops: Sequence[np.ndarray] = (),
     overwrite: bool = False,
 ) -> OnnxExport:
@@ -93,6 +94,7 @@ def export_onnx(
         flip_test: Averages with the mirrored crop; as ``test_cfg`` of the model says unless given.
         dataset_meta: Metainfo of the dataset as MMPose parses it: names, flip pairs, sigmas.
         box_padding: Factor by which boxes are enlarged before they are cut out.
+        is_udp: Whether crops are cut with UDP; as the codec says unless given.
         crops: Crops (h, w, 3) in BGR to compare on, beside random ones.
         overwrite: Replaces an existing file.
 
@@ -121,12 +123,19 @@ def export_onnx(
         flip_test=flip_test,
         flip_indices=list((dataset_meta or {}).get('flip_indices', ())),
     ).eval()
+    codec = graph.codec
+    if is_udp is None:
+        is_udp = codec is not None and codec.is_udp
+    if codec is not None and is_udp != codec.is_udp:
+        raise ValueError(
+            f'is_udp={is_udp}, but head.decoder has the variant {codec.variant!r}; crops and '
+            'codec have to follow UDP alike'
+        )
     proto = trace(graph, input_size)
     samples = [*random_batches(graph, input_size), *real_batches(graph, input_size, crops)]
     heatmap_difference, keypoint_difference = compare(graph, proto, samples)
     check_differences(heatmap_difference, keypoint_difference)
 
-    codec = graph.codec
     metadata = PoseMetadata(
         input_size=tuple(input_size),
         color_order=graph.color_order,
@@ -134,7 +143,7 @@ def export_onnx(
         std=graph.std,
         **describe_keypoints(dataset_meta, count_keypoints(graph, samples[0])),
         codec='' if codec is None else codec.variant,
-        is_udp=False if codec is None else codec.is_udp,
+        is_udp=is_udp,
         box_padding=box_padding,
         outputs=outputs,
         normalizes=normalize,

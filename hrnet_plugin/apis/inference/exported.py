@@ -1,0 +1,171 @@
+"""Exported models for the inferencer: a config from the file's metadata, and a backend."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from ...export.metadata import PoseMetadata
+from ...export.runtime import open_session, read_metadata
+from ...utils.errors import unknown_name
+from .backends import BackendOutput, PoseBackend
+
+SUFFIX = '.onnx'
+INSTALL_OPENVINO = 'pip install openvino'
+
+
+def is_exported(model: Any) -> bool:
+    """Whether this is the path of an exported model."""
+    return isinstance(model, str | Path) and Path(model).suffix.lower() == SUFFIX
+
+
+def open_exported(
+    path: str | Path, device: str, runtime: str = 'onnxruntime'
+) -> tuple[Config, PoseBackend]:
+    """Open an exported model.
+
+    Args:
+        path: File that ``hrnet-plugin export`` has written.
+        device: Device of torch: ``'cpu'`` or a GPU.
+        runtime: One of :data:`RUNTIMES`.
+
+    Returns:
+        A config whose pipeline cuts and packs crops as the model needs them, and the backend that
+        runs it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: The runtime is not installed.
+        ValueError: The file is not a pose model of this package, or returns heatmaps.
+    """
+    if runtime not in RUNTIMES:
+        raise ValueError(unknown_name('runtime', runtime, RUNTIMES))
+    backend = RUNTIMES[runtime](path, device)
+    if backend.metadata.outputs != 'keypoints':
+        raise ValueError(
+            f'{path} returns heatmaps; expected keypoints: export it without --outputs heatmaps'
+        )
+    return config_of(backend.metadata), backend
+
+
+class ExportedBackend:
+    """A network whose graph decodes, in any runtime.
+
+    Args:
+        metadata: What the file says about the model.
+        run: Takes crops as the graph does; returns keypoints (N, K, 2), in pixels of the crop,
+            and scores (N, K).
+    """
+
+    def __init__(
+        self,
+        metadata: PoseMetadata,
+        run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        self.metadata = metadata
+        self._run = run
+        width, height = metadata.input_size
+        # MMPose's estimators map an input of this size to the box, also with UDP, where the box
+        # is a pixel shorter.
+        shorter = 1 if metadata.is_udp else 0
+        self._stretch = np.array(
+            [width / (width - shorter), height / (height - shorter)], np.float32
+        )
+
+    def __call__(self, inputs: np.ndarray) -> BackendOutput:
+        if self.metadata.normalizes:  # the preprocessor has left them as they were cut out
+            inputs = np.ascontiguousarray(inputs.transpose(0, 2, 3, 1).astype(np.uint8))
+        keypoints, scores = self._run(inputs)
+        return BackendOutput(keypoints=keypoints * self._stretch, scores=scores)
+
+
+def open_onnxruntime(path: str | Path, device: str) -> ExportedBackend:
+    """Open a model with ONNX Runtime."""
+    session = open_session(path, providers=None if device != 'cpu' else ['CPUExecutionProvider'])
+    metadata = PoseMetadata(**read_metadata(path, session))
+    names = ['keypoints', 'scores']
+    return ExportedBackend(metadata, lambda crops: session.run(names, {'crops': crops}))
+
+
+def open_openvino(path: str | Path, device: str) -> ExportedBackend:
+    """Open a model with OpenVINO, on the CPU.
+
+    OpenVINO computes in bfloat16 where the CPU has it, unless it is told not to, as here.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError(f"runtime='openvino' needs OpenVINO: {INSTALL_OPENVINO}") from error
+    metadata = PoseMetadata(**read_metadata(path, open_session(path)))
+    options = {'INFERENCE_PRECISION_HINT': 'f32'}
+    compiled = openvino.Core().compile_model(str(path), 'CPU', options)
+
+    def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        outputs = compiled(crops)
+        # The arrays of a request are overwritten by the next one.
+        return outputs['keypoints'].copy(), outputs['scores'].copy()
+
+    return ExportedBackend(metadata, run)
+
+
+RUNTIMES: dict[str, Callable[[str | Path, str], ExportedBackend]] = {
+    'onnxruntime': open_onnxruntime,
+    'openvino': open_openvino,
+}
+
+
+def config_of(metadata: PoseMetadata) -> Config:
+    """Return a config of MMPose with the test pipeline and the metainfo of an exported model."""
+    preprocessor: dict[str, Any] = dict(type='PoseDataPreprocessor')
+    if not metadata.normalizes:
+        is_rgb = metadata.color_order == 'rgb'
+        preprocessor.update(mean=metadata.mean, std=metadata.std, bgr_to_rgb=is_rgb)
+    pipeline = [
+        dict(type='LoadImage'),
+        dict(type='GetBBoxCenterScale', padding=metadata.box_padding),
+        dict(type='TopdownAffine', input_size=metadata.input_size, use_udp=metadata.is_udp),
+        dict(type='PackPoseInputs'),
+    ]
+    dataset = dict(
+        type='CocoDataset', data_mode='topdown', metainfo=metainfo_of(metadata), pipeline=pipeline
+    )
+    return Config(
+        dict(
+            default_scope='mmpose',
+            model=dict(
+                type='TopdownPoseEstimator',
+                data_preprocessor=preprocessor,
+                head=dict(out_channels=len(metadata.keypoint_names)),
+            ),
+            test_dataloader=dict(dataset=dataset),
+        )
+    )
+
+
+def metainfo_of(metadata: PoseMetadata) -> dict[str, Any]:
+    """Return the metainfo of an exported model, as MMPose's dataset configs write it."""
+    names = metadata.keypoint_names
+    swap = {a: b for pair in metadata.flip_pairs for a, b in (pair, pair[::-1])}
+    return dict(
+        dataset_name='exported',
+        keypoint_info={
+            i: dict(
+                id=i,
+                name=name,
+                color=metadata.keypoint_colors[i],
+                swap=names[swap[i]] if i in swap else '',
+            )
+            for i, name in enumerate(names)
+        },
+        skeleton_info={
+            i: dict(link=(names[a], names[b]), id=i, color=metadata.skeleton_colors[i])
+            for i, (a, b) in enumerate(metadata.skeleton)
+        },
+        joint_weights=[1.0] * len(names),
+        sigmas=metadata.sigmas or [0.05] * len(names),
+    )
