@@ -54,6 +54,7 @@ class InferenceGraph(nn.Module):
                 'flip_test=False'
             )
         self.register_buffer('flip_indices', torch.tensor(flip_indices or [], dtype=torch.long))
+        self.num_keypoints: int = model.head.out_channels
         self.mean, self.std, self.color_order = normalization(model)
         for name in ('mean', 'std'):
             values = torch.tensor(getattr(self, name)).view(1, -1, 1, 1)

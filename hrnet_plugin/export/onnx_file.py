@@ -112,6 +112,7 @@ def export_onnx(
         raise ValueError(unknown_name('outputs of export_onnx', outputs, OUTPUTS))
     if path.exists() and not overwrite:
         raise FileExistsError(f'{path} exists already: give another name, or overwrite=True')
+    check_crops(input_size, crops)
     onnx = import_onnx()
     if flip_test is None:
         flip_test = bool((getattr(model, 'test_cfg', None) or {}).get('flip_test'))
@@ -131,8 +132,11 @@ def export_onnx(
             f'is_udp={is_udp}, but head.decoder has the variant {codec.variant!r}; crops and '
             'codec have to follow UDP alike'
         )
+    keypoints = describe_keypoints(dataset_meta, graph.num_keypoints)
     proto = trace(graph, input_size)
-    samples = [*random_batches(graph, input_size), *real_batches(graph, input_size, crops)]
+    samples = [random_crops(graph, input_size, count) for count in BATCHES]
+    if len(crops):
+        samples.append(as_input(graph, torch.from_numpy(np.stack(list(crops)))))
     heatmap_difference, keypoint_difference = compare(graph, proto, samples)
     check_differences(heatmap_difference, keypoint_difference)
 
@@ -141,7 +145,7 @@ def export_onnx(
         color_order=graph.color_order,
         mean=graph.mean,
         std=graph.std,
-        **describe_keypoints(dataset_meta, count_keypoints(graph, samples[0])),
+        **keypoints,
         codec='' if codec is None else codec.variant,
         is_udp=is_udp,
         box_padding=box_padding,
@@ -218,28 +222,12 @@ def as_input(graph: InferenceGraph, crops: Tensor) -> Tensor:
     return crops if graph.normalize else graph.normalized(crops)
 
 
-def random_batches(graph: InferenceGraph, input_size: tuple[int, int]) -> list[Tensor]:
-    return [random_crops(graph, input_size, count) for count in BATCHES]
-
-
-def real_batches(
-    graph: InferenceGraph, input_size: tuple[int, int], crops: Sequence[np.ndarray]
-) -> list[Tensor]:
-    """The given crops as one batch, if there are any.
-
-    Raises:
-        ValueError: One has another shape.
-    """
+def check_crops(input_size: tuple[int, int], crops: Sequence[np.ndarray]) -> None:
+    """Raise a ValueError unless all crops are images (h, w, 3) of the input's size."""
     expected = (*input_size[::-1], 3)
     for crop in crops:
         if crop.shape != expected or crop.dtype != np.uint8:
             raise ValueError(f'a crop is {crop.dtype} {crop.shape}; expected uint8 {expected}')
-    return [as_input(graph, torch.from_numpy(np.stack(list(crops))))] if len(crops) else []
-
-
-@torch.inference_mode()
-def count_keypoints(graph: InferenceGraph, crops: Tensor) -> int:
-    return graph(crops)[-1].shape[1]
 
 
 @torch.inference_mode()
