@@ -196,8 +196,8 @@ class TestStrictOptions:
     @pytest.mark.parametrize('cls', ['HRNet', 'HeatmapHead', 'AtomicCheckpointHook', 'OKSMetric'])
     def test_signatures_list_the_options(self, cls: str) -> None:
         """For editors and ``help()``: nothing is hidden behind ``**kwargs`` of our own."""
-        (found,) = [c for c in self.registered() if c.__name__ == cls]
-        parameters = inspect.signature(found).parameters
+        (registered,) = [c for c in self.registered() if c.__name__ == cls]
+        parameters = inspect.signature(registered).parameters
         assert len(parameters) > 8
         assert 'args' not in parameters
 

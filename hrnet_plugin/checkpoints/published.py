@@ -25,10 +25,7 @@ OTHER_NORM = re.compile(r'(gn|ln|in)(?=\d?$)')
 @cache
 def _shapes(family: str, arch: str) -> Shapes:
     with torch.device('meta'):
-        try:
-            model = FAMILIES[family].build(arch, multiscale_output=True)
-        except TypeError:  # the family has no such option
-            model = FAMILIES[family].build(arch)
+        model = FAMILIES[family].build(arch, multiscale_output=True)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
