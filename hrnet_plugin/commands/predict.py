@@ -28,9 +28,12 @@ def add(parser: argparse.ArgumentParser) -> Run:
         'inputs', metavar='IMAGE|FOLDER|VIDEO', nargs='+', help='also patterns such as "*.jpg"'
     )
     model = 'config file, or its name in the metafiles'
-    parser.add_argument('--config', required=True, help=f'pose model: {model}')
+    parser.add_argument('--config', help=f'pose model: {model}')
     parser.add_argument(
-        '--weights', metavar='FILE', help='checkpoint; default: that of the metafile'
+        '--weights',
+        metavar='FILE',
+        help='checkpoint; default: that of the metafile. Or an exported model, *.onnx, which '
+        'needs no --config',
     )
     parser.add_argument(
         '--det',
@@ -105,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..apis import PoseInferencer
     from ..apis.inference.coco_results import CocoTask
+    from ..apis.inference.exported import is_exported
     from ..apis.inputs.report import InputReport
     from ..utils.allocator import disable_malloc_trim
 
@@ -113,6 +117,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             'nothing says where instances are: give a detector with --det and --det-weights, or '
             '--boxes, or --det whole_image if each image shows one instance and little else'
+        )
+    if not args.config and not is_exported(args.weights):
+        raise ValueError(
+            '--config is missing: give it, or an exported model (*.onnx) as --weights'
         )
     if args.box_categories and not args.boxes:
         raise ValueError('--box-categories selects boxes of a file: give --boxes, too')
@@ -132,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     if device == 'cpu':
         disable_malloc_trim()
     inferencer = PoseInferencer(
-        args.config,
+        args.config or args.weights,
         args.weights,
         device=device,
         det_model=args.det,

@@ -159,9 +159,7 @@ class TestErrors:
         path = tmp_path / 'pose.onnx'
         with pytest.raises(ValueError, match="unknown outputs of export_onnx 'heatmap'; did you"):
             export(path, model, outputs='heatmap')
-        with pytest.raises(
-            ValueError, match=r'input_size .* = \(64, 64\), but head'
-        ):
+        with pytest.raises(ValueError, match=r'input_size .* = \(64, 64\), but head'):
             export_onnx(model, path, (64, 64), dataset_meta=METAINFO)
         with pytest.raises(ValueError, match='is_udp=True, but head'):
             export(path, model, is_udp=True)

@@ -75,3 +75,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory, images: list[np.ndarray]) -> 
         writer.write(np.roll(images[0], 3 * i, axis=1))
     writer.release()
     return path
+
+
+@pytest.fixture(scope='session')
+def exported(weights: Path) -> Path:
+    """The pose model of ``weights`` as an ONNX file."""
+    pytest.importorskip('onnx')
+    from hrnet_plugin.apis.inference.export import export_files
+
+    from .random_models import POSE
+
+    path = weights / 'pose.onnx'
+    export_files(POSE, str(weights / 'pose.pth'), path)
+    return path

@@ -1,0 +1,119 @@
+"""Exported models in the inferencer, and on their own: the keypoints of PyTorch."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.random_models import POSE
+
+from hrnet_plugin.apis import PoseInferencer
+from hrnet_plugin.export import OnnxPose
+
+pytest.importorskip('onnx')
+BOXES = [[20.0, 30, 120, 220], [100, 20, 200, 230], [10, 10, 150, 230]]
+# Two pixels of a heatmap that are equally high, or nearly, are told apart by rounding.
+CLOSE = 0.05
+
+
+def instances(inferencer: PoseInferencer, image: np.ndarray) -> Any:
+    (result,) = inferencer(image, bboxes=[BOXES], return_datasamples=True)
+    return result['predictions'][0].pred_instances
+
+
+@pytest.mark.parametrize('runtime', ['onnxruntime', 'openvino'])
+def test_same_results_without_a_config(
+    weights: Path, exported: Path, images: list[np.ndarray], runtime: str
+) -> None:
+    pytest.importorskip(runtime)
+    by_torch = instances(PoseInferencer(POSE, str(weights / 'pose.pth'), 'cpu'), images[0])
+    inferencer = PoseInferencer(str(exported), device='cpu', runtime=runtime)
+    found = instances(inferencer, images[0])
+    assert np.abs(found.keypoints - by_torch.keypoints).max() < CLOSE
+    np.testing.assert_allclose(found.keypoint_scores, by_torch.keypoint_scores, atol=1e-4)
+    np.testing.assert_array_equal(found.bboxes, by_torch.bboxes)
+    meta = inferencer.pose.dataset_meta
+    assert meta['num_keypoints'] == 17
+    assert meta['keypoint_id2name'][5] == 'left_shoulder'
+    assert meta['flip_indices'][5] == 6
+
+
+def test_runtime_of_a_small_device(
+    exported: Path, weights: Path, images: list[np.ndarray]
+) -> None:
+    """OnnxPose cuts, batches and maps back as MMPose's pipeline and estimator do."""
+    by_torch = instances(PoseInferencer(POSE, str(weights / 'pose.pth'), 'cpu'), images[0])
+    pose = OnnxPose(exported)
+    for batch_size in (1, 2, 16):
+        keypoints, scores = pose(images[0], BOXES, batch_size)
+        assert np.abs(keypoints - by_torch.keypoints).max() < CLOSE
+        np.testing.assert_allclose(scores, by_torch.keypoint_scores, atol=1e-3)
+    assert pose(images[0])[0].shape == (1, 17, 2)
+    assert pose(images[0], [])[0].shape == (0, 17, 2)
+
+
+def test_it_needs_neither_torch_nor_this_package(exported: Path, tmp_path: Path) -> None:
+    """The file runs where only numpy, OpenCV and ONNX Runtime can be imported."""
+    from hrnet_plugin.export import runtime
+
+    copied = tmp_path / 'pose_runtime.py'
+    copied.write_text(Path(runtime.__file__).read_text())
+    code = f"""
+import sys
+for name in ('torch', 'mmengine', 'mmcv', 'mmpose', 'mmdet', 'hrnet_plugin', 'onnx'):
+    sys.modules[name] = None
+import numpy as np
+from pose_runtime import OnnxPose
+keypoints, scores = OnnxPose({str(exported)!r})(np.full((99, 60, 3), 128, np.uint8))
+print(keypoints.shape, scores.shape)
+"""
+    result = subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == '(1, 17, 2) (1, 17)', result.stderr
+
+
+class TestErrors:
+    def test_boxes_and_images(self, exported: Path, images: list[np.ndarray]) -> None:
+        pose = OnnxPose(exported)
+        with pytest.raises(ValueError, match=r'boxes have shape \(4,\); expected \(N, 4\)'):
+            pose(images[0], [1, 2, 3, 4])
+        with pytest.raises(ValueError, match=r'box 1 is \[5.*expected x1 < x2'):
+            pose(images[0], [[0, 0, 9, 9], [5, 5, 5, 9]])
+        with pytest.raises(ValueError, match='the image is of float64; expected uint8'):
+            pose(images[0] / 255)
+        with pytest.raises(ValueError, match=r'the image is \(320, 240\); expected an array'):
+            pose(images[0][..., 0].reshape(320, 240))
+
+    def test_files(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match=r'none\.onnx: there is no such file'):
+            PoseInferencer(str(tmp_path / 'none.onnx'), device='cpu')
+        (tmp_path / 'text.onnx').write_text('no model')
+        with pytest.raises(ValueError, match=r'text\.onnx is not an ONNX model'):
+            OnnxPose(tmp_path / 'text.onnx')
+
+    def test_models_of_others(self, tmp_path: Path) -> None:
+        onnx = pytest.importorskip('onnx')
+        value = onnx.helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, [1])
+        other = onnx.helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, [1])
+        node = onnx.helper.make_node('Identity', ['x'], ['y'])
+        model = onnx.helper.make_model(
+            onnx.helper.make_graph([node], 'g', [value], [other]),
+            opset_imports=[onnx.helper.make_opsetid('', 18)],
+        )
+        model.ir_version = 9
+        onnx.save(model, tmp_path / 'other.onnx')
+        with pytest.raises(ValueError, match='not a pose model of hrnet_plugin: it has no meta'):
+            PoseInferencer(str(tmp_path / 'other.onnx'), device='cpu')
+
+    def test_runtimes(self, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(ValueError, match="unknown runtime 'openvin'; did you mean 'openvino'"):
+            PoseInferencer(str(exported), device='cpu', runtime='openvin')
+        monkeypatch.setitem(sys.modules, 'openvino', None)
+        with pytest.raises(ImportError, match="runtime='openvino' needs OpenVINO: pip install"):
+            PoseInferencer(str(exported), device='cpu', runtime='openvino')
+        monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+        with pytest.raises(ImportError, match='needs ONNX Runtime: pip install onnxruntime'):
+            OnnxPose(exported)

@@ -1,0 +1,70 @@
+"""`hrnet-plugin export`, and what `predict` does with the file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.random_models import POSE
+
+from hrnet_plugin.commands.cli import main
+
+pytest.importorskip('onnx')
+
+
+def test_exported_model_predicts(
+    weights: Path, exported: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    results = []
+    for options in (
+        ['--config', POSE, '--weights', str(weights / 'pose.pth')],
+        ['--weights', str(exported)],
+    ):
+        out = tmp_path / f'out{len(results)}'
+        command = ['predict', str(folder), *options, '--det', 'whole_image', '--out', str(out)]
+        assert main([*command, '--device', 'cpu']) == 0
+        results.append(json.loads((out / 'results.json').read_text()))
+    by_torch, by_onnx = results
+    assert len(by_torch) == len(by_onnx) == 4
+    for a, b in zip(by_torch, by_onnx):
+        assert a['file_name'] == b['file_name']
+        np.testing.assert_allclose(a['keypoints'], b['keypoints'], atol=0.05)
+
+
+def test_writes_a_file_and_says_how_far_it_is_from_pytorch(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / 'new' / 'pose.onnx'
+    options = ['--config', POSE, '--weights', str(weights / 'pose.pth'), '--out', str(out)]
+    assert main(['export', *options, '--outputs', 'heatmaps', '--no-flip-test']) == 0
+    assert out.stat().st_size > 4e6
+    printed = capsys.readouterr().out
+    assert printed.startswith(f'{out}: HRNet and HeatmapHead, ')
+    assert 'largest difference between ONNX Runtime and PyTorch on 8 crops' in printed
+
+    assert main(['export', *options]) == 2
+    assert 'exists already: give another name or --overwrite' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--out', 'pose.pth'], '--out pose.pth is not the name of an ONNX file'),
+        (['--out', 'pose.onnx', '--flip-tst'], "did you mean '--flip-test'"),
+    ],
+)
+def test_wrong_usage(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(['export', '--config', POSE, *arguments])
+    except SystemExit as error:
+        code = error.code  # type: ignore[assignment]
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
