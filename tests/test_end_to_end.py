@@ -189,7 +189,7 @@ class TestReadme:
             else:
                 run(f'set -e\n{code}', cwd=home)
         assert list((home / 'work_dirs/mine').glob('epoch_1.pth'))
-        assert len(list((home / 'work_dirs/pictures').glob('*.jpg'))) == 12
+        assert len(list((home / 'work_dirs/images').glob('*.jpg'))) == 12
         assert list((home / 'work_dirs/project').glob('epoch_*.pth'))
         assert len(list((home / 'work_dirs/predictions').glob('*.jpg'))) == 12
         found = json.loads((home / 'work_dirs/predictions/results.json').read_text())
