@@ -178,14 +178,15 @@ def readme_examples() -> list[tuple[str, str]]:
 class TestReadme:
     def test_examples_run_as_pasted(self, home: Path) -> None:
         examples = readme_examples()
-        assert [language for language, _ in examples] == ['sh', 'python', 'python', *['sh'] * 3]
+        languages = ' '.join(language for language, _ in examples)
+        assert languages == 'sh python python sh sh sh python sh'
         printed = ''
         for language, code in examples:
             named = re.match(r'# (\w+\.py)', code)
             if named:
                 (home / named[1]).write_text(code)
             elif language == 'python':
-                printed = run([sys.executable, '-c', code], cwd=home)
+                printed += run([sys.executable, '-c', code], cwd=home)
             else:
                 run(f'set -e\n{code}', cwd=home)
         assert list((home / 'work_dirs/mine').glob('epoch_1.pth'))
@@ -198,6 +199,9 @@ class TestReadme:
         # leaves a detector without confident detections; the next test has instances.)
         ours = [max(people[file.name], 1) for file in (home / 'work_dirs/demo/images').iterdir()]
         assert sorted(map(int, re.findall(r'^(\d+) people', printed, re.M))) == sorted(ours)
+        exported = json.loads((home / 'work_dirs/exported/results.json').read_text())
+        assert [e['file_name'] for e in exported] == [f['file_name'] for f in found]
+        assert '(1, 17, 2) nose' in printed
         assert cv2.imread(str(home / 'work_dirs/sheets/train_samples.jpg')) is not None
 
     def test_predict_uses_given_boxes(self, home: Path) -> None:
