@@ -14,3 +14,4 @@ from .inference import CocoSummary as CocoSummary
 from .inference import PoseBackend as PoseBackend
 from .inference import PoseInferencer as PoseInferencer
 from .inference import write_coco_results as write_coco_results
+from .inference.export import export_files as export_files

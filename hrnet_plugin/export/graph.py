@@ -1,5 +1,7 @@
 """Inference as one module, from crops to keypoints, for exporters to trace."""
 
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -28,6 +30,10 @@ class InferenceGraph(nn.Module):
             codec cannot decode in a graph.
     """
 
+    flip_indices: Tensor
+    mean_of_channels: Tensor
+    std_of_channels: Tensor
+
     def __init__(
         self,
         model: Any,
@@ -40,9 +46,10 @@ class InferenceGraph(nn.Module):
     ) -> None:
         super().__init__()
         check_heatmap_head(model)
+        check_test_cfg(model.test_cfg or {})
         width, height = input_size
         image = torch.rand(1, 3, height, width)
-        self.model = fuse_norms(model.cpu().float().eval(), image)
+        self.model = fuse_norms(deepcopy(model).cpu().float().eval(), image)
         self.outputs = outputs
         self.normalize = normalize
         self.flip_test = flip_test
@@ -104,6 +111,20 @@ def check_heatmap_head(model: Any) -> None:
         raise ValueError(
             f'the model is {type(model).__name__} with {type(head).__name__} as its head; '
             'expected a top-down pose estimator with a heatmap head'
+        )
+
+
+def check_test_cfg(test_cfg: Mapping[str, Any]) -> None:
+    """Raise a ValueError if ``test_cfg`` asks for what the graph does not do."""
+    if test_cfg.get('output_keypoint_indices') is not None:
+        raise ValueError(
+            'test_cfg.output_keypoint_indices cannot be exported: remove it, and choose among the '
+            'keypoints that the exported file returns'
+        )
+    if test_cfg.get('flip_test') and test_cfg.get('flip_mode', 'heatmap') != 'heatmap':
+        raise ValueError(
+            f"test_cfg.flip_mode is {test_cfg['flip_mode']!r}; expected 'heatmap', or "
+            'flip_test=False'
         )
 
 

@@ -141,7 +141,7 @@ def export_onnx(
     check_differences(heatmap_difference, keypoint_difference)
 
     metadata = PoseMetadata(
-        input_size=tuple(input_size),
+        input_size=(int(input_size[0]), int(input_size[1])),
         color_order=graph.color_order,
         mean=graph.mean,
         std=graph.std,

@@ -40,11 +40,14 @@ def expected(model: Any, crops: np.ndarray, flip_test: bool = False) -> tuple[np
             mirrored = model.head.forward(model.extract_feat(images.flip(-1)))
             mirrored = mirrored[:, METAINFO['flip_indices']].flip(-1)
             heatmaps = (heatmaps + mirrored) / 2
-        keypoints, scores = model.head.decoder.batch_decode(heatmaps)
+        keypoints, scores = zip(*map(model.head.decoder.decode, heatmaps.numpy()))
     return np.concatenate(keypoints), np.concatenate(scores), heatmaps.numpy()
 
 
-@pytest.mark.parametrize('structure', SMALL)
+@pytest.mark.parametrize(
+    'structure',
+    [pytest.param(s, marks=pytest.mark.slow) if s == 'naive' else s for s in SMALL],
+)
 def test_each_structure(tmp_path: Path, structure: str) -> None:
     """One file takes batches of any size, and returns what the estimator returns."""
     model = pose_model(small_backbone(structure))
@@ -171,6 +174,17 @@ class TestErrors:
     def test_models_without_heatmaps(self, tmp_path: Path, model: nn.Module) -> None:
         with pytest.raises(ValueError, match='the model is Linear with NoneType as its head'):
             export(tmp_path / 'pose.onnx', nn.Linear(1, 1))
+
+    @pytest.mark.parametrize(
+        ('test_cfg', 'message'),
+        [
+            (dict(output_keypoint_indices=[0]), 'output_keypoint_indices cannot be exported'),
+            (dict(flip_test=True, flip_mode='udp_combined'), "flip_mode is 'udp_combined'; expe"),
+        ],
+    )
+    def test_test_cfg(self, tmp_path: Path, test_cfg: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            export(tmp_path / 'pose.onnx', pose_model(small_backbone('hrnet'), **test_cfg))
 
     def test_metainfo_of_another_skeleton(self, tmp_path: Path, model: nn.Module) -> None:
         meta = dict(METAINFO, num_keypoints=4)
