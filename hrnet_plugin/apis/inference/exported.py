@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -16,7 +16,7 @@ SUFFIX = '.onnx'
 INSTALL_OPENVINO = 'pip install openvino'
 
 
-def is_exported(model: Any) -> TypeGuard[str | Path]:
+def is_exported(model: Any) -> bool:
     """Whether this is the path of an exported model."""
     return isinstance(model, str | Path) and Path(model).suffix.lower() == SUFFIX
 
