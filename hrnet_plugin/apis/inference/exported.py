@@ -8,28 +8,31 @@ import numpy as np
 from mmengine.config import Config
 
 from ...export.metadata import PoseMetadata
+from ...export.openvino_file import compile_model, import_openvino, read_openvino
 from ...export.runtime import open_session, read_metadata
 from ...utils.errors import unknown_name
 from .backends import BackendOutput, PoseBackend
 
-SUFFIX = '.onnx'
-INSTALL_OPENVINO = 'pip install openvino'
+SUFFIXES = {'.onnx': 'onnxruntime', '.xml': 'openvino'}  # of exported models; their runtimes
+HINTS = dict(float32='f32', bfloat16='bf16')  # of OpenVINO
 
 
 def is_exported(model: Any) -> bool:
     """Whether this is the path of an exported model."""
-    return isinstance(model, str | Path) and Path(model).suffix.lower() == SUFFIX
+    return isinstance(model, str | Path) and Path(model).suffix.lower() in SUFFIXES
 
 
 def open_exported(
-    path: str | Path, device: str, runtime: str = 'onnxruntime'
+    path: str | Path, device: str, runtime: str | None = None, precision: str = 'float32'
 ) -> tuple[Config, PoseBackend]:
     """Open an exported model.
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
         device: Device of torch: ``'cpu'`` or a GPU.
-        runtime: One of :data:`RUNTIMES`.
+        runtime: One of :data:`RUNTIMES`; by default OpenVINO for ``*.xml``, else ONNX Runtime.
+        precision: ``'float32'``; or ``'bfloat16'``, in which OpenVINO computes float32 layers of
+            the network, on CPUs that have it.
 
     Returns:
         A config whose pipeline cuts and packs crops as the model needs them, and the backend that
@@ -38,11 +41,13 @@ def open_exported(
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: The runtime is not installed.
-        ValueError: The file is not a pose model of this package, or returns heatmaps.
+        ValueError: The file is not a pose model of this package, or returns heatmaps; or the
+            runtime is not for it or this precision.
     """
+    runtime = runtime or SUFFIXES[Path(path).suffix.lower()]
     if runtime not in RUNTIMES:
         raise ValueError(unknown_name('runtime', runtime, RUNTIMES))
-    backend = RUNTIMES[runtime](path, device)
+    backend = RUNTIMES[runtime](path, device, precision)
     if backend.metadata.outputs != 'keypoints':
         raise ValueError(
             f'{path} returns heatmaps; expected keypoints: export it without --outputs heatmaps'
@@ -81,39 +86,52 @@ class ExportedBackend:
         return BackendOutput(keypoints=keypoints * self._stretch, scores=scores)
 
 
-def open_onnxruntime(path: str | Path, device: str) -> ExportedBackend:
-    """Open a model with ONNX Runtime."""
+def open_onnxruntime(path: str | Path, device: str, precision: str) -> ExportedBackend:
+    """Open a model with ONNX Runtime, which computes in the precision of the file.
+
+    Raises:
+        ValueError: The file is for OpenVINO, or another precision is asked for.
+    """
+    if Path(path).suffix.lower() == '.xml':
+        raise ValueError(f"{path} is for OpenVINO: give runtime='openvino', or none")
+    if precision != 'float32':
+        raise ValueError(
+            f"precision={precision!r} is for runtime='openvino'; ONNX Runtime computes in the "
+            "file's: export it with --half or --int8"
+        )
     session = open_session(path, providers=None if device != 'cpu' else ['CPUExecutionProvider'])
     metadata = PoseMetadata(**read_metadata(path, session))
     names = ['keypoints', 'scores']
     return ExportedBackend(metadata, lambda crops: session.run(names, {'crops': crops}))
 
 
-def open_openvino(path: str | Path, device: str) -> ExportedBackend:
+def open_openvino(path: str | Path, device: str, precision: str) -> ExportedBackend:
     """Open a model with OpenVINO, on the CPU.
-
-    OpenVINO computes in bfloat16 where the CPU has it, unless it is told not to, as here.
 
     Raises:
         ImportError: OpenVINO is not installed.
+        ValueError: The precision is unknown, or the CPU does not have it.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise ImportError(f"runtime='openvino' needs OpenVINO: {INSTALL_OPENVINO}") from error
-    metadata = PoseMetadata(**read_metadata(path, open_session(path)))
-    options = {'INFERENCE_PRECISION_HINT': 'f32'}
-    compiled = openvino.Core().compile_model(str(path), 'CPU', options)
+    openvino = import_openvino("runtime='openvino'")
+    if precision not in HINTS:
+        raise ValueError(unknown_name('precision of the runtime', precision, HINTS))
+    core = openvino.Core()
+    if precision == 'bfloat16' and 'BF16' not in core.get_property(
+        'CPU', 'OPTIMIZATION_CAPABILITIES'
+    ):
+        raise ValueError("precision='bfloat16', but this CPU does not have it; use 'float32'")
+    model, metadata = read_openvino(core, path)
+    compiled = compile_model(core, model, HINTS[precision])
 
     def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         outputs = compiled(crops)
         # The arrays of a request are overwritten by the next one.
         return outputs['keypoints'].copy(), outputs['scores'].copy()
 
-    return ExportedBackend(metadata, run)
+    return ExportedBackend(PoseMetadata(**metadata), run)
 
 
-RUNTIMES: dict[str, Callable[[str | Path, str], ExportedBackend]] = {
+RUNTIMES: dict[str, Callable[[str | Path, str, str], ExportedBackend]] = {
     'onnxruntime': open_onnxruntime,
     'openvino': open_openvino,
 }
