@@ -1,6 +1,6 @@
 """Exported models for the inferencer: a config from the file's metadata, and a backend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -13,6 +13,7 @@ from ...utils.errors import unknown_name
 from .backends import BackendOutput, PoseBackend
 
 SUFFIX = '.onnx'
+AUTO = 'auto'  # the fastest runtime that is exact enough: see runtimes.py
 INSTALL_OPENVINO = 'pip install openvino'
 
 
@@ -41,13 +42,18 @@ def open_exported(
         ValueError: The file is not a pose model of this package, or returns heatmaps.
     """
     if runtime not in RUNTIMES:
-        raise ValueError(unknown_name('runtime', runtime, RUNTIMES))
+        raise ValueError(unknown_name('runtime', runtime, (AUTO, *RUNTIMES)))
     backend = RUNTIMES[runtime](path, device)
-    if backend.metadata.outputs != 'keypoints':
+    check_outputs(path, backend.metadata)
+    return config_of(backend.metadata), backend
+
+
+def check_outputs(path: str | Path, metadata: PoseMetadata) -> None:
+    """Raise a ValueError unless an exported model returns keypoints."""
+    if metadata.outputs != 'keypoints':
         raise ValueError(
             f'{path} returns heatmaps; expected keypoints: export it without --outputs heatmaps'
         )
-    return config_of(backend.metadata), backend
 
 
 class ExportedBackend:
@@ -57,15 +63,18 @@ class ExportedBackend:
         metadata: What the file says about the model.
         run: Takes crops as the graph does; returns keypoints (N, K, 2), in pixels of the crop,
             and scores (N, K).
+        name: Runtime and precision, for users to read.
     """
 
     def __init__(
         self,
         metadata: PoseMetadata,
-        run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        run: Callable[[np.ndarray], Sequence[np.ndarray]],
+        name: str,
     ) -> None:
         self.metadata = metadata
-        self._run = run
+        self.run = run
+        self.name = name
         width, height = metadata.input_size
         # MMPose's estimators map an input of this size to the box, also with UDP, where the box
         # is a pixel shorter.
@@ -77,40 +86,72 @@ class ExportedBackend:
     def __call__(self, inputs: np.ndarray) -> BackendOutput:
         if self.metadata.normalizes:  # the preprocessor has left them as they were cut out
             inputs = np.ascontiguousarray(inputs.transpose(0, 2, 3, 1).astype(np.uint8))
-        keypoints, scores = self._run(inputs)
+        keypoints, scores = self.run(inputs)
         return BackendOutput(keypoints=keypoints * self._stretch, scores=scores)
 
 
-def open_onnxruntime(path: str | Path, device: str) -> ExportedBackend:
-    """Open a model with ONNX Runtime."""
-    session = open_session(path, providers=None if device != 'cpu' else ['CPUExecutionProvider'])
+def open_onnxruntime(path: str | Path, device: str, threads: int = 0) -> ExportedBackend:
+    """Open a model with ONNX Runtime.
+
+    Args:
+        path: The file.
+        device: Device of torch.
+        threads: Number of threads; 0 leaves it to ONNX Runtime.
+    """
+    providers = None if device != 'cpu' else ['CPUExecutionProvider']
+    session = open_session(path, threads, providers)
     metadata = PoseMetadata(**read_metadata(path, session))
-    names = ['keypoints', 'scores']
-    return ExportedBackend(metadata, lambda crops: session.run(names, {'crops': crops}))
+    return ExportedBackend(
+        metadata,
+        lambda crops: session.run(None, {'crops': crops}),
+        f'ONNX Runtime {metadata.precision}',
+    )
 
 
-def open_openvino(path: str | Path, device: str) -> ExportedBackend:
+def open_openvino(
+    path: str | Path, device: str, threads: int = 0, bfloat16: bool = False
+) -> ExportedBackend:
     """Open a model with OpenVINO, on the CPU.
 
-    OpenVINO computes in bfloat16 where the CPU has it, unless it is told not to, as here.
+    Args:
+        path: The file.
+        device: Device of torch; not used.
+        threads: Number of threads; 0 leaves it to OpenVINO.
+        bfloat16: Computes in bfloat16 what the file has in float32, as OpenVINO does of its own
+            accord where the CPU has it.
 
     Raises:
         ImportError: OpenVINO is not installed.
+    """
+    openvino = import_openvino()
+    metadata = PoseMetadata(**read_metadata(path, open_session(path)))
+    options = {
+        'INFERENCE_PRECISION_HINT': 'bf16' if bfloat16 else 'f32',
+        'INFERENCE_NUM_THREADS': threads,
+    }
+    compiled = openvino.Core().compile_model(str(path), 'CPU', options)
+
+    def run(crops: np.ndarray) -> list[np.ndarray]:
+        # The arrays of a request are overwritten by the next one.
+        return [output.copy() for output in compiled(crops).values()]
+
+    precision = metadata.precision
+    if bfloat16:
+        precision = 'bfloat16' if precision == 'float32' else f'{precision} and bfloat16'
+    return ExportedBackend(metadata, run, f'OpenVINO {precision}')
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO.
+
+    Raises:
+        ImportError: It is not installed; with the command that installs it.
     """
     try:
         import openvino
     except ImportError as error:
         raise ImportError(f"runtime='openvino' needs OpenVINO: {INSTALL_OPENVINO}") from error
-    metadata = PoseMetadata(**read_metadata(path, open_session(path)))
-    options = {'INFERENCE_PRECISION_HINT': 'f32'}
-    compiled = openvino.Core().compile_model(str(path), 'CPU', options)
-
-    def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs = compiled(crops)
-        # The arrays of a request are overwritten by the next one.
-        return outputs['keypoints'].copy(), outputs['scores'].copy()
-
-    return ExportedBackend(metadata, run)
+    return openvino
 
 
 RUNTIMES: dict[str, Callable[[str | Path, str], ExportedBackend]] = {
