@@ -10,9 +10,21 @@ from pathlib import Path
 
 from timing import THREADS
 
+from hrnet_plugin.environment.cpu import describe_cpu
+
 HERE = Path(__file__).parent
 HELPERS = ('timing', 'run')
-PACKAGES = ('torch', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmpose', 'pycocotools')
+PACKAGES = (
+    'torch',
+    'numpy',
+    'opencv-python',
+    'mmengine',
+    'mmcv',
+    'mmpose',
+    'onnxruntime',
+    'openvino',
+    'pycocotools',
+)
 
 
 def main() -> None:
@@ -39,18 +51,11 @@ def header(names: list[str]) -> str:
         'warm-up: after other work, the first runs take up to three times as long.',
         '',
         f'- command: `python benchmarks/run.py {" ".join(names)}`',
-        f'- processor: {processor()}, {os.cpu_count()} cores, {THREADS} threads used',
+        f'- processor: {describe_cpu()}; {THREADS} threads used',
         f'- load of the machine before: {os.getloadavg()[0]:.1f}',
         f'- Python {platform.python_version()}, ' + ', '.join(map(package, PACKAGES)),
     ]
     return '\n'.join(lines) + '\n'
-
-
-def processor() -> str:
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def package(name: str) -> str:

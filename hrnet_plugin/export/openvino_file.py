@@ -85,7 +85,7 @@ def check_outputs(metadata: dict[str, Any], session: Any, compiled: Any) -> None
         )
 
 
-def compile_model(core: Any, model: Any, hint: str = 'f32') -> Any:
+def compile_model(core: Any, model: Any, hint: str = 'f32', threads: int = 0) -> Any:
     """Compile a model for the CPU.
 
     OpenVINO computes in bfloat16 where the CPU has it, unless it is told not to.
@@ -94,8 +94,10 @@ def compile_model(core: Any, model: Any, hint: str = 'f32') -> Any:
         core: OpenVINO's core.
         model: The model.
         hint: Precision of float32 layers: ``'f32'`` or ``'bf16'``.
+        threads: Number of threads; 0 leaves it to OpenVINO.
     """
-    return core.compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': hint})
+    options = {'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': threads}
+    return core.compile_model(model, 'CPU', options)
 
 
 def read_openvino(core: Any, path: str | Path) -> tuple[Any, dict[str, Any]]:
