@@ -14,7 +14,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -28,6 +28,7 @@ from guarded import Report
 from networks import DTYPES, MODELS, SMALL_MODELS, Form, Model, use_defaults, use_precision
 from timing import Ratio, table
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 Run = Callable[[], Any]
@@ -62,6 +63,7 @@ COMPILED = [
 ]
 BASELINE = STOCK[0]
 K = 17
+OUT = Path('work_dirs/gpu')
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Scale:
     models: tuple[Model, ...] = MODELS
     trained: tuple[tuple[Model, int], ...] = tuple(zip(MODELS[:3], (64, 64, 32)))
     compiled: tuple[Model, ...] = MODELS
+    compiled_batches: tuple[int, ...] = (1, 64)
     frames: int = 20
 
 
@@ -95,6 +98,7 @@ SMALL = Scale(
     models=SMALL_MODELS,
     trained=((SMALL_MODELS[0], 2),),
     compiled=SMALL_MODELS[:1],
+    compiled_batches=(2,),
     frames=1,
 )
 
@@ -139,9 +143,8 @@ class Bench:
             torch.cuda.synchronize()
 
     def warmed_up(self, run: Run, alone: bool = False) -> int:
-        """Warm up; return how many runs fill a turn."""
+        """Warm up, and return how many runs fill a turn; where speed means nothing, do neither."""
         if not self.scale.turn_seconds:
-            run()
             return 1
         self.seconds(run, 3)
         return max(1, min(1000, math.ceil(self.scale.turn_seconds / self.seconds(run, 3, alone))))
@@ -210,7 +213,7 @@ def networks(bench: Bench) -> None:
     for model in bench.scale.models:
         built = bench.report.attempt(model.name, 'building', partial(model.networks, bench.device))
         if built:
-            compare_batches(bench, model, built, [*EAGER, *REPLAYED])
+            compare_batches(bench, model, built, bench.scale.batches, [*EAGER, *REPLAYED])
         del built
         free(bench)
 
@@ -222,16 +225,20 @@ def compiled(bench: Bench) -> None:
             name = f'{model.name}, torch.compile'
             built = bench.report.attempt(name, 'building', partial(model.networks, bench.device))
             if built:
-                compare_batches(bench, model, built, forms)
+                compare_batches(bench, model, built, bench.scale.compiled_batches, forms)
             del built
             torch._dynamo.reset()
             free(bench)
 
 
 def compare_batches(
-    bench: Bench, model: Model, networks: Mapping[str, nn.Module], forms: list[Form]
+    bench: Bench,
+    model: Model,
+    networks: Mapping[str, nn.Module],
+    batches: Sequence[int],
+    forms: list[Form],
 ) -> None:
-    for batch in bench.scale.batches:
+    for batch in batches:
         compare_forms(bench, model, networks, batch, forms)
         free(bench)
 
@@ -265,7 +272,8 @@ def compare_forms(
             report.add(section, str(form), skipped='needs CUDA')
         else:
             report.attempt(section, str(form), partial(prepare, form))
-    flops = report.attempt(section, 'operations', partial(count_flops, networks['ours'], images))
+    count = partial(count_flops, networks['ours'], images[:1])
+    flops = report.attempt(section, 'operations', count)
     times = report.attempt(section, 'turns', partial(bench.by_turns, runs, batch == 1, counts))
     for form in forms:
         name = str(form)
@@ -274,7 +282,7 @@ def compare_forms(
         seconds = statistics.median(times[name])
         values = dict(ms=1e3 * seconds, images_per_s=batch / seconds)
         if flops:
-            values['TFLOP_per_s'] = flops / seconds / 1e12
+            values['TFLOP_per_s'] = batch * flops / seconds / 1e12
             values |= bench.share(values['TFLOP_per_s'], form.precision)
         expected = next(iter(outputs.values()))  # of the baseline, where there is one
         values['difference_%'] = 100 * difference(outputs[name], expected)
@@ -296,7 +304,8 @@ def difference(output: Tensor, expected: Tensor) -> float:
 
 def count_flops(network: nn.Module, images: Tensor) -> int:
     """Count the operations of convolutions and matrix products: two per multiply-accumulate."""
-    with FlopCounterMode(display=False) as counter:
+    # Of fused attention, it counts some kernels only.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network(images)
     return counter.get_total_flops()
 
@@ -600,7 +609,7 @@ def main() -> None:
     parser.add_argument('sections', nargs='*', help=f'only these: {", ".join(SECTIONS)}')
     parser.add_argument('--small', action='store_true', help='tiny models, one run of each')
     parser.add_argument('--minutes', type=float, default=9, help='time for all; 9 by default')
-    parser.add_argument('--out', type=Path, default=Path(), help='folder of gpu.json and gpu.md')
+    parser.add_argument('--out', type=Path, default=OUT, help=f'folder of both files; {OUT}')
     args = parser.parse_args()
     if wrong := set(args.sections).difference(SECTIONS):
         parser.error(f'no section {", ".join(wrong)}; there are {", ".join(SECTIONS)}')

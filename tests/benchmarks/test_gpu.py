@@ -28,7 +28,6 @@ MEASURED = {
     'crops': 2,
     'training, small HRNet, batch 2': 7,
     **dict.fromkeys(NETWORKS, 12),
-    'small HRNet, batch 1, torch.compile': 2,
     'small HRNet, batch 2, torch.compile': 2,
 }
 CUDA_GRAPHS = 4
