@@ -88,9 +88,7 @@ class PoseInferencer:
         self.box_categories = box_categories
         device = device or get_device()
         self.show_progress = show_progress
-        exported: str | Path | None = next(
-            (m for m in (pose2d_weights, pose2d) if is_exported(m)), None
-        )
+        exported = next((m for m in (pose2d_weights, pose2d) if is_exported(m)), None)
         if exported is not None:
             pose2d, backend = open_model(exported, device, runtime)
         self.pose = PoseModel(pose2d, pose2d_weights, device, scope, backend)
