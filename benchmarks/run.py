@@ -1,4 +1,7 @@
-"""Run every benchmark of this folder, and write their reports to ``results.md``."""
+"""Run every benchmark of this folder, and write their reports to ``results.md``.
+
+All but ``gpu.py``, which writes files of its own: run it where a GPU is.
+"""
 
 import argparse
 import os
@@ -13,7 +16,7 @@ from timing import THREADS
 from hrnet_plugin.environment.cpu import describe_cpu
 
 HERE = Path(__file__).parent
-HELPERS = ('timing', 'run')
+NOT_RUN = ('gpu', 'guarded', 'networks', 'run', 'timing')
 PACKAGES = (
     'torch',
     'numpy',
@@ -28,8 +31,8 @@ PACKAGES = (
 
 
 def main() -> None:
-    known = sorted(p.stem for p in HERE.glob('*.py') if p.stem not in HELPERS)
-    parser = argparse.ArgumentParser(description=__doc__)
+    known = sorted(p.stem for p in HERE.glob('*.py') if p.stem not in NOT_RUN)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('names', nargs='*', help=f'only these: {", ".join(known)}')
     names = parser.parse_args().names or known
     if wrong := set(names).difference(known):

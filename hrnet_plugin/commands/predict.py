@@ -26,8 +26,8 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument(
         '--weights',
         metavar='FILE',
-        help='checkpoint; default: that of the metafile. Or an exported model, *.onnx, which '
-        'needs no --config',
+        help='checkpoint; default: that of the metafile. Or an exported model, *.onnx or '
+        '*.xml, which needs no --config',
     )
     parser.add_argument(
         '--runtime',
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if not args.config and not is_exported(args.weights):
         raise ValueError(
-            '--config is missing: give it, or an exported model (*.onnx) as --weights'
+            '--config is missing: give it, or an exported model (*.onnx, *.xml) as --weights'
         )
     if args.runtime and not is_exported(args.weights):
         raise ValueError(
@@ -151,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
         det_weights=args.det_weights,
         det_cat_ids=args.det_cat_ids,
         show_progress=True,
-        runtime=args.runtime or RUNTIME,
+        runtime=args.runtime,
     )
     try:
         task.write(

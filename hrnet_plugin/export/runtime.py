@@ -177,12 +177,16 @@ def open_session(
 
 
 def read_metadata(path: str | Path, session: Any) -> dict[str, Any]:
-    """Read what the exporter has written about a model.
+    """Read what the exporter has written about a model; raise a ValueError if there is nothing."""
+    return parse_metadata(path, session.get_modelmeta().custom_metadata_map.get(KEY))
+
+
+def parse_metadata(path: str | Path, text: str | None) -> dict[str, Any]:
+    """Parse what the exporter has written about a model.
 
     Raises:
         ValueError: There is nothing.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise ValueError(
             f'{path} is not a pose model of hrnet_plugin: it has no metadata {KEY!r}; write one '

@@ -128,7 +128,8 @@ def benchmark_model(
     try:
         prepares: dict[str, Prepare] = {}
         if is_exported(model):
-            title, size, missing = add_exported(prepares, model, threads, report)
+            path = Path(str(model))
+            title, size, missing = add_exported(prepares, path, threads, report)
         elif str(model).endswith(CHECKPOINTS):
             raise ValueError(
                 f'{model} is a checkpoint; expected an exported model, *.onnx, or a config with '

@@ -2,35 +2,38 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 
 from ...export.metadata import PoseMetadata
+from ...export.openvino_file import compile_model, import_openvino, read_openvino
 from ...export.runtime import open_session, read_metadata
 from ...utils.errors import unknown_name
 from .backends import BackendOutput, PoseBackend
 
-SUFFIX = '.onnx'
+SUFFIXES = {'.onnx': 'onnxruntime', '.xml': 'openvino'}  # of exported models; their runtimes
+HINTS = dict(float32='f32', bfloat16='bf16')  # of OpenVINO
 AUTO = 'auto'  # the fastest runtime that is exact enough: see runtimes.py
-INSTALL_OPENVINO = 'pip install openvino'
 
 
-def is_exported(model: Any) -> TypeGuard[str | Path]:
+def is_exported(model: Any) -> bool:
     """Whether this is the path of an exported model."""
-    return isinstance(model, str | Path) and Path(model).suffix.lower() == SUFFIX
+    return isinstance(model, str | Path) and Path(model).suffix.lower() in SUFFIXES
 
 
 def open_exported(
-    path: str | Path, device: str, runtime: str = 'onnxruntime'
+    path: str | Path, device: str, runtime: str | None = None, precision: str = 'float32'
 ) -> tuple[Config, PoseBackend]:
     """Open an exported model.
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
         device: Device of torch: ``'cpu'`` or a GPU.
-        runtime: One of :data:`RUNTIMES`.
+        runtime: One of :data:`RUNTIMES`; by default OpenVINO for ``*.xml``, else ONNX Runtime.
+        precision: ``'float32'``; or ``'bfloat16'``, in which OpenVINO computes float32 layers of
+            the network, on CPUs that have it.
 
     Returns:
         A config whose pipeline cuts and packs crops as the model needs them, and the backend that
@@ -39,11 +42,13 @@ def open_exported(
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: The runtime is not installed.
-        ValueError: The file is not a pose model of this package, or returns heatmaps.
+        ValueError: The file is not a pose model of this package, or returns heatmaps; or the
+            runtime is not for it or this precision.
     """
+    runtime = runtime or SUFFIXES[Path(path).suffix.lower()]
     if runtime not in RUNTIMES:
         raise ValueError(unknown_name('runtime', runtime, (AUTO, *RUNTIMES)))
-    backend = RUNTIMES[runtime](path, device)
+    backend = RUNTIMES[runtime](path, device, 0, precision)
     check_outputs(path, backend.metadata)
     return config_of(backend.metadata), backend
 
@@ -90,14 +95,27 @@ class ExportedBackend:
         return BackendOutput(keypoints=keypoints * self._stretch, scores=scores)
 
 
-def open_onnxruntime(path: str | Path, device: str, threads: int = 0) -> ExportedBackend:
-    """Open a model with ONNX Runtime.
+def open_onnxruntime(
+    path: str | Path, device: str, threads: int = 0, precision: str = 'float32'
+) -> ExportedBackend:
+    """Open a model with ONNX Runtime, which computes in the precision of the file.
 
     Args:
         path: The file.
         device: Device of torch.
         threads: Number of threads; 0 leaves it to ONNX Runtime.
+        precision: ``'float32'``; the others are for OpenVINO.
+
+    Raises:
+        ValueError: The file is for OpenVINO, or another precision is asked for.
     """
+    if Path(path).suffix.lower() == '.xml':
+        raise ValueError(f"{path} is for OpenVINO: give runtime='openvino', or none")
+    if precision != 'float32':
+        raise ValueError(
+            f"precision={precision!r} is for runtime='openvino'; ONNX Runtime computes in the "
+            "file's: export it with --half or --int8"
+        )
     providers = None if device != 'cpu' else ['CPUExecutionProvider']
     session = open_session(path, threads, providers)
     metadata = PoseMetadata(**read_metadata(path, session))
@@ -109,7 +127,7 @@ def open_onnxruntime(path: str | Path, device: str, threads: int = 0) -> Exporte
 
 
 def open_openvino(
-    path: str | Path, device: str, threads: int = 0, bfloat16: bool = False
+    path: str | Path, device: str, threads: int = 0, precision: str = 'float32'
 ) -> ExportedBackend:
     """Open a model with OpenVINO, on the CPU.
 
@@ -117,44 +135,35 @@ def open_openvino(
         path: The file.
         device: Device of torch; not used.
         threads: Number of threads; 0 leaves it to OpenVINO.
-        bfloat16: Computes in bfloat16 what the file has in float32, as OpenVINO does of its own
-            accord where the CPU has it.
+        precision: ``'bfloat16'`` computes in it what the file has in float32.
 
     Raises:
         ImportError: OpenVINO is not installed.
+        ValueError: The precision is unknown, or the CPU does not have it.
     """
-    openvino = import_openvino()
-    metadata = PoseMetadata(**read_metadata(path, open_session(path)))
-    options = {
-        'INFERENCE_PRECISION_HINT': 'bf16' if bfloat16 else 'f32',
-        'INFERENCE_NUM_THREADS': threads,
-    }
-    compiled = openvino.Core().compile_model(str(path), 'CPU', options)
+    openvino = import_openvino("runtime='openvino'")
+    if precision not in HINTS:
+        raise ValueError(unknown_name('precision of the runtime', precision, HINTS))
+    core = openvino.Core()
+    if precision == 'bfloat16' and 'BF16' not in core.get_property(
+        'CPU', 'OPTIMIZATION_CAPABILITIES'
+    ):
+        raise ValueError("precision='bfloat16', but this CPU does not have it; use 'float32'")
+    model, content = read_openvino(core, path)
+    metadata = PoseMetadata(**content)
+    compiled = compile_model(core, model, HINTS[precision], threads)
 
     def run(crops: np.ndarray) -> list[np.ndarray]:
         # The arrays of a request are overwritten by the next one.
         return [output.copy() for output in compiled(crops).values()]
 
-    precision = metadata.precision
-    if bfloat16:
-        precision = 'bfloat16' if precision == 'float32' else f'{precision} and bfloat16'
-    return ExportedBackend(metadata, run, f'OpenVINO {precision}')
+    computed = metadata.precision
+    if precision == 'bfloat16':
+        computed = 'bfloat16' if computed == 'float32' else f'{computed} and bfloat16'
+    return ExportedBackend(metadata, run, f'OpenVINO {computed}')
 
 
-def import_openvino() -> Any:
-    """Import OpenVINO.
-
-    Raises:
-        ImportError: It is not installed; with the command that installs it.
-    """
-    try:
-        import openvino
-    except ImportError as error:
-        raise ImportError(f"runtime='openvino' needs OpenVINO: {INSTALL_OPENVINO}") from error
-    return openvino
-
-
-RUNTIMES: dict[str, Callable[[str | Path, str], ExportedBackend]] = {
+RUNTIMES: dict[str, Callable[[str | Path, str, int, str], ExportedBackend]] = {
     'onnxruntime': open_onnxruntime,
     'openvino': open_openvino,
 }

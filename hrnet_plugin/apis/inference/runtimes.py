@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
+from ...export.openvino_file import import_openvino
 from ...export.runtime import as_input
 from ...utils.timing import by_turns
 from .backends import PoseBackend
@@ -18,7 +19,6 @@ from .exported import (
     ExportedBackend,
     check_outputs,
     config_of,
-    import_openvino,
     open_exported,
     open_onnxruntime,
     open_openvino,
@@ -43,10 +43,10 @@ def open_openvino_bfloat16(path: str | Path, device: str, threads: int = 0) -> E
         ImportError: OpenVINO is not installed.
         RuntimeError: The processor does not compute in bfloat16.
     """
-    core = import_openvino().Core()
+    core = import_openvino('bfloat16').Core()
     if 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
         raise RuntimeError('OpenVINO bfloat16 needs a processor that computes in it')
-    return open_openvino(path, device, threads, bfloat16=True)
+    return open_openvino(path, device, threads, 'bfloat16')
 
 
 # The first is what the others are compared with.
@@ -76,16 +76,22 @@ class Trial:
         return self.difference <= KEYPOINT_TOLERANCE
 
 
-def open_model(path: str | Path, device: str, runtime: str) -> tuple[Config, PoseBackend]:
+def open_model(
+    path: str | Path, device: str, runtime: str | None = None, precision: str = 'float32'
+) -> tuple[Config, PoseBackend]:
     """Open an exported model, as :func:`open_exported`, or in the fastest runtime.
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
         device: Device of torch: ``'cpu'`` or a GPU.
-        runtime: Name of a runtime, or ``'auto'``.
+        runtime: Name of a runtime, or ``'auto'``; by default OpenVINO for ``*.xml``, else ONNX
+            Runtime.
+        precision: See :func:`open_exported`; ``'auto'`` chooses it, too.
     """
     if runtime != AUTO:
-        return open_exported(path, device, runtime)
+        return open_exported(path, device, runtime, precision)
+    if Path(path).suffix.lower() == '.xml':  # which only OpenVINO reads
+        return open_exported(path, device)
     backend = open_fastest(path, device)
     return config_of(backend.metadata), backend
 
@@ -221,7 +227,7 @@ def find_ties(path: str | Path, inputs: np.ndarray, codec: str) -> np.ndarray:
         Whether each is one (N, K); all False if the heatmaps cannot be read.
     """
     try:
-        core = import_openvino().Core()
+        core = import_openvino('finding ties').Core()
         model = core.read_model(str(path))
         model.add_outputs('heatmaps')
         compiled = core.compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
