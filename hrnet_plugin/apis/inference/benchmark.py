@@ -83,7 +83,7 @@ class Benchmark:
             ]
             for timing in self.timings
         ]
-        lines = [self.model, f'{describe_cpu()}; {self.threads} threads used', '']
+        lines = [self.model, f'{describe_cpu()}; threads: {self.threads}', '']
         notes = [f'not timed: {reason}' for reason in self.missing]
         return '\n'.join([*lines, table(columns, rows), *notes]).rstrip()
 
@@ -176,7 +176,7 @@ def add_exported(
     Returns:
         The model in words, its input's size (w, h), and why runtimes are missing.
     """
-    report(f'opening {path}')
+    report('opening the model in each runtime')
     opened, missing = open_installed(path, threads)
     metadata = opened[0][1].metadata
     check_outputs(path, metadata)
