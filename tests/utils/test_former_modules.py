@@ -38,10 +38,12 @@ def test_public_module_does_not_warn(name: str, monkeypatch: pytest.MonkeyPatch)
 
 def former_public_names() -> list[tuple[str, str, str]]:
     """List package, former name and new name of what lazy packages keep an alias for."""
-    packages = [info.name for info in pkgutil.walk_packages(hrnet_plugin.__path__) if info.ispkg]
+    # Without the prefix, packages of other projects that are called `models` would be walked, too.
+    walked = pkgutil.walk_packages(hrnet_plugin.__path__, f'{PACKAGE}.')
+    packages = [info.name for info in walked if info.ispkg]
     names = []
     for package in packages:
-        module = import_module(f'{PACKAGE}.{package}')
+        module = import_module(package)
         find = vars(module).get('__getattr__')
         former = inspect.getclosurevars(find).nonlocals.get('former', {}) if find else {}
         names += [(module.__name__, name, new) for name, new in former.items()]
