@@ -43,7 +43,7 @@ def open_openvino_bfloat16(path: str | Path, device: str, threads: int = 0) -> E
         ImportError: OpenVINO is not installed.
         RuntimeError: The processor does not compute in bfloat16.
     """
-    core = import_openvino('bfloat16').Core()
+    core = import_openvino("runtime='openvino'").Core()
     if 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
         raise RuntimeError('OpenVINO bfloat16 needs a processor that computes in it')
     return open_openvino(path, device, threads, 'bfloat16')
