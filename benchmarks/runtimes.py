@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
-from mmpose.models import build_pose_estimator
-from mmpose.utils import register_all_modules
+from networks import MODELS, SMALL_MODELS, Model
 from timing import THREADS, compare, table, use_threads
 from torch import Tensor, nn
 
@@ -26,13 +24,7 @@ from hrnet_plugin.apis.inference.runtimes import open_installed
 from hrnet_plugin.environment.cpu import describe_cpu, has_bfloat16
 from hrnet_plugin.export import export_onnx
 
-MODELS = {
-    'HRNet-W32': 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
-    'Lite-HRNet-18': 'td-hm_litehrnet-18_8xb64-210e_coco-256x192.py',
-    'HRFormer-S': 'td-hm_hrformer-small_8xb32-210e_coco-256x192.py',
-}
-FOLDER = 'body_2d_keypoint/topdown_heatmap/coco'
-SIZE = (192, 256)  # w, h
+SHOWN = {model.name: model for model in (*MODELS[:3], *SMALL_MODELS)}
 EAGER = 'stock eager'
 COLUMNS = ['batch', '', 'ms', 'stock eager (ms)', 'times as fast', 'lowest to highest', 'differs']
 Run = Callable[[Tensor], Any]  # images (N, 3, h, w) to heatmaps
@@ -57,23 +49,21 @@ def compiled(model: nn.Module, channels_last: bool = True) -> Run:
     return torch.compile(eager(model, channels_last=channels_last), dynamic=False)
 
 
-def make_runs(file: str, with_compile: bool) -> tuple[dict[str, Run], list[str]]:
+def make_runs(model: Model, with_compile: bool) -> tuple[dict[str, Run], list[str]]:
     """Build a network with random weights in each runtime, stock's first.
 
     Returns:
         What runs it, by name, and why others are missing.
     """
-    config = Config.fromstring(f"_base_ = 'mmpose::{FOLDER}/{file}'", '.py')
     torch.manual_seed(0)
-    stock = build_pose_estimator(config.model).eval()
+    stock = model.build('stock').eval()
     nn.init.normal_(stock.head.final_layer.weight, std=0.1)
     last: Any = deepcopy(stock)
     last.to(memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory() as folder:
         weights, exported = Path(folder, 'random.pth'), Path(folder, 'pose.onnx')
         torch.save(dict(state_dict=stock.state_dict()), weights)
-        ours_config = Config.fromstring(f"_base_ = 'hrnet_plugin::{FOLDER}/{file}'", '.py')
-        ours = PoseModel(ours_config, str(weights), 'cpu', 'mmpose').model
+        ours = PoseModel(model.read_config('ours'), str(weights), 'cpu', 'mmpose').model
         assert ours is not None
         runs = {EAGER: eager(stock, channels_last=False), 'stock channels last': eager(last)}
         if with_compile:
@@ -84,7 +74,14 @@ def make_runs(file: str, with_compile: bool) -> tuple[dict[str, Run], list[str]]
         if with_compile:
             runs['ours torch.compile'] = compiled(ours)
         try:
-            export_onnx(ours, exported, SIZE, outputs='heatmaps', normalize=False, flip_test=False)
+            export_onnx(
+                ours,
+                exported,
+                model.input_size,
+                outputs='heatmaps',
+                normalize=False,
+                flip_test=False,
+            )
             opened, missing = open_installed(exported, THREADS)
         except ImportError as error:
             return runs, [str(error)]
@@ -97,20 +94,22 @@ def run_backend(backend: Any, images: Tensor) -> Tensor:
     return torch.from_numpy(backend.run(images.numpy())[0])
 
 
-def measure(file: str, options: argparse.Namespace) -> tuple[list[list[object]], list[str]]:
+def measure(model: Model, options: argparse.Namespace) -> tuple[list[list[object]], list[str]]:
     """Compare each runtime with stock's eager one, for each batch size.
 
     Returns:
         Rows of a table, and why runtimes are missing.
     """
-    runs, missing = make_runs(file, options.compile)
+    runs, missing = make_runs(model, options.compile)
     stock = runs.pop(EAGER)
     rows: list[list[object]] = []
     for batch in options.batch_sizes:
-        images = torch.randn(batch, 3, *SIZE[::-1], generator=torch.Generator().manual_seed(0))
+        images = torch.randn(
+            batch, 3, *model.input_size[::-1], generator=torch.Generator().manual_seed(0)
+        )
         expected = stock(images)
         for name, run in runs.items():
-            print(f'{file}, batch {batch}: {name} …', file=sys.stderr, flush=True)
+            print(f'{model.name}, batch {batch}: {name} …', file=sys.stderr, flush=True)
             difference = float((run(images) - expected).abs().max() / np.ptp(expected.numpy()))
             ratio = compare(
                 partial(run, images), partial(stock, images), options.repeats, warm_up=1
@@ -124,7 +123,7 @@ def measure(file: str, options: argparse.Namespace) -> tuple[list[list[object]],
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--compile', action='store_true', help='torch.compile, too')
-    parser.add_argument('--models', nargs='+', choices=MODELS, default=list(MODELS))
+    parser.add_argument('--models', nargs='+', choices=SHOWN, default=list(SHOWN)[:3])
     parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1, 16], metavar='N')
     parser.add_argument('--repeats', type=int, default=3, metavar='N')
     options = parser.parse_args()
@@ -139,8 +138,7 @@ def main() -> None:
     )
     for name in options.models:
         with redirect_stdout(sys.stderr):  # what loaders print
-            register_all_modules()
-            rows, missing = measure(MODELS[name], options)
+            rows, missing = measure(SHOWN[name], options)
         print(f'{name}:\n')
         print(table(COLUMNS, rows))
         for reason in missing:

@@ -14,7 +14,9 @@ def add(parser: argparse.ArgumentParser) -> Run:
         'that other load affects all alike. Prints a table with the times as fast as its first '
         'row.'
     )
-    parser.add_argument('model', metavar='MODEL', nargs='?', help='exported model, *.onnx')
+    parser.add_argument(
+        'model', metavar='MODEL', nargs='?', help='exported model, *.onnx or *.xml'
+    )
     parser.add_argument(
         '--config',
         help='instead of MODEL: config file, or its name in the metafiles; the model is exported '
@@ -49,12 +51,12 @@ def run(args: argparse.Namespace) -> int:
     if args.model and args.config:
         raise ValueError('MODEL and --config are two models; expected one of them')
     if not args.model and not args.config:
-        raise ValueError('nothing to time: give an exported model, *.onnx, or --config')
+        raise ValueError('nothing to time: give an exported model, *.onnx or *.xml, or --config')
     if args.weights and not args.config:
         raise ValueError('--weights is missing its --config, with which it was trained')
-    if args.model and not args.model.lower().endswith('.onnx'):
+    if args.model and not args.model.lower().endswith(('.onnx', '.xml')):
         raise ValueError(
-            f'{args.model} is not the name of an exported model, *.onnx: write one with '
+            f'{args.model} is not the name of an exported model, *.onnx or *.xml: write one with '
             '`hrnet-plugin export`, or give --config and --weights'
         )
     from ..apis import benchmark_model

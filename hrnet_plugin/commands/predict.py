@@ -8,7 +8,6 @@ from pathlib import Path
 from . import INCOMPLETE, OK, Run, positive
 
 RESULTS = 'results.json'
-RUNTIME = 'onnxruntime'
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
@@ -31,9 +30,9 @@ def add(parser: argparse.ArgumentParser) -> Run:
     )
     parser.add_argument(
         '--runtime',
-        choices=('auto', RUNTIME, 'openvino'),
+        choices=('auto', 'onnxruntime', 'openvino'),
         help='what runs an exported model; auto times what is installed, and takes the fastest '
-        f'that gives the same keypoints; default: {RUNTIME}',
+        'that gives the same keypoints; default: openvino for *.xml, else onnxruntime',
     )
     parser.add_argument(
         '--det',
@@ -124,7 +123,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.runtime and not is_exported(args.weights):
         raise ValueError(
-            f'--runtime {args.runtime} runs an exported model: give one (*.onnx) as --weights'
+            f'--runtime {args.runtime} runs an exported model: give one (*.onnx, *.xml) as '
+            '--weights'
         )
     if args.box_categories and not args.boxes:
         raise ValueError('--box-categories selects boxes of a file: give --boxes, too')

@@ -132,8 +132,8 @@ def benchmark_model(
             title, size, missing = add_exported(prepares, path, threads, report)
         elif str(model).endswith(CHECKPOINTS):
             raise ValueError(
-                f'{model} is a checkpoint; expected an exported model, *.onnx, or a config with '
-                'the checkpoint as its weights'
+                f'{model} is a checkpoint; expected an exported model, *.onnx or *.xml, or '
+                'a config with the checkpoint as its weights'
             )
         else:
             title, size, missing = add_config(prepares, model, weights, threads, report)

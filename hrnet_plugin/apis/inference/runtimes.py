@@ -43,7 +43,7 @@ def open_openvino_bfloat16(path: str | Path, device: str, threads: int = 0) -> E
         ImportError: OpenVINO is not installed.
         RuntimeError: The processor does not compute in bfloat16.
     """
-    core = import_openvino('bfloat16').Core()
+    core = import_openvino("runtime='openvino'").Core()
     if 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
         raise RuntimeError('OpenVINO bfloat16 needs a processor that computes in it')
     return open_openvino(path, device, threads, 'bfloat16')
@@ -90,8 +90,6 @@ def open_model(
     """
     if runtime != AUTO:
         return open_exported(path, device, runtime, precision)
-    if Path(path).suffix.lower() == '.xml':  # which only OpenVINO reads
-        return open_exported(path, device)
     backend = open_fastest(path, device)
     return config_of(backend.metadata), backend
 
@@ -103,20 +101,21 @@ def open_fastest(path: str | Path, device: str = 'cpu') -> ExportedBackend:
     """Open an exported model in the fastest runtime that is exact enough here.
 
     Each runtime that is installed is timed on a few rendered crops, for about a second in all.
-    One counts if its keypoints are within 0.05 pixels of the crop of ONNX Runtime's, except where
-    two pixels of a heatmap are equally high. What was chosen, and why, is printed to stderr. It
-    holds for this file in this process: a second call opens the same runtime at once.
+    One counts if its keypoints are within 0.05 pixels of the crop of ONNX Runtime's (``*.xml``: of
+    OpenVINO's in float32), except where two pixels of a heatmap are equally high. What was chosen,
+    and why, is printed to stderr. It holds for this file in this process: a second call opens the
+    same runtime at once.
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
-        device: Device of torch; on a GPU it is always ONNX Runtime.
+        device: Device of torch; on a GPU ``*.onnx`` always runs on ONNX Runtime.
 
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: No runtime is installed.
         ValueError: The file is not a pose model of this package, or returns heatmaps.
     """
-    if device != 'cpu':  # where OpenVINO does not run
+    if device != 'cpu' and not is_openvino(path):  # where OpenVINO does not run
         backend = open_onnxruntime(path, device)
         check_outputs(path, backend.metadata)
         return backend
@@ -155,6 +154,8 @@ def open_installed(
     opened: list[tuple[Opener, ExportedBackend]] = []
     errors: list[Exception] = []
     for opener in OPENERS:
+        if opener is open_onnxruntime and is_openvino(path):
+            continue
         try:
             opened.append((opener, opener(path, 'cpu', threads)))
         except (ImportError, RuntimeError) as error:
@@ -163,6 +164,11 @@ def open_installed(
         raise errors[0]
     # OpenVINO is missing once, not once for each precision.
     return opened, list(dict.fromkeys(str(error).splitlines()[0] for error in errors))
+
+
+def is_openvino(path: str | Path) -> bool:
+    """Whether only OpenVINO reads this file."""
+    return Path(path).suffix.lower() == '.xml'
 
 
 def try_each(
