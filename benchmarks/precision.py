@@ -5,6 +5,7 @@ import sys
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from timing import table, use_threads
 
@@ -80,7 +81,7 @@ def measure(demo: Path) -> str:
     return table(['', 'network', 'MB', 'heatmaps', 'AP', 'AP - AP of PyTorch'], rows)
 
 
-def average_precision(inferencer, demo: Path) -> float:
+def average_precision(inferencer: Any, demo: Path) -> float:
     """AP in percent on the demo's held-out images with their ground-truth boxes."""
     from hrnet_plugin.functional import evaluate_coco_keypoints
 
