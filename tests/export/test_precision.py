@@ -12,7 +12,7 @@ from support.export_models import METAINFO, SIZE, pose_model, rendered_crops, sm
 from torch import nn
 
 from hrnet_plugin.export import export_onnx, onnx_file
-from hrnet_plugin.export.precision import network_nodes, to_float16
+from hrnet_plugin.export.precision import network_nodes, reduce_precision, to_float16
 from hrnet_plugin.export.runtime import open_session
 
 onnx = pytest.importorskip('onnx')
@@ -114,27 +114,31 @@ def test_weights_that_others_read() -> None:
             make.make_node('Mul', ['first', 'shared'], ['scaled'], name='between'),
             make.make_node('Conv', ['scaled', 'kernel'], ['last'], name='last'),
             make.make_node('Div', ['last', 'shared'], ['heatmaps'], name='after'),
+            make.make_node('Conv', ['heatmaps', 'shared'], ['keypoints'], name='decoding'),
         ],
         'graph',
         [make.make_tensor_value_info('crops', tensor, ['n', 1, 2, 2])],
-        [make.make_tensor_value_info('heatmaps', tensor, ['n', 1, 2, 2])],
+        [
+            make.make_tensor_value_info(name, tensor, ['n', 1, 2, 2])
+            for name in ('keypoints', 'heatmaps')
+        ],
         [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     proto = make.make_model(graph, opset_imports=[make.make_opsetid('', 20)], ir_version=9)
+    assert [node.name for node in network_nodes(graph)] == ['first', 'between', 'last']
     half = to_float16(proto)
     onnx.checker.check_model(half, full_check=True)
     of = types(half)
     assert of['shared'] == tensor
     crops = np.ones((2, 1, 2, 2), np.float32)
-    (found,) = onnx_file.open_session_of(half).run(None, {'crops': crops})
+    keypoints, heatmaps = onnx_file.open_session_of(half).run(None, {'crops': crops})
     rounded = np.float32(np.float16(4 / 3) * np.float16(1 / 3))
-    np.testing.assert_array_equal(found, np.full_like(crops, rounded) / constant)
+    np.testing.assert_array_equal(heatmaps, np.full_like(crops, rounded) / constant)
+    np.testing.assert_array_equal(keypoints, heatmaps * constant)
 
 
 def test_int8(export: Export, traced: Any) -> None:
-    before = traced.SerializeToString()
     proto, result = export(precision='int8', calibration=CROPS)
-    assert traced.SerializeToString() == before
     onnx.checker.check_model(proto, full_check=True)
     weights = {weight.name: weight for weight in proto.graph.initializer}
     producers = {name: node for node in proto.graph.node for name in node.output}
@@ -154,6 +158,14 @@ def test_int8(export: Export, traced: Any) -> None:
     assert result.metadata.precision == 'int8'
     assert result.crops == 1 + 3 + 4
     assert 1e-3 < result.heatmap_difference < 0.2
+
+
+def test_the_given_model_stays_as_it_is(traced: Any) -> None:
+    copied = onnx.ModelProto()
+    copied.CopyFrom(traced)
+    for precision in ('float16', 'int8'):
+        reduce_precision(copied, precision, [np.stack(CROPS[:2])])
+        assert copied == traced
 
 
 def test_results_are_those_of_float32(tmp_path: Path, export: Export) -> None:
