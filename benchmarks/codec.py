@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from inference import FRAMES_PER_TURN, PEOPLE, make_runs
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from timing import THREADS, Ratio, best, cell, compare, ratio_table, table, use_threads
 from training import MODELS, measure
@@ -95,6 +94,8 @@ def shares() -> str:
     All times are those of the fastest turn: other work of the machine would not lengthen short
     and long runs by the same factor.
     """
+    from inference import FRAMES_PER_TURN, PEOPLE, make_runs  # needs mmdet, what is above does not
+
     batch = MODELS[MODEL][1]
     infer, _ = make_runs()
     inference = best(infer, SHARE_TURNS) / (FRAMES_PER_TURN * PEOPLE)

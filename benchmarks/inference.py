@@ -47,12 +47,12 @@ class KnownBoxes:
         return dict(predictions=[sample])
 
 
-def make_clip() -> Clip:
+def make_clip(turns: int, frames: int) -> Clip:
     """Make frames and their boxes (4, 4): scenes of four people that move to the right."""
     clip: Clip = []
-    for scene in islice(scenes(), TURNS):
+    for scene in islice(scenes(), turns):
         x, y, w, h = np.array([a['bbox'] for a in scene.annotations], np.float32).T
-        for i in range(FRAMES_PER_TURN):
+        for i in range(frames):
             boxes = np.stack([x + 2 * i, y, x + w + 2 * i, y + h], axis=1)
             clip.append((np.roll(scene.image, 2 * i, axis=1), boxes))
     return clip
@@ -67,32 +67,40 @@ def scenes() -> Iterator[Any]:
         index += 1
 
 
-def make_runs() -> tuple[Callable[[], None], Callable[[], None]]:
-    """Return functions that estimate the poses of the clip's next frames: ours, and stock's."""
+def make_runs(
+    device: str = 'cpu', turns: int = TURNS, frames: int = FRAMES_PER_TURN
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return functions that estimate the poses of a clip's next frames: ours, and stock's.
+
+    Args:
+        device: Device of torch.
+        turns: How many turns the clip lasts; then it starts again.
+        frames: How many frames make a turn.
+    """
     cfg = Config.fromfile(CONFIG)
     cfg.model.test_cfg.flip_test = False
-    clip = make_clip()
+    clip = make_clip(turns, frames)
     # The report goes to stdout, without what loaders print.
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         weights = f'{folder}/random.pth'
         with DefaultScope.overwrite_default_scope('mmpose'):
             torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), weights)
-        ours = PoseInferencer(cfg, weights, device='cpu')
+        ours = PoseInferencer(cfg, weights, device=device)
         stock = MMPoseInferencer(
-            pose2d=cfg, pose2d_weights=weights, device='cpu', det_model='whole_image'
+            pose2d=cfg, pose2d_weights=weights, device=device, det_model='whole_image'
         )
     stock.inferencer.det_cat_ids = (0,)
     # Ours and stock walk through the clip independently.
     our_clip, stock_clip = cycle(clip), cycle(clip)
 
     def run_ours() -> None:
-        images, boxes = zip(*islice(our_clip, FRAMES_PER_TURN))
-        check(ours(list(images), bboxes=list(boxes)))
+        images, boxes = zip(*islice(our_clip, frames))
+        check(ours(list(images), bboxes=list(boxes)), frames)
 
     def run_stock() -> None:
-        images, boxes = zip(*islice(stock_clip, FRAMES_PER_TURN))
+        images, boxes = zip(*islice(stock_clip, frames))
         stock.inferencer.detector = KnownBoxes(iter(boxes))
-        check(stock(list(images), nms_thr=1.0))
+        check(stock(list(images), nms_thr=1.0), frames)
 
     return run_ours, run_stock
 
@@ -111,9 +119,9 @@ def main() -> None:
     print(ratio_table({name: ratio}, {name: 2.0}))
 
 
-def check(results: Iterator[dict[str, Any]]) -> None:
+def check(results: Iterator[dict[str, Any]], frames: int) -> None:
     people = [len(result['predictions'][0]) for result in results]
-    assert people == [PEOPLE] * FRAMES_PER_TURN
+    assert people == [PEOPLE] * frames
 
 
 if __name__ == '__main__':

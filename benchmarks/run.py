@@ -1,4 +1,7 @@
-"""Run every benchmark of this folder, and write their reports to ``results.md``."""
+"""Run every benchmark of this folder, and write their reports to ``results.md``.
+
+All but ``gpu.py``, which writes files of its own: run it where a GPU is.
+"""
 
 import argparse
 import os
@@ -10,14 +13,26 @@ from pathlib import Path
 
 from timing import THREADS
 
+from hrnet_plugin.environment.cpu import describe_cpu
+
 HERE = Path(__file__).parent
-HELPERS = ('timing', 'run')
-PACKAGES = ('torch', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmpose', 'pycocotools')
+NOT_RUN = ('gpu', 'guarded', 'networks', 'run', 'timing')
+PACKAGES = (
+    'torch',
+    'numpy',
+    'opencv-python',
+    'mmengine',
+    'mmcv',
+    'mmpose',
+    'onnxruntime',
+    'openvino',
+    'pycocotools',
+)
 
 
 def main() -> None:
-    known = sorted(p.stem for p in HERE.glob('*.py') if p.stem not in HELPERS)
-    parser = argparse.ArgumentParser(description=__doc__)
+    known = sorted(p.stem for p in HERE.glob('*.py') if p.stem not in NOT_RUN)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('names', nargs='*', help=f'only these: {", ".join(known)}')
     names = parser.parse_args().names or known
     if wrong := set(names).difference(known):
@@ -39,18 +54,11 @@ def header(names: list[str]) -> str:
         'warm-up: after other work, the first runs take up to three times as long.',
         '',
         f'- command: `python benchmarks/run.py {" ".join(names)}`',
-        f'- processor: {processor()}, {os.cpu_count()} cores, {THREADS} threads used',
+        f'- processor: {describe_cpu()}; {THREADS} threads used',
         f'- load of the machine before: {os.getloadavg()[0]:.1f}',
         f'- Python {platform.python_version()}, ' + ', '.join(map(package, PACKAGES)),
     ]
     return '\n'.join(lines) + '\n'
-
-
-def processor() -> str:
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def package(name: str) -> str:

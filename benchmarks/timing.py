@@ -4,9 +4,13 @@ A benchmark is a script of this folder that prints Markdown; ``run.py`` runs the
 """
 
 import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+from hrnet_plugin.utils.tables import cell as cell
+from hrnet_plugin.utils.tables import table as table
+from hrnet_plugin.utils.timing import by_turns
+from hrnet_plugin.utils.timing import seconds as seconds
 
 THREADS = 2
 
@@ -44,36 +48,7 @@ def compare(
     Returns:
         Median times, and the median and the range of the pairs' ratios.
     """
-    for _ in range(warm_up):
-        ours()
-        stock()
-    return Ratio.of([(seconds(ours), seconds(stock)) for _ in range(repeats)])
-
-
-def seconds(function: Callable[[], Any], at_least: float = 0.03) -> float:
-    """Measure the wall-clock time of one run.
-
-    As many runs come before for warm-up: after other work, a first run of a millisecond takes
-    three times as long as the tenth, with a core asleep and cold caches. Runs longer than
-    ``at_least`` have no warm-up: it hardly matters there.
-
-    Args:
-        function: A function without arguments.
-        at_least: How many seconds of runs are averaged.
-
-    Returns:
-        Seconds of one run.
-    """
-    for _ in range(2):
-        start = time.perf_counter()
-        elapsed, runs = 0.0, 0
-        while elapsed < at_least:
-            function()
-            runs += 1
-            elapsed = time.perf_counter() - start
-        if runs == 1:
-            break
-    return elapsed / runs
+    return Ratio.of([(a, b) for a, b in by_turns([ours, stock], repeats, warm_up)])
 
 
 def best(function: Callable[[], Any], repeats: int = 25) -> float:
@@ -90,12 +65,6 @@ def use_threads(count: int = THREADS) -> None:
     cv2.setNumThreads(count)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format a Markdown table; numbers get three significant digits."""
-    lines = [columns, ['---'] * len(columns), *rows]
-    return '\n'.join(f'| {" | ".join(map(cell, line))} |' for line in lines) + '\n'
-
-
 def ratio_table(ratios: dict[str, Ratio], targets: dict[str, float] | None = None) -> str:
     """Format a Markdown table of comparisons in milliseconds, with the goal of each ratio."""
     columns = ['', 'ours (ms)', 'stock (ms)', 'times as fast', 'lowest to highest']
@@ -107,10 +76,3 @@ def ratio_table(ratios: dict[str, Ratio], targets: dict[str, float] | None = Non
         columns.append('goal')
         rows = [[*row, targets.get(str(row[0]), '')] for row in rows]
     return table(columns, rows)
-
-
-def cell(value: object) -> str:
-    """Format a value, a number with three significant digits."""
-    if not isinstance(value, float):
-        return str(value)
-    return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.3g}'

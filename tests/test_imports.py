@@ -150,7 +150,7 @@ LEVELS = (
     '__main__',
 )
 INSIDE = {
-    'functional': ('coco heatmaps', 'video'),
+    'functional': ('coco crops heatmaps', 'video'),
     'models': (
         'archs',
         'extra families',

@@ -14,4 +14,7 @@ from .inference import CocoSummary as CocoSummary
 from .inference import PoseBackend as PoseBackend
 from .inference import PoseInferencer as PoseInferencer
 from .inference import write_coco_results as write_coco_results
+from .inference.benchmark import Benchmark as Benchmark
+from .inference.benchmark import RuntimeTiming as RuntimeTiming
+from .inference.benchmark import benchmark_model as benchmark_model
 from .inference.export import export_files as export_files

@@ -13,6 +13,7 @@ from . import (
     BAD_INPUT,
     INTERRUPTED,
     Run,
+    bench,
     check,
     convert,
     doctor,
@@ -46,6 +47,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
+    'bench': ('time a pose network in the runtimes of this machine', bench.add),
     'check': ('check a config and its data before training', check.add),
     'convert': ('convert a published checkpoint to the names of MMPose 1.x', convert.add),
     'doctor': ('report package conflicts and the commands that fix them', doctor.add),

@@ -5,16 +5,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import INCOMPLETE, OK, Run
+from . import INCOMPLETE, OK, Run, positive
 
 RESULTS = 'results.json'
-
-
-def _positive(text: str) -> int:
-    """Parse a number of 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number of instances, 1 or more')
-    return int(text)
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
@@ -32,8 +25,14 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument(
         '--weights',
         metavar='FILE',
-        help='checkpoint; default: that of the metafile. Or an exported model, *.onnx, which '
-        'needs no --config',
+        help='checkpoint; default: that of the metafile. Or an exported model, *.onnx or '
+        '*.xml, which needs no --config',
+    )
+    parser.add_argument(
+        '--runtime',
+        choices=('auto', 'onnxruntime', 'openvino'),
+        help='what runs an exported model; auto times what is installed, and takes the fastest '
+        'that gives the same keypoints; default: openvino for *.xml, else onnxruntime',
     )
     parser.add_argument(
         '--det',
@@ -67,7 +66,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument('--device', help='cpu, cuda:0, …; default: the best there is')
     parser.add_argument(
         '--batch-size',
-        type=_positive,
+        type=positive,
         default=16,
         metavar='N',
         help='instances in one forward pass; default: %(default)s',
@@ -120,7 +119,12 @@ def run(args: argparse.Namespace) -> int:
         )
     if not args.config and not is_exported(args.weights):
         raise ValueError(
-            '--config is missing: give it, or an exported model (*.onnx) as --weights'
+            '--config is missing: give it, or an exported model (*.onnx, *.xml) as --weights'
+        )
+    if args.runtime and not is_exported(args.weights):
+        raise ValueError(
+            f'--runtime {args.runtime} runs an exported model: give one (*.onnx, *.xml) as '
+            '--weights'
         )
     if args.box_categories and not args.boxes:
         raise ValueError('--box-categories selects boxes of a file: give --boxes, too')
@@ -147,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
         det_weights=args.det_weights,
         det_cat_ids=args.det_cat_ids,
         show_progress=True,
+        runtime=args.runtime,
     )
     try:
         task.write(

@@ -39,7 +39,7 @@ def explained_import_errors(what: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        if HINT in str(error):  # explained where it happened
+        if HINT in str(error) or 'pip install' in str(error):  # explained where it happened
             raise
         raise ImportError(
             f'{what} {_explanation(error)}. {HINT}', name=error.name, path=error.path

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,19 @@ from ..utils.atomic_files import write_atomically
 from ..utils.errors import unknown_name
 from .graph import InferenceGraph
 from .metadata import BOX_PADDING, PoseMetadata, describe_keypoints
+from .precision import PRECISIONS, reduce_precision
 from .runtime import KEY
 
 OPSET = 20
 OUTPUTS = ('keypoints', 'heatmaps')
 INSTALL = 'pip install onnx onnxscript onnxruntime'
 # Largest difference between ONNX Runtime and PyTorch: of heatmaps, of their range; of keypoints
-# that both decode from the same heatmaps, in pixels of the crop
-HEATMAP_TOLERANCE = 1e-4
+# that both decode from the same heatmaps, in pixels of the crop. What reduced precision costs has
+# to be measured as AP: its tolerances only tell it from another network, nan or zeros.
+HEATMAP_TOLERANCES = dict(float32=1e-4, float16=0.05, int8=0.5)
 KEYPOINT_TOLERANCE = 0.01
-BATCHES = (1, 3)  # of random crops, to check that the batch is dynamic
+BATCHES = (1, 3)  # of crops, to check that the batch is dynamic
+CALIBRATION_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,10 @@ class OnnxExport:
             else f', of keypoints {self.keypoint_difference:.2g} px'
         )
         return (
-            f'{self.path}: {self.metadata.model}, {self.size / 1e6:.1f} MB, opset {self.opset}; '
-            f'largest difference between ONNX Runtime and PyTorch on {self.crops} crops: of '
-            f'heatmaps {self.heatmap_difference:.2g} of their range{keypoints}'
+            f'{self.path}: {self.metadata.model}, {self.metadata.precision}, '
+            f'{self.size / 1e6:.1f} MB, opset {self.opset}; largest difference between '
+            f'ONNX Runtime and PyTorch on {self.crops} crops: of heatmaps '
+            f'{self.heatmap_difference:.2g} of their range{keypoints}'
         )
 
 
@@ -77,12 +81,19 @@ def export_onnx(
     box_padding: float = BOX_PADDING,
     is_udp: bool | None = None,
     crops: Sequence[np.ndarray] = (),
+    precision: str = 'float32',
+    calibration: Sequence[np.ndarray] = (),
     overwrite: bool = False,
 ) -> OnnxExport:
     """Export a pose model as ONNX, with normalization, flip test and decoding in the graph.
 
     The batch size is dynamic. The file is written after ONNX Runtime has computed the same as
     PyTorch, and describes the model in its metadata, so that it runs without a config.
+
+    Reduced precision is that of the network: inputs, normalization, averaging, decoding and
+    outputs are as in float32. Heatmaps may then differ from PyTorch's by a twentieth of their
+    range (float16) or half of it (int8), which only excludes another network: look at the
+    difference that is returned, and evaluate the file. Int8 is for CPUs with VNNI or newer.
 
     Args:
         model: A top-down pose estimator of MMPose or of this package with a heatmap head.
@@ -95,7 +106,11 @@ def export_onnx(
         dataset_meta: Metainfo of the dataset as MMPose parses it: names, flip pairs, sigmas.
         box_padding: Factor by which boxes are enlarged before they are cut out.
         is_udp: Whether crops are cut with UDP; as the codec says unless given.
-        crops: Crops (h, w, 3) in BGR to compare on, beside random ones.
+        crops: Crops (h, w, 3) in BGR to compare on, beside random ones, or for int8 beside some
+            of ``calibration``.
+        precision: ``'float32'``, ``'float16'`` or ``'int8'``.
+        calibration: Crops (h, w, 3) in BGR like those of use, 100 or more, from which ranges of
+            ``'int8'`` are taken.
         overwrite: Replaces an existing file.
 
     Returns:
@@ -112,7 +127,8 @@ def export_onnx(
         raise ValueError(unknown_name('outputs of export_onnx', outputs, OUTPUTS))
     if path.exists() and not overwrite:
         raise FileExistsError(f'{path} exists already: give another name, or overwrite=True')
-    check_crops(input_size, crops)
+    check_precision(precision, len(calibration) > 0)
+    check_crops(input_size, [*crops, *calibration])
     onnx = import_onnx()
     if flip_test is None:
         flip_test = bool((getattr(model, 'test_cfg', None) or {}).get('flip_test'))
@@ -133,12 +149,16 @@ def export_onnx(
             'codec have to follow UDP alike'
         )
     keypoints = describe_keypoints(dataset_meta, graph.num_keypoints)
-    proto = trace(graph, input_size)
-    samples = [random_crops(graph, input_size, count) for count in BATCHES]
-    if len(crops):
-        samples.append(as_input(graph, torch.from_numpy(np.stack(list(crops)))))
+    inputs = batches(graph, calibration, CALIBRATION_BATCH)
+    with quiet():
+        proto = reduce_precision(trace(graph, input_size), precision, map(Tensor.numpy, inputs))
+    if precision == 'int8':  # noise is far from what it was calibrated for
+        samples = [next(batches(graph, calibration, count)) for count in BATCHES]
+    else:
+        samples = [random_crops(graph, input_size, count) for count in BATCHES]
+    samples += batches(graph, crops, max(1, len(crops)))
     heatmap_difference, keypoint_difference = compare(graph, proto, samples)
-    check_differences(heatmap_difference, keypoint_difference)
+    check_differences(heatmap_difference, keypoint_difference, precision)
 
     metadata = PoseMetadata(
         input_size=(int(input_size[0]), int(input_size[1])),
@@ -152,6 +172,7 @@ def export_onnx(
         outputs=outputs,
         normalizes=normalize,
         flip_test=flip_test,
+        precision=precision,
         model=f'{type(model.backbone).__name__} and {type(model.head).__name__}',
     )
     if outputs == 'keypoints':  # heatmaps were there to be compared
@@ -162,7 +183,7 @@ def export_onnx(
     return OnnxExport(
         path,
         metadata,
-        proto.opset_import[0].version,
+        next(opset.version for opset in proto.opset_import if not opset.domain),
         len(data),
         heatmap_difference,
         keypoint_difference,
@@ -222,6 +243,24 @@ def as_input(graph: InferenceGraph, crops: Tensor) -> Tensor:
     return crops if graph.normalize else graph.normalized(crops)
 
 
+def batches(graph: InferenceGraph, crops: Sequence[np.ndarray], count: int) -> Iterator[Tensor]:
+    """Yield crops (h, w, 3) in batches of ``count``, as the graph takes them."""
+    for start in range(0, len(crops), count):
+        yield as_input(graph, torch.from_numpy(np.stack(crops[start : start + count])))
+
+
+def check_precision(precision: str, is_calibrated: bool) -> None:
+    """Raise a ValueError unless a precision is known, and calibrated if it has to be."""
+    if precision not in PRECISIONS:
+        raise ValueError(unknown_name('precision of export_onnx', precision, PRECISIONS))
+    if precision == 'int8' and not is_calibrated:
+        raise ValueError(
+            "precision='int8' without calibration: give crops of images like those of use"
+        )
+    if precision != 'int8' and is_calibrated:
+        raise ValueError(f"calibration is for precision='int8', not {precision!r}: leave it out")
+
+
 def check_crops(input_size: tuple[int, int], crops: Sequence[np.ndarray]) -> None:
     """Raise a ValueError unless all crops are images (h, w, 3) of the input's size."""
     expected = (*input_size[::-1], 3)
@@ -248,16 +287,17 @@ def compare(
         Largest difference of heatmaps, of their range, and of keypoints, in pixels.
     """
     session = open_session_of(proto)
-    heatmaps, keypoints = 0.0, 0.0
+    heatmaps, keypoints = [], [0.0]
     for crops in samples:
         *decoded, found = map(torch.from_numpy, session.run(None, {'crops': crops.numpy()}))
         expected = graph(crops)[-1]
         span = float(expected.max() - expected.min()) or 1.0
-        heatmaps = max(heatmaps, float((found - expected).abs().max()) / span)
+        heatmaps.append(float((found - expected).abs().max()) / span)
         if graph.codec is not None:
             same = graph.codec.decode_batch(found)
-            keypoints = max(keypoints, float((decoded[0] - same[0]).abs().max()))
-    return heatmaps, None if graph.codec is None else keypoints
+            keypoints.append(float((decoded[0] - same[0]).abs().max()))
+    # max of Python passes over nan
+    return float(np.max(heatmaps)), None if graph.codec is None else float(np.max(keypoints))
 
 
 def open_session_of(proto: Any) -> Any:
@@ -271,17 +311,21 @@ def open_session_of(proto: Any) -> Any:
     )
 
 
-def check_differences(heatmaps: float, keypoints: float | None) -> None:
+def check_differences(
+    heatmaps: float, keypoints: float | None, precision: str = 'float32'
+) -> None:
     """Raise a RuntimeError if the exported graph computes something else than PyTorch."""
     problems = []
-    if not heatmaps <= HEATMAP_TOLERANCE:  # nan is a difference, too
-        problems.append(f'heatmaps by {heatmaps:.2g} of their range ({HEATMAP_TOLERANCE:g})')
+    allowed = HEATMAP_TOLERANCES[precision]
+    if not heatmaps <= allowed:  # nan is a difference, too
+        problems.append(f'heatmaps by {heatmaps:.2g} of their range ({allowed:g})')
     if keypoints is not None and not keypoints <= KEYPOINT_TOLERANCE:
         problems.append(f'keypoints by {keypoints:.2g} px ({KEYPOINT_TOLERANCE:g})')
     if problems:
+        hint = '' if precision == 'float32' else f'; {precision} does not suit this model'
         raise RuntimeError(
             'the exported graph differs from PyTorch by more than is allowed (in brackets): '
-            f'{", ".join(problems)}; no file was written'
+            f'{", ".join(problems)}{hint}; no file was written'
         )
 
 

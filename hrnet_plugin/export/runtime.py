@@ -7,7 +7,7 @@ This module imports nothing of the package, so that it can be copied to a small 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +135,7 @@ class OnnxPose:
 
     def prepare(self, crops: np.ndarray) -> np.ndarray:
         """Normalize crops (N, h, w, 3), unless the graph of the file does so itself."""
-        if self.metadata['normalizes']:
-            return crops
-        if self.metadata['color_order'] == 'rgb':
-            crops = crops[..., ::-1]
-        mean, std = (np.asarray(self.metadata[key], np.float32) for key in ('mean', 'std'))
-        return np.ascontiguousarray(((crops - mean) / std).transpose(0, 3, 1, 2))
+        return as_input(crops, self.metadata)
 
     def to_image(
         self, keypoints: np.ndarray, centers: np.ndarray, sizes: np.ndarray
@@ -182,18 +177,32 @@ def open_session(
 
 
 def read_metadata(path: str | Path, session: Any) -> dict[str, Any]:
-    """Read what the exporter has written about a model.
+    """Read what the exporter has written about a model; raise a ValueError if there is nothing."""
+    return parse_metadata(path, session.get_modelmeta().custom_metadata_map.get(KEY))
+
+
+def parse_metadata(path: str | Path, text: str | None) -> dict[str, Any]:
+    """Parse what the exporter has written about a model.
 
     Raises:
         ValueError: There is nothing.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise ValueError(
             f'{path} is not a pose model of hrnet_plugin: it has no metadata {KEY!r}; write one '
             'with `hrnet-plugin export`'
         )
     return json.loads(text)
+
+
+def as_input(crops: np.ndarray, metadata: Mapping[str, Any]) -> np.ndarray:
+    """Convert crops (N, h, w, 3), uint8, BGR, to what the graph of a file takes."""
+    if metadata['normalizes']:
+        return crops
+    if metadata['color_order'] == 'rgb':
+        crops = crops[..., ::-1]
+    mean, std = (np.asarray(metadata[key], np.float32) for key in ('mean', 'std'))
+    return np.ascontiguousarray(((crops - mean) / std).transpose(0, 3, 1, 2))
 
 
 def check_image(image: Any) -> None:

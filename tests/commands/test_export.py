@@ -46,10 +46,45 @@ def test_writes_a_file_and_says_how_far_it_is_from_pytorch(
     assert 'exists already: give another name or --overwrite' in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+@pytest.mark.parametrize('precision', ['half', 'int8'])
+def test_reduced_precision_predicts(
+    weights: Path,
+    folder: Path,
+    tmp_path: Path,
+    precision: str,
+    suffix: str,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    out = tmp_path / f'pose{suffix}'
+    options = ['--config', POSE, '--weights', str(weights / 'pose.pth'), '--out', str(out)]
+    options += ['--half'] if precision == 'half' else ['--int8', '--calibrate', str(folder)]
+    assert main(['export', *options]) == 0
+    assert f'{out}: HRNet and HeatmapHead, ' in capsys.readouterr().out
+    results = []
+    for number, model in enumerate((['--config', POSE, *options[2:4]], ['--weights', str(out)])):
+        folder_out = tmp_path / f'out{number}'
+        command = ['predict', str(folder), *model, '--det', 'whole_image', '--device', 'cpu']
+        assert main([*command, '--out', str(folder_out)]) == 0
+        found = json.loads((folder_out / 'results.json').read_text())
+        results.append(np.array([instance['keypoints'] for instance in found]).reshape(-1, 17, 3))
+    by_torch, found = results
+    span = np.ptp(by_torch[..., 2])
+    assert (
+        np.abs(found[..., 2] - by_torch[..., 2]).max()
+        < (0.01 if precision == 'half' else 0.5) * span
+    )
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--out', 'pose.pth'], '--out pose.pth is not the name of an ONNX file'),
+        (['--out', 'pose.pth'], 'is not the name of an exported model; expected *.onnx or *.xml'),
+        (['--out', 'pose.onnx', '--format', 'openvino'], 'of openvino; expected *.xml'),
+        (['--out', 'pose.onnx', '--int8'], '--int8 needs --calibrate FOLDER|COCO.json'),
+        (['--out', 'pose.onnx', '--calibrate', 'images'], '--calibrate is for --int8'),
+        (['--out', 'pose.onnx', '--half', '--int8'], 'not allowed with argument --half'),
         (['--out', 'pose.onnx', '--flip-tst'], "did you mean '--flip-test'"),
     ],
 )

@@ -197,6 +197,7 @@ def test_boxes_of_images_in_folders(images, options, boxes, tmp_path, capsys):
         (lambda a: a[:-2], 'nothing says where instances are: give a detector with --det'),
         (lambda a: [a[0], 'none.jpg', *a[2:]], 'none.jpg'),
         (lambda a: [*a, '--config', 'no.py'], "pose2d='no.py': there is no such config file"),
+        (lambda a: [*a, '--runtime', 'auto'], '--runtime auto runs an exported model: give one'),
     ],
 )
 def test_bad_input_exits_with_2(folder, options, capsys, change, message):

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from torch import nn
 
+from hrnet_plugin.datasets import scene_of
 from hrnet_plugin.registry import MODELS
 
 from .model_checks import SMALL
@@ -83,3 +86,9 @@ def small_backbone(structure: str) -> dict[str, Any]:
     """Config of the smallest backbone of a structure of ``model_checks``."""
     family, row = SMALL[structure]
     return dict(type=f'hrnet_plugin.{family}', extra=row.extra)
+
+
+def rendered_crops(count: int) -> list[np.ndarray]:
+    """Render images as crops of ``SIZE``, uint8, BGR."""
+    images = (scene_of(5, 'train', i, (160, 213)).image for i in range(count))
+    return [cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA) for image in images]

@@ -1,5 +1,8 @@
 """Export the pose model of a config and its weights."""
 
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,9 @@ from mmpose.datasets.transforms import GetBBoxCenterScale, TopdownAffine
 
 from ...datasets import scene_of
 from ...export import OnnxExport, export_onnx
-from ...export.onnx_file import import_onnx
+from ...export.onnx_file import check_precision, import_onnx
+from ...export.openvino_file import check_targets, import_openvino, onnx_to_openvino
+from .calibration import calibration_crops
 from .model_files import ModelConfig
 from .pose_model import PoseModel
 
@@ -24,17 +29,22 @@ def export_files(
     outputs: str = 'keypoints',
     normalize: bool = True,
     flip_test: bool | None = None,
+    precision: str = 'float32',
+    calibration: str | Path | None = None,
     overwrite: bool = False,
 ) -> OnnxExport:
-    """Export the pose model of a config as ONNX.
+    """Export the pose model of a config as ONNX, or from there as OpenVINO IR.
 
     Args:
         config: Config of the pose model, as :class:`PoseInferencer` takes it.
         weights: Checkpoint; by default the one in the metafile.
-        path: The file to write, ``*.onnx``.
+        path: The file to write: ``*.onnx``, or ``*.xml``, beside which goes ``*.bin``.
         outputs: See :func:`hrnet_plugin.export.export_onnx`, as for the following ones.
         normalize: Whether the graph normalizes.
         flip_test: Whether the graph averages with the mirrored crop.
+        precision: Precision of the network.
+        calibration: For ``precision='int8'``, images like those of use: a folder of crops, or a
+            file of COCO annotations; see :func:`calibration_crops`.
         overwrite: Whether to replace an existing file.
 
     Returns:
@@ -42,28 +52,45 @@ def export_files(
 
     Raises:
         FileExistsError: ``path`` exists, and ``overwrite`` is False.
-        ImportError: onnx, onnxscript or onnxruntime is not installed.
+        ImportError: onnx, onnxscript, onnxruntime or, for ``*.xml``, openvino is
+            not installed.
         OSError: A file cannot be read or written.
         RuntimeError: The exported graph computes something else than PyTorch.
-        ValueError: The config is not of a top-down model with a heatmap head, or files do not
-            fit together.
+        ValueError: The config is not of a top-down model with a heatmap head, files do not fit
+            together, or precision and calibration do not.
     """
-    import_onnx()  # before a model is loaded
+    is_openvino = Path(path).suffix.lower() == '.xml'
+    # What is cheap to check comes before a model is loaded.
+    check_precision(precision, calibration is not None)
+    import_onnx()
+    if is_openvino:
+        import_openvino('exporting as OpenVINO IR')
+        check_targets(path, overwrite)
     pose = PoseModel(config, weights, 'cpu', 'mmpose')
     padding, is_udp = crop_options(pose)
-    export = export_onnx(
-        pose.model,
-        path,
-        pose.input_size,
-        outputs=outputs,
-        normalize=normalize,
-        flip_test=flip_test,
-        dataset_meta=pose.dataset_meta,
-        box_padding=padding,
-        is_udp=is_udp,
-        crops=rendered_crops(pose.input_size),
-        overwrite=overwrite,
-    )
+    with ExitStack() as stack:
+        onnx_path = Path(path)
+        if is_openvino:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            onnx_path = Path(folder, 'pose.onnx')
+        export = export_onnx(
+            pose.model,
+            onnx_path,
+            pose.input_size,
+            outputs=outputs,
+            normalize=normalize,
+            flip_test=flip_test,
+            dataset_meta=pose.dataset_meta,
+            box_padding=padding,
+            is_udp=is_udp,
+            crops=rendered_crops(pose.input_size),
+            precision=precision,
+            calibration=() if calibration is None else calibration_crops(pose, calibration),
+            overwrite=overwrite,
+        )
+        if is_openvino:
+            size = onnx_to_openvino(onnx_path, path, overwrite)
+            export = replace(export, path=Path(path), size=size)
     return export
 
 

@@ -1,6 +1,6 @@
 """Exported models for the inferencer: a config from the file's metadata, and a backend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,28 +8,32 @@ import numpy as np
 from mmengine.config import Config
 
 from ...export.metadata import PoseMetadata
+from ...export.openvino_file import compile_model, import_openvino, read_openvino
 from ...export.runtime import open_session, read_metadata
 from ...utils.errors import unknown_name
 from .backends import BackendOutput, PoseBackend
 
-SUFFIX = '.onnx'
-INSTALL_OPENVINO = 'pip install openvino'
+SUFFIXES = {'.onnx': 'onnxruntime', '.xml': 'openvino'}  # of exported models; their runtimes
+HINTS = dict(float32='f32', bfloat16='bf16')  # of OpenVINO
+AUTO = 'auto'  # the fastest runtime that is exact enough: see runtimes.py
 
 
 def is_exported(model: Any) -> bool:
     """Whether this is the path of an exported model."""
-    return isinstance(model, str | Path) and Path(model).suffix.lower() == SUFFIX
+    return isinstance(model, str | Path) and Path(model).suffix.lower() in SUFFIXES
 
 
 def open_exported(
-    path: str | Path, device: str, runtime: str = 'onnxruntime'
+    path: str | Path, device: str, runtime: str | None = None, precision: str = 'float32'
 ) -> tuple[Config, PoseBackend]:
     """Open an exported model.
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
         device: Device of torch: ``'cpu'`` or a GPU.
-        runtime: One of :data:`RUNTIMES`.
+        runtime: One of :data:`RUNTIMES`; by default OpenVINO for ``*.xml``, else ONNX Runtime.
+        precision: ``'float32'``; or ``'bfloat16'``, in which OpenVINO computes float32 layers of
+            the network, on CPUs that have it.
 
     Returns:
         A config whose pipeline cuts and packs crops as the model needs them, and the backend that
@@ -38,16 +42,23 @@ def open_exported(
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: The runtime is not installed.
-        ValueError: The file is not a pose model of this package, or returns heatmaps.
+        ValueError: The file is not a pose model of this package, or returns heatmaps; or the
+            runtime is not for it or this precision.
     """
+    runtime = runtime or SUFFIXES[Path(path).suffix.lower()]
     if runtime not in RUNTIMES:
-        raise ValueError(unknown_name('runtime', runtime, RUNTIMES))
-    backend = RUNTIMES[runtime](path, device)
-    if backend.metadata.outputs != 'keypoints':
+        raise ValueError(unknown_name('runtime', runtime, (AUTO, *RUNTIMES)))
+    backend = RUNTIMES[runtime](path, device, 0, precision)
+    check_outputs(path, backend.metadata)
+    return config_of(backend.metadata), backend
+
+
+def check_outputs(path: str | Path, metadata: PoseMetadata) -> None:
+    """Raise a ValueError unless an exported model returns keypoints."""
+    if metadata.outputs != 'keypoints':
         raise ValueError(
             f'{path} returns heatmaps; expected keypoints: export it without --outputs heatmaps'
         )
-    return config_of(backend.metadata), backend
 
 
 class ExportedBackend:
@@ -57,15 +68,18 @@ class ExportedBackend:
         metadata: What the file says about the model.
         run: Takes crops as the graph does; returns keypoints (N, K, 2), in pixels of the crop,
             and scores (N, K).
+        name: Runtime and precision, for users to read.
     """
 
     def __init__(
         self,
         metadata: PoseMetadata,
-        run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        run: Callable[[np.ndarray], Sequence[np.ndarray]],
+        name: str,
     ) -> None:
         self.metadata = metadata
-        self._run = run
+        self.run = run
+        self.name = name
         width, height = metadata.input_size
         # MMPose's estimators map an input of this size to the box, also with UDP, where the box
         # is a pixel shorter.
@@ -77,43 +91,79 @@ class ExportedBackend:
     def __call__(self, inputs: np.ndarray) -> BackendOutput:
         if self.metadata.normalizes:  # the preprocessor has left them as they were cut out
             inputs = np.ascontiguousarray(inputs.transpose(0, 2, 3, 1).astype(np.uint8))
-        keypoints, scores = self._run(inputs)
+        keypoints, scores = self.run(inputs)
         return BackendOutput(keypoints=keypoints * self._stretch, scores=scores)
 
 
-def open_onnxruntime(path: str | Path, device: str) -> ExportedBackend:
-    """Open a model with ONNX Runtime."""
-    session = open_session(path, providers=None if device != 'cpu' else ['CPUExecutionProvider'])
+def open_onnxruntime(
+    path: str | Path, device: str, threads: int = 0, precision: str = 'float32'
+) -> ExportedBackend:
+    """Open a model with ONNX Runtime, which computes in the precision of the file.
+
+    Args:
+        path: The file.
+        device: Device of torch.
+        threads: Number of threads; 0 leaves it to ONNX Runtime.
+        precision: ``'float32'``; the others are for OpenVINO.
+
+    Raises:
+        ValueError: The file is for OpenVINO, or another precision is asked for.
+    """
+    if Path(path).suffix.lower() == '.xml':
+        raise ValueError(f"{path} is for OpenVINO: give runtime='openvino', or none")
+    if precision != 'float32':
+        raise ValueError(
+            f"precision={precision!r} is for runtime='openvino'; ONNX Runtime computes in the "
+            "file's: export it with --half or --int8"
+        )
+    providers = None if device != 'cpu' else ['CPUExecutionProvider']
+    session = open_session(path, threads, providers)
     metadata = PoseMetadata(**read_metadata(path, session))
-    names = ['keypoints', 'scores']
-    return ExportedBackend(metadata, lambda crops: session.run(names, {'crops': crops}))
+    return ExportedBackend(
+        metadata,
+        lambda crops: session.run(None, {'crops': crops}),
+        f'ONNX Runtime {metadata.precision}',
+    )
 
 
-def open_openvino(path: str | Path, device: str) -> ExportedBackend:
+def open_openvino(
+    path: str | Path, device: str, threads: int = 0, precision: str = 'float32'
+) -> ExportedBackend:
     """Open a model with OpenVINO, on the CPU.
 
-    OpenVINO computes in bfloat16 where the CPU has it, unless it is told not to, as here.
+    Args:
+        path: The file.
+        device: Device of torch; not used.
+        threads: Number of threads; 0 leaves it to OpenVINO.
+        precision: ``'bfloat16'`` computes in it what the file has in float32.
 
     Raises:
         ImportError: OpenVINO is not installed.
+        ValueError: The precision is unknown, or the CPU does not have it.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise ImportError(f"runtime='openvino' needs OpenVINO: {INSTALL_OPENVINO}") from error
-    metadata = PoseMetadata(**read_metadata(path, open_session(path)))
-    options = {'INFERENCE_PRECISION_HINT': 'f32'}
-    compiled = openvino.Core().compile_model(str(path), 'CPU', options)
+    openvino = import_openvino("runtime='openvino'")
+    if precision not in HINTS:
+        raise ValueError(unknown_name('precision of the runtime', precision, HINTS))
+    core = openvino.Core()
+    if precision == 'bfloat16' and 'BF16' not in core.get_property(
+        'CPU', 'OPTIMIZATION_CAPABILITIES'
+    ):
+        raise ValueError("precision='bfloat16', but this CPU does not have it; use 'float32'")
+    model, content = read_openvino(core, path)
+    metadata = PoseMetadata(**content)
+    compiled = compile_model(core, model, HINTS[precision], threads)
 
-    def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs = compiled(crops)
+    def run(crops: np.ndarray) -> list[np.ndarray]:
         # The arrays of a request are overwritten by the next one.
-        return outputs['keypoints'].copy(), outputs['scores'].copy()
+        return [output.copy() for output in compiled(crops).values()]
 
-    return ExportedBackend(metadata, run)
+    computed = metadata.precision
+    if precision == 'bfloat16':
+        computed = 'bfloat16' if computed == 'float32' else f'{computed} and bfloat16'
+    return ExportedBackend(metadata, run, f'OpenVINO {computed}')
 
 
-RUNTIMES: dict[str, Callable[[str | Path, str], ExportedBackend]] = {
+RUNTIMES: dict[str, Callable[[str | Path, str, int, str], ExportedBackend]] = {
     'onnxruntime': open_onnxruntime,
     'openvino': open_openvino,
 }

@@ -32,6 +32,7 @@ class PoseModel:
         cfg: The config.
         dataset_meta: Names, colours, flip pairs and sigmas of the keypoints.
         model: The estimator of MMPose; None with a backend.
+        backend_name: What runs the network, such as ``'PyTorch'`` or ``'ONNX Runtime float32'``.
 
     Raises:
         OSError: A file does not exist or cannot be read.
@@ -55,6 +56,9 @@ class PoseModel:
         weights = weights or default_weights
         if weights is None and backend is None:
             raise ValueError('pose2d_weights is missing: give the checkpoint of pose2d')
+        self.backend_name = 'PyTorch'
+        if backend is not None:
+            self.backend_name = str(getattr(backend, 'name', type(backend).__name__))
         self.scope = self.cfg.get('default_scope') or scope
         self.model: BaseModel | None = None
         meta: dict[str, Any] = {}
