@@ -74,10 +74,12 @@ def tensors(output: Any) -> Iterator[Tensor]:
 def _fold_norms(model: BaseModel, image: Tensor) -> BaseModel:
     """Copy a model and fold all norms that follow a convolution."""
     fused = deepcopy(model)
+    new: dict[nn.Module, nn.Module] = {}
+    # Not BatchNorm2d only: MMEngine turns SyncBN into a class of its own.
     for conv, norm in _trace(fused, image, _BatchNorm).pairs:
-        if norm.affine and norm.track_running_stats:
-            _replace(fused, conv, fuse_conv_bn_eval(conv, norm))
-            _replace(fused, norm, nn.Identity())
+        if isinstance(norm, _BatchNorm) and norm.affine and norm.track_running_stats:
+            new |= {conv: fuse_conv_bn_eval(conv, norm), norm: nn.Identity()}
+    _replace(fused, new)
     return fused
 
 
@@ -86,20 +88,27 @@ def _replace_layers(model: BaseModel, image: Tensor) -> None:
     run = _trace(model, image, nn.ReLU, nn.GELU)
     sizes = {conv: size for conv, size in run.sizes.items() if _can_fuse(conv)}
     activations: dict[nn.Conv2d, Activation] = {}
+    new: dict[nn.Module, nn.Module] = {}
     for conv, module in run.pairs:
         activation = _activation(module)
         if conv in sizes and activation and not _has_hooks(module):
             activations[conv] = activation
-            _replace(model, module, nn.Identity())
+            new[module] = nn.Identity()
     for block in _find(model, BasicBlock, Bottleneck):
         layers = [(getattr(block, conv), getattr(block, norm)) for conv, norm in block.layer_names]
         if all(conv in sizes and isinstance(norm, nn.Identity) for conv, norm in layers):
-            _replace(model, block, FusedResidual(block, sizes))
+            new[block] = FusedResidual(block, sizes)
     for attention in _find(model, WindowAttention):
-        _replace(model, attention, FastWindowAttention(attention))
-    for conv in _find(model, nn.Conv2d):
-        if conv in sizes:
-            _replace(model, conv, FusedConv2d(conv, activations.get(conv, 'none'), sizes[conv]))
+        new[attention] = FastWindowAttention(attention)
+    _replace(model, new)
+    _replace(
+        model,
+        {
+            conv: FusedConv2d(conv, activations.get(conv, 'none'), sizes[conv])
+            for conv in _find(model, nn.Conv2d)
+            if conv in sizes
+        },
+    )
 
 
 def _can_fuse(conv: nn.Conv2d) -> bool:
@@ -122,7 +131,8 @@ def _has_hooks(module: nn.Module) -> bool:
 
 def _find(model: nn.Module, *kinds: type[M]) -> list[M]:
     """Find the modules of these very classes, without hooks."""
-    return [m for m in model.modules() if type(m) in kinds and not _has_hooks(m)]
+    modules = [m for m in model.modules() if isinstance(m, kinds) and type(m) in kinds]
+    return [m for m in modules if not _has_hooks(m)]
 
 
 def _same_outputs(model: BaseModel, other: BaseModel, image: Tensor) -> bool:
@@ -140,7 +150,7 @@ class Trace(NamedTuple):
     """What a run of a model shows.
 
     Attributes:
-        pairs: Convolutions, and modules that read their output, where each runs once.
+        pairs: Convolutions, and the one module that reads their output, where each runs once.
         sizes: (H, W) of the first map that each convolution reads.
     """
 
@@ -149,7 +159,10 @@ class Trace(NamedTuple):
 
 
 def _trace(model: BaseModel, image: Tensor, *readers: type[nn.Module]) -> Trace:
-    """Run a model and see which modules of some classes read the outputs of convolutions."""
+    """Run a model and see which modules of some classes read the outputs of convolutions.
+
+    A convolution with two of them has none: what works in place returns the tensor that it reads.
+    """
     sources: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # a tensor that lives keeps its id
     sizes: dict[nn.Conv2d, Size] = {}
     runs: Counter[nn.Module] = Counter()
@@ -162,7 +175,7 @@ def _trace(model: BaseModel, image: Tensor, *readers: type[nn.Module]) -> Trace:
 
     def before_reader(reader: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         runs[reader] += 1
-        if id(inputs[0]) in sources:
+        if inputs and id(inputs[0]) in sources:
             pairs.append((sources[id(inputs[0])][0], reader))
 
     hooks = []
@@ -176,13 +189,14 @@ def _trace(model: BaseModel, image: Tensor, *readers: type[nn.Module]) -> Trace:
     finally:
         for hook in hooks:
             hook.remove()
-    pairs = [pair for pair in pairs if all(runs[module] == 1 for module in pair)]
+    runs.update(conv for conv, _ in pairs)
+    pairs = [(conv, reader) for conv, reader in pairs if runs[conv] == 2 and runs[reader] == 1]
     return Trace(pairs, sizes)
 
 
-def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Replace a module wherever it occurs."""
-    for parent in model.modules():
+def _replace(model: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
+    """Replace modules wherever they occur."""
+    for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if child is old:
-                setattr(parent, name, new)
+            if child in new:
+                setattr(parent, name, new[child])

@@ -222,11 +222,11 @@ class FastWindowAttention(PreparedModule, WindowAttention):
 
     @torch.no_grad()
     def prepare(self) -> None:
-        weight = self.qkv.weight
         self.fixed_bias: Tensor | None = None
-        if weight.device.type == 'cpu' and weight.dtype == torch.float32:
+        if is_float32_on_cpu(self.qkv.weight):
             bias = self.bias()
-            self.fixed_bias = weight.new_zeros(1, 1, 1, 1) if bias is None else bias.contiguous()
+            none = self.qkv.weight.new_zeros(1, 1, 1, 1)
+            self.fixed_bias = none if bias is None else bias.contiguous()
 
     def forward(self, windows: Tensor, real: Tensor | None = None) -> Tensor:
         if not is_plain_eager() or self.fixed_bias is None or real is not None:
@@ -252,15 +252,21 @@ def is_plain_eager() -> bool:
 
 
 def runs_onednn(weight: Tensor) -> bool:
-    """Whether PyTorch has oneDNN's operations with reordered weights for these weights."""
-    names = ('_reorder_convolution_weight', '_convolution_pointwise')
-    names += ('_reorder_linear_weight', '_linear_pointwise')
-    return (
-        weight.device.type == 'cpu'
-        and weight.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-        and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    """Whether PyTorch can run oneDNN's operations with reordered weights for these weights."""
+    # Its compiler uses them; they are not documented.
+    names = (
+        '_reorder_convolution_weight',
+        '_convolution_pointwise',
+        '_reorder_linear_weight',
+        '_linear_pointwise',
     )
+    has_operations = all(hasattr(torch.ops.mkldnn, name) for name in names)
+    return is_float32_on_cpu(weight) and torch.backends.mkldnn.is_available() and has_operations
+
+
+def is_float32_on_cpu(x: Tensor) -> bool:
+    """Whether kernels of CPUs in single precision run on a tensor."""
+    return x.device.type == 'cpu' and x.dtype == torch.float32
 
 
 def _prepare(module: PreparedModule, _: Any) -> None:
