@@ -32,7 +32,7 @@ class PreparedModule(nn.Module):
     """A module with tensors that are computed from its parameters, and not saved with them.
 
     They are computed anew when parameters are moved, converted or loaded, and when the module is
-    copied or unpickled. After other changes of parameters call :meth:`prepare`.
+    copied or unpickled. After other changes of parameters call :meth:`prepare` of each.
     """
 
     prepared_names: ClassVar[tuple[str, ...]]  # attributes that `prepare` sets
