@@ -247,33 +247,37 @@ class OwnConv(nn.Conv2d):
 
 
 SHARED = nn.ReLU()
-CONV_SHARED = nn.Conv2d(3, 3, 3)
+SHARED_CONV = nn.Conv2d(3, 3, 3)
 
 
-@pytest.mark.parametrize(
-    ('modules', 'expected'),
-    [
-        pytest.param([nn.Conv2d(3, 4, 3), nn.ReLU()], ['relu'], id='ReLU'),
-        pytest.param([nn.Conv2d(3, 4, 1), nn.GELU()], ['gelu'], id='GELU'),
-        pytest.param([nn.Conv2d(3, 4, 3), nn.GELU('tanh')], ['none'], id='approximate GELU'),
-        pytest.param([nn.Conv2d(3, 4, 3), nn.ReLU6()], ['none'], id='ReLU6'),
-        pytest.param([nn.Conv2d(3, 4, 3), nn.ReLU(True), nn.GELU()], ['none'], id='two'),
-        pytest.param([nn.Conv2d(3, 4, 3), hooked(nn.ReLU())], ['none'], id='hooked ReLU'),
-        pytest.param([hooked(nn.Conv2d(3, 4, 3)), nn.ReLU()], [], id='hooked convolution'),
-        pytest.param([OwnConv(3, 4, 3), nn.ReLU()], [], id='subclass'),
-        pytest.param([nn.Conv2d(3, 4, 3, padding=1, padding_mode='reflect')], [], id='reflecting'),
-        pytest.param([nn.Conv2d(3, 4, 3, padding='same')], [], id='padding as a word'),
-        pytest.param(
-            [nn.Conv2d(3, 4, 1), SHARED, nn.Conv2d(4, 4, 1), SHARED], ['none', 'none'], id='shared'
-        ),
-        pytest.param([CONV_SHARED, nn.ReLU(), CONV_SHARED], ['none'], id='shared convolution'),
-    ],
-)
-def test_what_is_fused(modules: list[nn.Module], expected: list[str]) -> None:
-    model = Chain(*modules).eval()
+# Modules from 3 channels to 4, and the activations of the convolutions that are fused.
+FUSED: dict[str, tuple[list[nn.Module], list[str]]] = {
+    'ReLU': ([nn.Conv2d(3, 4, 3), nn.ReLU()], ['relu']),
+    'GELU': ([nn.Conv2d(3, 4, 1), nn.GELU()], ['gelu']),
+    'approximate GELU': ([nn.Conv2d(3, 4, 3), nn.GELU('tanh')], ['none']),
+    'ReLU6': ([nn.Conv2d(3, 4, 3), nn.ReLU6()], ['none']),
+    'two activations': ([nn.Conv2d(3, 4, 3), nn.ReLU(True), nn.GELU()], ['none']),
+    'ReLU with a hook': ([nn.Conv2d(3, 4, 3), hooked(nn.ReLU())], ['none']),
+    'convolution with a hook': ([hooked(nn.Conv2d(3, 4, 3)), nn.ReLU()], []),
+    'subclass': ([OwnConv(3, 4, 3), nn.ReLU()], []),
+    'reflected padding': ([nn.Conv2d(3, 4, 3, padding=1, padding_mode='reflect')], []),
+    'padding as a word': ([nn.Conv2d(3, 4, 3, padding='same')], []),
+    'shared ReLU': ([nn.Conv2d(3, 4, 1), SHARED, nn.Conv2d(4, 4, 1), SHARED], ['none', 'none']),
+    'shared convolution': (
+        [SHARED_CONV, nn.ReLU(), SHARED_CONV, nn.Conv2d(3, 4, 1)],
+        ['none', 'none'],
+    ),
+}
+
+
+@pytest.mark.parametrize('name', FUSED)
+def test_what_is_fused(name: str) -> None:
+    modules, expected = FUSED[name]
+    # The last one is fused in any case: nothing before it makes the whole form fall back.
+    model = Chain(*modules, nn.Conv2d(4, 4, 1), nn.ReLU()).eval()
     form = to_inference_form(model, torch.rand(1, 3, 9, 9) - 0.5)
     convs = [m for m in form.modules() if isinstance(m, FusedConv2d)]
-    assert [conv.activation for conv in convs] == expected
+    assert [conv.activation for conv in convs] == [*expected, 'relu']
     assert_same(model, form, 2, 3, 9, 9)
 
 
