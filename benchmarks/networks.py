@@ -98,7 +98,7 @@ class Model:
         Raises:
             RuntimeError: Norms of ours could not be folded.
         """
-        from hrnet_plugin.models.fuse import fuse_norms
+        from hrnet_plugin.models.fuse import to_inference_form
 
         torch.manual_seed(0)
         result: dict[str, nn.Module] = {}
@@ -113,10 +113,10 @@ class Model:
             each.eval().to(device)
         width, height = self.input_size
         use_precision(tf32=False)  # which would blur whether outputs are the same
-        fused = fuse_norms(network, torch.rand(1, 3, height, width, device=device))
-        if fused is network:
+        form = to_inference_form(network, torch.rand(1, 3, height, width, device=device))
+        if form is network:
             raise RuntimeError('outputs changed when norms were folded')
-        return dict(ours=fused, **result)
+        return dict(ours=form, **result)
 
 
 class Network(nn.Module):

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.structures import PoseDataSample, merge_data_samples
 
-from ...models.fuse import fuse_norms
+from ...models.fuse import to_inference_form
 from ..inputs.images import Frame
 from .backends import BackendPredictor, Crop, PoseBackend, TorchPredictor
 from .model_files import ModelConfig, config_errors, load_weights, read_model_config
@@ -83,7 +83,7 @@ class PoseModel:
     def _prepared(self, model: BaseModel, device: str) -> BaseModel:
         """Return the model as it runs fastest, in evaluation mode on its device."""
         width, height = self.input_size
-        model = fuse_norms(model.eval(), torch.rand(1, 3, height, width)).to(device)
+        model = to_inference_form(model.eval(), torch.rand(1, 3, height, width)).to(device)
         if torch.device(device).type == 'cpu':
             # oneDNN's convolutions take up to half as long. On a GPU it was not measured.
             model.to(memory_format=torch.channels_last)
