@@ -91,8 +91,8 @@ class HRNetSpec:
     Attributes:
         stage1: The stage of one stream.
         stages: Stages 2 to 4, each with more streams than the one before.
-        upsample: ``mode`` and ``align_corners`` of the exchange between streams, as in
-            :func:`torch.nn.functional.interpolate`.
+        upsample: ``mode`` and ``align_corners`` of the exchange between streams; see
+            :class:`~hrnet_plugin.models.HRNet`.
         multiscale_output: Whether stage 4 returns all streams instead of stream 0 only.
     """
 
