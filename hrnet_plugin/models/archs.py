@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Size = tuple[int, int]  # height, width
+STEM_STRIDE = 4  # of stream 0, in pixels of the image; stream i has 4 * 2**i
 # Output channels of a block, as a multiple of the ``num_channels`` of stock configs
 EXPANSION = {'BASIC': 1, 'BOTTLENECK': 4, 'HRFORMERBLOCK': 1}
 

@@ -73,8 +73,8 @@ def build_conv_stages(
         norm_cfg: Norm layers, as in MMCV.
     """
 
-    # HRFormer's official segmentation code resizes twice, which differs from once where 32 does not
-    # divide the image.
+    # HRFormer's official segmentation code resizes twice, which differs from once where 32 does
+    # not divide the image.
     twice = upsample['mode'] == 'nearest' and upsample.get('align_corners') is not None
     resize = dict(upsample, mode='bilinear') if twice else upsample
 

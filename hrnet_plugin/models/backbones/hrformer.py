@@ -12,9 +12,9 @@ from ...registry import MODELS, strict_options
 from ..archs import HRFORMER_ARCHS, HRFormerSpec, TransformerStage
 from ..extra import hrformer_from_extra, read_arch, read_window, with_options
 from ..layers import TransformerBlock, separable_down
-from ..layers.conv_norm import NormCfg
-from ..layers.initialisation import NORMAL
-from .base import BN, InitCfg, ParallelStreamBackbone
+from ..layers.conv_norm import BN, NormCfg
+from ..layers.initialisation import NORMAL, InitCfg
+from .base import ParallelStreamBackbone
 from .conv_stem import build_conv_stages, build_conv_stem, conv_freezable
 
 LN = dict(type='LN', eps=1e-6)

@@ -10,9 +10,9 @@ from ...registry import MODELS, strict_options
 from ..archs import HRNET_ARCHS, BlockStage
 from ..extra import hrnet_from_extra, read_arch, with_options
 from ..layers import conv_down
-from ..layers.conv_norm import NormCfg
-from ..layers.initialisation import NORMAL
-from .base import BN, InitCfg, ParallelStreamBackbone
+from ..layers.conv_norm import BN, NormCfg
+from ..layers.initialisation import NORMAL, InitCfg
+from .base import ParallelStreamBackbone
 from .conv_stem import build_conv_stages, build_conv_stem, build_residual_blocks, conv_freezable
 
 

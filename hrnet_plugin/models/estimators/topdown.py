@@ -12,6 +12,7 @@ from ...registry import MODELS, strict_options
 from ...utils.errors import unknown_name
 from ..backbones.base import ParallelStreamBackbone
 from ..heads import HeatmapHead
+from ..necks.base import StreamNeck
 
 TEST_OPTIONS = ('output_keypoint_indices',)
 
@@ -34,7 +35,7 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
 
     Raises:
         ValueError: With ``HeatmapHead``, an option of ``train_cfg`` or ``test_cfg`` is unknown,
-            the head's ``in_channels`` are not those of the backbone's stream, or the flip test
+            channels do not fit between backbone, neck and head of this package, or the flip test
             shifts heatmaps that follow UDP.
     """
 
@@ -59,8 +60,20 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
             codec = self.head.codec
             if codec and (error := codec.shift_error(self.test_cfg)):
                 raise ValueError(error)
-            if not self.with_neck and isinstance(self.backbone, ParallelStreamBackbone):
-                self.head.check_channels(self.backbone.out_channels)
+            self._check_channels()
+
+    def _check_channels(self) -> None:
+        """Raise a ValueError unless channels fit between backbone, neck and head of our own."""
+        is_ours = isinstance(self.backbone, ParallelStreamBackbone)
+        channels: Sequence[int] | None = self.backbone.out_channels if is_ours else None
+        if self.with_neck and isinstance(self.neck, StreamNeck):
+            if channels is not None:
+                self.neck.check_channels(channels)
+            channels = [self.neck.out_channels] * len(self.neck.out_strides)
+        elif self.with_neck:
+            channels = None
+        if channels is not None:
+            self.head.check_channels(channels)
 
     def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
         """Predict keypoints in pixels of the original images.
