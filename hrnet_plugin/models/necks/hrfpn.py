@@ -25,7 +25,8 @@ POOLINGS: dict[str, Callable[..., Tensor]] = dict(AVG=F.avg_pool2d, MAX=F.max_po
 class HRFPN(StreamNeck):
     """Concatenate all streams, reduce them by a 1x1 convolution, and pool that to a pyramid.
 
-    Names and options are those of MMDetection's HRFPN. Streams are resized to the size of stream 0, so that 32 need not divide the image.
+    Names and options are those of MMDetection's HRFPN. Streams are resized to the size of stream
+    0, so that 32 need not divide the image.
 
     A detector of MMDetection with this neck is refused when it is built if its heads
     (``prior_generator``; ``bbox_roi_extractor`` and ``mask_roi_extractor``) assume other strides
