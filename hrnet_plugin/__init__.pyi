@@ -14,6 +14,9 @@ from .hooks import AtomicCheckpointHook as AtomicCheckpointHook
 from .hooks import ChannelsLastHook as ChannelsLastHook
 from .hooks import ExactResumeHook as ExactResumeHook
 from .hooks import PreflightHook as PreflightHook
+from .models import HRFPN as HRFPN
+from .models import ClassificationNeck as ClassificationNeck
+from .models import ConcatStreams as ConcatStreams
 from .models import HeatmapHead as HeatmapHead
 from .models import HRFormer as HRFormer
 from .models import HRNet as HRNet

@@ -145,7 +145,14 @@ except ImportError:  # a class that needs it explains that when it is used
     mmpose = None
 MMPOSE_REGISTRIES = _registries(mmpose) if mmpose else []
 
-MODELS = _child('model', root.MODELS, 'models.backbones', 'models.heads', 'models.estimators')
+MODELS = _child(
+    'model',
+    root.MODELS,
+    'models.backbones',
+    'models.necks',
+    'models.heads',
+    'models.estimators',
+)
 METRICS = _child('metric', root.METRICS, 'evaluation')
 HOOKS = _child(
     'hook',

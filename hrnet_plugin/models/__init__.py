@@ -1,4 +1,4 @@
-"""Models: backbones, heads and the estimator that joins them."""
+"""Models: backbones, necks, heads and the estimator that joins them."""
 
 from ..utils.lazy_imports import lazy_names
 

@@ -4,3 +4,6 @@ from .backbones import HRNet as HRNet
 from .backbones import LiteHRNet as LiteHRNet
 from .estimators import TopdownPoseEstimator as TopdownPoseEstimator
 from .heads import HeatmapHead as HeatmapHead
+from .necks import HRFPN as HRFPN
+from .necks import ClassificationNeck as ClassificationNeck
+from .necks import ConcatStreams as ConcatStreams

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Size = tuple[int, int]  # height, width
+STEM_STRIDE = 4  # of stream 0, in pixels of the image; stream i has 4 * 2**i
 # Output channels of a block, as a multiple of the ``num_channels`` of stock configs
 EXPANSION = {'BASIC': 1, 'BOTTLENECK': 4, 'HRFORMERBLOCK': 1}
 
@@ -91,8 +92,8 @@ class HRNetSpec:
     Attributes:
         stage1: The stage of one stream.
         stages: Stages 2 to 4, each with more streams than the one before.
-        upsample: ``mode`` and ``align_corners`` of the exchange between streams, as in
-            :func:`torch.nn.functional.interpolate`.
+        upsample: ``mode`` and ``align_corners`` of the exchange between streams; see
+            :class:`~hrnet_plugin.models.HRNet`.
         multiscale_output: Whether stage 4 returns all streams instead of stream 0 only.
     """
 

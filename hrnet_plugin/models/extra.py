@@ -1,6 +1,7 @@
 """Read the ``extra`` of stock configs into the ``spec`` that backbones are built from."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from .archs import (
 Extra = Mapping[str, Any]
 T = TypeVar('T', covariant=True)
 U = TypeVar('U')
+S = TypeVar('S', bound=HRNetSpec)
 
 STAGES = ('stage2', 'stage3', 'stage4')  # behind stage 1, of parallel streams
 BLOCK_KEYS = ('num_modules', 'num_branches', 'block', 'num_blocks', 'num_channels')
@@ -36,6 +38,7 @@ LITE_KEYS = (
     'num_channels',
 )
 LITE_KINDS = ('LITE', 'NAIVE')
+UPSAMPLE_MODES = ('nearest', 'bilinear', 'bicubic')
 
 
 class Arch(Protocol[T]):
@@ -72,6 +75,19 @@ def read_arch(
     if arch not in archs:
         raise ValueError(unknown_name(f'arch of {backbone}', arch, archs))
     return archs[arch].spec
+
+
+def with_options(spec: S, **options: Any) -> S:
+    """Return a spec with the options that are not None in the place of its own.
+
+    Raises:
+        ValueError: ``upsample`` is no ``dict(mode=…, align_corners=…)``, or the spec refuses an
+            option.
+    """
+    options = {name: value for name, value in options.items() if value is not None}
+    if 'upsample' in options:
+        check_upsample('upsample', options['upsample'])
+    return replace(spec, **options)
 
 
 def hrnet_from_extra(extra: Extra) -> HRNetSpec:
@@ -120,6 +136,25 @@ def litehrnet_from_extra(extra: Extra) -> LiteHRNetSpec:
     return LiteHRNetSpec(LiteStem(**stem), stages, with_head=extra['with_head'])
 
 
+def check_upsample(where: str, upsample: Extra) -> None:
+    """Raise a ValueError unless ``upsample`` is a ``dict(mode=…, align_corners=…)``."""
+    if not isinstance(upsample, Mapping):
+        raise ValueError(f'{where}={upsample!r}; expected dict(mode=…, align_corners=…)')
+    check_keys(where, upsample, required=('mode',), optional=('align_corners',))
+    if upsample['mode'] not in UPSAMPLE_MODES:
+        raise ValueError(unknown_name(f'{where} mode', upsample['mode'], UPSAMPLE_MODES))
+
+
+def read_window(where: str, window: int | Sequence[int]) -> Size:
+    """Read a window given by its side or by height and width, in tokens."""
+    sides = tuple(window) if isinstance(window, Sequence) else (window, window)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(
+            f'{where}={window}; expected a whole number above 0, or two: height, width'
+        )
+    return sides
+
+
 def check_keys(
     where: str, cfg: Extra, required: Sequence[str] = (), optional: Sequence[str] = ()
 ) -> None:
@@ -161,7 +196,8 @@ def _read_options(extra: Extra, options: Sequence[str] = ()) -> dict[str, Any]:
     """Check the keys of an ``extra`` and return those that are not about one stage's layers."""
     options = ('upsample', *options)
     check_keys('extra', extra, required=('stage1', *STAGES), optional=options)
-    check_keys('extra.upsample', extra.get('upsample', {}), optional=('mode', 'align_corners'))
+    if 'upsample' in extra:
+        check_upsample('extra.upsample', extra['upsample'])
     return dict(
         multiscale_output=extra['stage4'].get('multiscale_output', False),
         **{key: extra[key] for key in options if key in extra},
@@ -222,19 +258,9 @@ def _read_transformer_stage(where: str, cfg: Extra) -> TransformerStage:
     return TransformerStage(
         **vars(stage),
         heads=tuple(cfg['num_heads']),
-        windows=tuple(_read_window(f'{where}: window_sizes[{i}]', w) for i, w in windows),
+        windows=tuple(read_window(f'{where}: window_sizes[{i}]', w) for i, w in windows),
         mlp_ratios=tuple(cfg['mlp_ratios']),
     )
-
-
-def _read_window(where: str, window: int | Sequence[int]) -> Size:
-    """Read a window given by its side or by height and width, in tokens."""
-    sides = tuple(window) if isinstance(window, Sequence) else (window, window)
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(
-            f'{where}={window}; expected a whole number above 0, or two: height, width'
-        )
-    return sides
 
 
 def _read_lite_stage(where: str, cfg: Extra) -> LiteStage:

@@ -5,20 +5,16 @@ that they have in state dicts; running, freezing and initialising them is the sa
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..archs import Stage
+from ..archs import STEM_STRIDE, Stage, doubled
 from ..layers import Transition
+from ..layers.initialisation import InitCfg
 from ..layers.residual import ResidualBlock
-
-InitCfg = dict[str, Any] | list[dict[str, Any]] | None
-
-STEM_STRIDE = 4
-BN = dict(type='BN')
 
 S = TypeVar('S', bound=Stage)
 Modules = dict[str, nn.Module]  # by their names in state dicts, in the order in which they run
@@ -64,7 +60,7 @@ class ParallelStreamBackbone(BaseModule):
         self._stem, self._stages = tuple(stem), tuple(stages)
         self._freezable = freezable
         self.out_channels = tuple(out_channels)
-        self.out_strides = tuple(STEM_STRIDE * 2**i for i in range(len(out_channels)))
+        self.out_strides = doubled(STEM_STRIDE, len(out_channels))
         self.norm_eval = norm_eval
         self.frozen_stages = frozen_stages
         self.zero_init_residual = zero_init_residual

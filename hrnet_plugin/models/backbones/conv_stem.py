@@ -68,9 +68,19 @@ def build_conv_stages(
         branch: Function that builds the branch of a stream from the stage, the number of the
             module in it, and the number of the stream.
         down: Function that builds the exchange path to a lower resolution.
-        upsample: ``mode`` and ``align_corners`` of the exchange.
+        upsample: ``mode`` and ``align_corners`` of the exchange; nearest with ``align_corners`` is
+            nearest by whole factors, then bilinear to what is left.
         norm_cfg: Norm layers, as in MMCV.
     """
+
+    # HRFormer's official segmentation code resizes twice, which differs from once where 32 does
+    # not divide the image.
+    twice = upsample['mode'] == 'nearest' and upsample.get('align_corners') is not None
+    resize = dict(upsample, mode='bilinear') if twice else upsample
+
+    def up(i: int, o: int, steps: int) -> nn.Module:
+        path = conv_norm(i, o, 1, norm_cfg=norm_cfg, relu=False)
+        return path.append(nn.Upsample(scale_factor=2**steps)) if twice else path
 
     def module(stage: B, number: int, streams: int) -> nn.Module:
         branches = Branches(branch(stage, number, i) for i in range(len(stage.channels)))
@@ -78,8 +88,8 @@ def build_conv_stages(
             stage.channels,
             streams,
             down=down,
-            up=lambda i, o, _: conv_norm(i, o, 1, norm_cfg=norm_cfg, relu=False),
-            upsample=upsample,
+            up=up,
+            upsample=resize,
         )
         return nn.Sequential(OrderedDict(branches=branches, fuse_layers=exchange))
 

@@ -1,6 +1,6 @@
 """HRFormer: Yuan et al., https://arxiv.org/abs/2110.09408, with the names of stock MMPose."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,11 +10,11 @@ from torch import nn
 
 from ...registry import MODELS, strict_options
 from ..archs import HRFORMER_ARCHS, HRFormerSpec, TransformerStage
-from ..extra import hrformer_from_extra, read_arch
+from ..extra import hrformer_from_extra, read_arch, read_window, with_options
 from ..layers import TransformerBlock, separable_down
-from ..layers.conv_norm import NormCfg
-from ..layers.initialisation import NORMAL
-from .base import BN, InitCfg, ParallelStreamBackbone
+from ..layers.conv_norm import BN, NormCfg
+from ..layers.initialisation import NORMAL, InitCfg
+from .base import ParallelStreamBackbone
 from .conv_stem import build_conv_stages, build_conv_stem, conv_freezable
 
 LN = dict(type='LN', eps=1e-6)
@@ -23,7 +23,15 @@ LN = dict(type='LN', eps=1e-6)
 @MODELS.register_module()
 @strict_options
 class HRFormer(ParallelStreamBackbone):
-    """HRFormer: HRNet's streams with transformer blocks, separable exchange, bilinear upsampling.
+    """HRFormer: HRNet's streams with transformer blocks and separable exchange.
+
+    What published weights were trained with:
+
+    * pose, official: ``upsample=dict(mode='bilinear', align_corners=False)``, the default, and
+      ``with_rpe=False``; MMPose's own pose weights: with the position bias;
+    * classification: ``upsample=dict(mode='nearest')`` and the position bias;
+    * segmentation: ``upsample=dict(mode='nearest', align_corners=True)`` and the position bias;
+      some of ``base`` have a ``window`` of 13 or 15.
 
     Args:
         extra: The architecture as stock configs write it, ``dict(stage1=…, …, stage4=…)``,
@@ -39,12 +47,16 @@ class HRFormer(ParallelStreamBackbone):
             official pose code are trained without. None: as in ``extra``, else True.
         with_pad_mask: Whether to keep tokens from attending to the padding of their window;
             published checkpoints are trained without. None: as in ``extra``, else False.
+        upsample: Upsampling of the exchange, as in :class:`~hrnet_plugin.models.HRNet`. None: that
+            of ``extra``, else bilinear without ``align_corners``.
+        window: Side of the attention windows of all streams, in tokens, or their height and
+            width. None: those of ``arch`` (7) or ``extra``.
 
     All other arguments and attributes are those of :class:`~hrnet_plugin.models.HRNet`.
 
     Raises:
-        ValueError: A name, a length or a number in ``arch`` or ``extra`` is wrong, or
-            ``frozen_stages`` or ``drop_path_rate`` is out of range.
+        ValueError: A name, a length or a number in ``arch``, ``extra``, ``upsample`` or ``window``
+            is wrong, or ``frozen_stages`` or ``drop_path_rate`` is out of range.
 
     Example:
         >>> import torch
@@ -72,15 +84,19 @@ class HRFormer(ParallelStreamBackbone):
         drop_path_rate: float | None = None,
         with_rpe: bool | None = None,
         with_pad_mask: bool | None = None,
+        upsample: Mapping[str, Any] | None = None,
+        window: int | Sequence[int] | None = None,
     ) -> None:
         spec = read_arch('HRFormer', HRFORMER_ARCHS, arch, hrformer_from_extra, extra)
-        options: dict[str, Any] = dict(
+        spec = with_options(
+            spec,
             multiscale_output=multiscale_output or None,
             drop_path_rate=drop_path_rate,
             with_rpe=with_rpe,
             with_pad_mask=with_pad_mask,
+            upsample=upsample,
+            stages=None if window is None else with_window(spec.stages, window),
         )
-        spec = replace(spec, **{name: x for name, x in options.items() if x is not None})
         drop_paths = drop_path_ramp(spec)
 
         def branch(stage: TransformerStage, module: int, stream: int) -> nn.Module:
@@ -123,6 +139,15 @@ class HRFormer(ParallelStreamBackbone):
             init_cfg=init_cfg,
             zero_init_residual=zero_init_residual,
         )
+        self.upsample = dict(spec.upsample)
+
+
+def with_window(
+    stages: Sequence[TransformerStage], window: int | Sequence[int]
+) -> tuple[TransformerStage, ...]:
+    """Return stages with one window for all streams, given by its side or height and width."""
+    size = read_window('window', window)
+    return tuple(replace(stage, windows=(size,) * len(stage.channels)) for stage in stages)
 
 
 def drop_path_ramp(spec: HRFormerSpec) -> dict[TransformerStage, list[list[float]]]:

@@ -1,7 +1,6 @@
 """HRNet: Wang et al., https://arxiv.org/abs/1908.07919, with the names of stock MMPose."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,22 +8,32 @@ from torch import nn
 
 from ...registry import MODELS, strict_options
 from ..archs import HRNET_ARCHS, BlockStage
-from ..extra import hrnet_from_extra, read_arch
+from ..extra import hrnet_from_extra, read_arch, with_options
 from ..layers import conv_down
-from ..layers.conv_norm import NormCfg
-from ..layers.initialisation import NORMAL
-from .base import BN, InitCfg, ParallelStreamBackbone
+from ..layers.conv_norm import BN, NormCfg
+from ..layers.initialisation import NORMAL, InitCfg
+from .base import ParallelStreamBackbone
 from .conv_stem import build_conv_stages, build_conv_stem, build_residual_blocks, conv_freezable
 
 
 @MODELS.register_module()
 @strict_options
 class HRNet(ParallelStreamBackbone):
-    """HRNet with the exchange of the published code: 1x1 convolution, then nearest upsampling.
+    """HRNet: streams exchange by 1x1 convolutions and upsampling, which differs between tasks.
+
+    What published weights were trained with, as ``upsample``:
+
+    * pose, classification and detection: ``dict(mode='nearest')``, the default;
+    * segmentation, the official branches ``master`` and ``pytorch-v1.1``, and MMSegmentation:
+      ``dict(mode='bilinear', align_corners=False)``;
+    * segmentation, the official branch ``HRNet-OCR``:
+      ``dict(mode='bilinear', align_corners=True)``.
+
+    With another one, the outputs of segmentation weights are half a standard deviation off.
 
     Args:
         extra: The architecture as stock configs write it, ``dict(stage1=…, …, stage4=…)``,
-            optionally with ``upsample=dict(mode=…, align_corners=…)``.
+            optionally with ``upsample``.
         in_channels: Channels of the images.
         norm_cfg: Norm layers, as in MMCV.
         norm_eval: Whether batch norms keep their statistics in training.
@@ -35,14 +44,19 @@ class HRNet(ParallelStreamBackbone):
         init_cfg: Initialisation of the weights, as in MMEngine.
         arch: Name of a published architecture (:data:`hrnet_plugin.archs.HRNET_ARCHS`), instead of
             ``extra``.
+        upsample: Upsampling of the exchange, ``dict(mode=…, align_corners=…)`` as in
+            :func:`torch.nn.functional.interpolate`, to the size of the target; ``'nearest'`` with
+            ``align_corners`` upsamples by whole powers of 2 and then, where 32 does not divide the
+            image, bilinearly to the size of the target. None: that of ``extra``, else nearest.
 
     Attributes:
         out_channels: Channels of the output streams, high to low resolution.
         out_strides: Stride of each output stream, in input pixels.
+        upsample: Upsampling of the exchange.
 
     Raises:
-        ValueError: A name or a length in ``arch`` or ``extra`` is wrong, or ``frozen_stages`` is
-            out of range.
+        ValueError: A name or a length in ``arch``, ``extra`` or ``upsample`` is wrong, or
+            ``frozen_stages`` is out of range.
 
     Example:
         >>> import torch
@@ -68,10 +82,10 @@ class HRNet(ParallelStreamBackbone):
         multiscale_output: bool = False,
         init_cfg: InitCfg = NORMAL,
         arch: str | None = None,
+        upsample: Mapping[str, Any] | None = None,
     ) -> None:
         spec = read_arch('HRNet', HRNET_ARCHS, arch, hrnet_from_extra, extra)
-        if multiscale_output:
-            spec = replace(spec, multiscale_output=True)
+        spec = with_options(spec, multiscale_output=multiscale_output or None, upsample=upsample)
 
         def branch(stage: BlockStage, _: int, stream: int) -> nn.Module:
             return build_residual_blocks(
@@ -98,3 +112,4 @@ class HRNet(ParallelStreamBackbone):
             init_cfg=init_cfg,
             zero_init_residual=zero_init_residual,
         )
+        self.upsample = dict(spec.upsample)

@@ -24,9 +24,9 @@ from ..layers import (
     separable_conv_norm,
     separable_down,
 )
-from ..layers.conv_norm import NormCfg
-from ..layers.initialisation import NORMAL
-from .base import BN, InitCfg, Modules, ParallelStreamBackbone, build_stages, in_pairs
+from ..layers.conv_norm import BN, NormCfg
+from ..layers.initialisation import NORMAL, InitCfg
+from .base import Modules, ParallelStreamBackbone, build_stages, in_pairs
 
 
 @MODELS.register_module()

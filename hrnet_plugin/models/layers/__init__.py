@@ -1,9 +1,9 @@
 """Blocks that backbones are built from."""
 
-from .conv_norm import conv_down, conv_norm, separable_conv_norm, separable_down
+from .conv_norm import conv_down, conv_module, conv_norm, separable_conv_norm, separable_down
 from .exchange import AliasedExchange, Branches, Exchange, Transition
 from .iterative_head import IterativeHead
-from .residual import BasicBlock, Bottleneck
+from .residual import BasicBlock, Bottleneck, DepthwiseBottleneck
 from .shuffle import ShuffleStem, ShuffleUnit
 from .weighting import ConditionalChannelWeighting
 from .window_attention import TransformerBlock
@@ -14,6 +14,7 @@ __all__ = [
     'Bottleneck',
     'Branches',
     'ConditionalChannelWeighting',
+    'DepthwiseBottleneck',
     'Exchange',
     'IterativeHead',
     'ShuffleStem',
@@ -21,6 +22,7 @@ __all__ = [
     'TransformerBlock',
     'Transition',
     'conv_down',
+    'conv_module',
     'conv_norm',
     'separable_conv_norm',
     'separable_down',

@@ -1,15 +1,17 @@
-"""Convolutions with norm and activation, under the names of stock MMPose's state dicts.
+"""Convolutions with norm and activation, under the names of stock state dicts.
 
 Maps are (N, C, H, W) throughout. A stride of 2 halves H and W, rounding up.
 """
 
+from collections import OrderedDict
 from itertools import pairwise
 from typing import Any
 
-from mmcv.cnn import build_norm_layer
+from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import nn
 
-NormCfg = dict[str, Any]  # a norm layer as in MMCV: dict(type='BN')
+NormCfg = dict[str, Any]  # a norm layer as in MMCV
+BN = dict(type='BN')
 
 
 def conv_norm(
@@ -32,6 +34,47 @@ def conv_norm(
     if relu:
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
+
+
+def conv_module(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    conv_cfg: dict[str, Any] | None = None,
+    norm_cfg: NormCfg | None,
+    relu: bool,
+) -> nn.Sequential:
+    """Return a convolution, a norm and a ReLU under the names of MMCV's ``ConvModule``.
+
+    Unlike that, it leaves initialisation to the module that it is part of.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Side of the kernel; the input is padded by half of it.
+        stride: Stride of the convolution.
+        conv_cfg: Type of the convolution, as in MMCV; None: a plain one.
+        norm_cfg: Norm layer, as in MMCV; None: none, and the convolution has a bias.
+        relu: Whether a ReLU follows.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers['conv'] = build_conv_layer(
+        conv_cfg,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=kernel_size // 2,
+        bias=norm_cfg is None,
+    )
+    if norm_cfg is not None:
+        name, norm = build_norm_layer(norm_cfg, out_channels)
+        layers[name] = norm
+    if relu:
+        layers['activate'] = nn.ReLU(inplace=True)
+    return nn.Sequential(layers)
 
 
 def separable_conv_norm(

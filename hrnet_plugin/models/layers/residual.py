@@ -21,6 +21,7 @@ class ResidualBlock(nn.Module):
 
     expansion: ClassVar[int]
     kernel_sizes: ClassVar[tuple[int, ...]]
+    depthwise: ClassVar[bool] = False  # whether 3x3 convolutions are
 
     def __init__(
         self, in_channels: int, out_channels: int, *, norm_cfg: NormCfg, with_cp: bool = False
@@ -31,7 +32,12 @@ class ResidualBlock(nn.Module):
         self.layer_names = []
         for i, kernel_size in enumerate(self.kernel_sizes):
             conv = nn.Conv2d(
-                widths[i], widths[i + 1], kernel_size, padding=kernel_size // 2, bias=False
+                widths[i],
+                widths[i + 1],
+                kernel_size,
+                padding=kernel_size // 2,
+                groups=widths[i] if self.depthwise and kernel_size == 3 else 1,
+                bias=False,
             )
             self.add_module(f'conv{i + 1}', conv)
             self.layer_names.append(
@@ -76,3 +82,9 @@ class Bottleneck(ResidualBlock):
 
     expansion = EXPANSION['BOTTLENECK']
     kernel_sizes = (1, 3, 1)
+
+
+class DepthwiseBottleneck(Bottleneck):
+    """Bottleneck whose 3x3 convolution is depthwise: HRFormer's classification head."""
+
+    depthwise = True

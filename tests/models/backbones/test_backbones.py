@@ -46,7 +46,7 @@ def small(structure: str, **options: Any) -> nn.Module:
 
 @pytest.mark.parametrize('structure', SMALL)
 class TestContract:
-    @pytest.mark.parametrize('size', [(64, 96), (75, 50), (33, 100), (97, 31)])
+    @pytest.mark.parametrize('size', [(64, 96), (75, 50), (90, 122), (33, 100), (97, 31)])
     def test_streams_are_as_announced(self, structure: str, size: tuple[int, int]) -> None:
         model = small(structure, multiscale_output=True).eval()
         with torch.no_grad():
