@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from hrnet_plugin.models import TopdownPoseEstimator
 from hrnet_plugin.models.families import FAMILIES
 from hrnet_plugin.models.fuse import fuse_norms, to_inference_form
+from hrnet_plugin.models.layers import BasicBlock, Bottleneck
 from hrnet_plugin.models.layers.inference import (
     FastWindowAttention,
     FusedConv2d,
     FusedResidual,
 )
+from hrnet_plugin.models.layers.window_attention import WindowAttention
 
+BN = dict(type='BN')
 CONV = 'mkldnn::_convolution_pointwise'
 LINEAR = 'mkldnn::_linear_pointwise'
 PUBLISHED = [(family, arch) for family in FAMILIES.values() for arch in family.archs]
@@ -91,8 +94,9 @@ class TestSmallModels:
         assert_same(model, form, *shape)
         assert_same(model, deepcopy(form).to(memory_format=torch.channels_last), *shape)
 
-    def test_every_convolution_is_fused(self, pair: tuple[nn.Module, nn.Module]) -> None:
+    def test_every_layer_is_replaced(self, pair: tuple[nn.Module, nn.Module]) -> None:
         _, form = pair
+        assert not {BasicBlock, Bottleneck, WindowAttention} & {type(m) for m in form.modules()}
         assert norms(form) == []
         convs = [name for name, m in form.named_modules() if isinstance(m, nn.Conv2d)]
         assert len(convs) > 50
@@ -239,6 +243,13 @@ def hooked(module: nn.Module) -> nn.Module:
     return module
 
 
+class OwnBlock(BasicBlock):
+    """A residual block that does something else."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 1
+
+
 class OwnConv(nn.Conv2d):
     """A convolution that does something else."""
 
@@ -260,6 +271,8 @@ FUSED: dict[str, tuple[list[nn.Module], list[str]]] = {
     'ReLU with a hook': ([nn.Conv2d(3, 4, 3), hooked(nn.ReLU())], ['none']),
     'convolution with a hook': ([hooked(nn.Conv2d(3, 4, 3)), nn.ReLU()], []),
     'subclass': ([OwnConv(3, 4, 3), nn.ReLU()], []),
+    # Its convolutions are fused one by one.
+    'subclass of a block': ([nn.Conv2d(3, 4, 1), OwnBlock(4, 4, norm_cfg=BN)], ['none'] * 3),
     'reflected padding': ([nn.Conv2d(3, 4, 3, padding=1, padding_mode='reflect')], []),
     'padding as a word': ([nn.Conv2d(3, 4, 3, padding='same')], []),
     'shared ReLU': ([nn.Conv2d(3, 4, 1), SHARED, nn.Conv2d(4, 4, 1), SHARED], ['none', 'none']),
