@@ -20,6 +20,14 @@ PASSED: set[str] = set()
 BROKEN = pytest.StashKey[list[str]]()
 
 
+@pytest.fixture
+def no_default_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MMEngine's default scope as in a new process, whatever other tests have left."""
+    from mmengine.registry import DefaultScope
+
+    monkeypatch.setattr(DefaultScope, '_instance_dict', type(DefaultScope._instance_dict)())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in FIRST)
 

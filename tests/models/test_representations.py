@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from hrnet_plugin.models import HRFPN, ClassificationNeck, ConcatStreams
 from hrnet_plugin.models.families import FAMILIES
 
+pytestmark = pytest.mark.usefixtures('no_default_scope')
+
 ARCHS = [(family.name, arch) for family in FAMILIES.values() for arch in family.archs]
 NUM_CLASSES = 1000
 # Official counts: see each test.

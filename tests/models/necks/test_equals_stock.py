@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from hrnet_plugin.models import HRFPN, ClassificationNeck, ConcatStreams
 
+pytestmark = pytest.mark.usefixtures('no_default_scope')
+
 CHANNELS = (8, 16, 32, 64)
 Streams = tuple[Tensor, ...]
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from hrnet_plugin.models import HRFPN, ClassificationNeck, ConcatStreams
 from hrnet_plugin.models.necks.base import StreamNeck
 
+pytestmark = pytest.mark.usefixtures('no_default_scope')
+
 CHANNELS = (4, 8, 16, 32)
 GN = dict(type='GN', num_groups=2)
 NECKS: dict[str, Callable[..., StreamNeck]] = {

@@ -5,22 +5,18 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS
 from torch import nn
 
 from hrnet_plugin.models import HRFPN
+
+pytestmark = pytest.mark.usefixtures('no_default_scope')
 
 CHANNELS = (16, 32, 64, 128)
 BACKBONE = dict(type='hrnet_plugin.HRNet', arch='w18-small-v1', multiscale_output=True)
 FCOS_STRIDES = (8, 16, 32, 64, 128)
 RPN_STRIDES = (4, 8, 16, 32, 64)
 SIZE = (90, 122)
-
-
-def build(config: dict[str, Any]) -> Any:
-    """Build a detector in MMDetection's scope, whatever scope other tests have left."""
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        return MODELS.build(config)
 
 
 def fcos(strides: Any, **neck: Any) -> ConfigDict:
@@ -85,7 +81,7 @@ def faster(
 
 @pytest.mark.parametrize('config', [fcos(FCOS_STRIDES, stride=2), faster()], ids=['fcos', 'rcnn'])
 def test_detectors_run_at_sizes_that_32_does_not_divide(config: ConfigDict) -> None:
-    detector: Any = build(config).eval()
+    detector: Any = MODELS.build(config).eval()
     with torch.no_grad():
         levels = detector.extract_feat(torch.rand(1, 3, *SIZE))
         scores = (detector.bbox_head if config['type'] == 'mmdet.FCOS' else detector.rpn_head)(
@@ -118,7 +114,7 @@ def test_detectors_run_at_sizes_that_32_does_not_divide(config: ConfigDict) -> N
 )
 def test_strides_that_disagree(config: ConfigDict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build(config)
+        MODELS.build(config)
 
 
 def test_detectors_of_others_are_left_alone() -> None:
@@ -126,7 +122,7 @@ def test_detectors_of_others_are_left_alone() -> None:
     HRFPN((8, 16), 8)
     config = fcos(RPN_STRIDES)
     config['neck'] = dict(type='mmdet.HRFPN', in_channels=[*CHANNELS], out_channels=8, stride=2)
-    build(config)
+    MODELS.build(config)
     module = nn.Module()
     module.neck = HRFPN((8, 16), 8)
     module.bbox_head = nn.Identity()  # does not say what it assumes
