@@ -160,6 +160,7 @@ def export_detector_onnx(
     samples = [*random_images(graph, letterbox), *inputs_of(images, letterbox)]
     difference = compare(model, graph, network, samples)
 
+    names = [type(part).__name__ for part in (model, model.backbone, model.bbox_head)]
     metadata = DetectorMetadata(
         input_size=letterbox.input_size,
         letterbox=letterbox,
@@ -170,9 +171,7 @@ def export_detector_onnx(
         score_thr=graph.suppression.score_thr,
         iou_thr=graph.suppression.iou_thr,
         max_per_image=graph.suppression.max_per_image,
-        model=' and '.join(
-            type(part).__name__ for part in (model, model.backbone, model.bbox_head)
-        ),
+        model=f'{names[0]} with {names[1]} and {names[2]}',
     )
     proto = add_nms(network, graph.suppression)
     onnx.helper.set_model_props(proto, {KEY: metadata.to_json()})
