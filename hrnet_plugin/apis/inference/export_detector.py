@@ -12,7 +12,7 @@ from ...export.onnx_file import import_onnx
 from .detector import load_detector
 from .model_files import ModelConfig
 
-SIZES = ((320, 240), (240, 320), (320, 240))  # (w, h) of rendered images to compare on
+SIZES = ((320, 240), (240, 320), (333, 217))  # (w, h) of rendered images to compare on
 
 
 def export_detector_file(
