@@ -17,6 +17,7 @@ POSE_OPTIONS = dict(
     outputs='--outputs',
     normalize='--no-normalize',
     flip_test='--flip-test',
+    dynamic_size='--dynamic-size',
 )
 DET_OPTIONS = dict(det_weights='--det-weights', det_out='--det-out')
 
@@ -74,6 +75,11 @@ def add(parser: argparse.ArgumentParser) -> Run:
         action=argparse.BooleanOptionalAction,
         help="average with the mirrored crop; default: as the config's test_cfg says",
     )
+    parser.add_argument(
+        '--dynamic-size',
+        action='store_true',
+        help='for --outputs heatmaps, take images whose sides are any multiples of 32',
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace files')
     return run
 
@@ -94,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
                 flip_test=args.flip_test,
                 precision='int8' if args.int8 else 'float16' if args.half else 'float32',
                 calibration=args.calibrate,
+                dynamic_size=args.dynamic_size,
                 overwrite=args.overwrite,
             )
         )
@@ -135,6 +142,10 @@ def check(args: argparse.Namespace) -> None:
         )
     if args.calibrate is not None and not args.int8:
         raise ValueError('--calibrate is for --int8: give it, too, or leave --calibrate out')
+    if args.dynamic_size and args.outputs != 'heatmaps':
+        raise ValueError(
+            '--dynamic-size is for --outputs heatmaps: decoding in the graph is for one size'
+        )
     for path in (args.out, args.det_out):
         if path and Path(path).exists() and not args.overwrite:
             raise FileExistsError(f'{path} exists already: give another name or --overwrite')
