@@ -85,6 +85,9 @@ class DetectorGraph(NormalizingGraph):
         model: A single-stage detector of MMDetection with an RTMDet head, in evaluation mode.
         letterbox: How images become inputs.
 
+    Attributes:
+        suppression: Which candidates are detections.
+
     Raises:
         ValueError: The model, its ``test_cfg`` or the size of inputs cannot be exported.
     """
@@ -103,7 +106,7 @@ class DetectorGraph(NormalizingGraph):
         self.has_too_many = [count * head.cls_out_channels > most for count in cells]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (N, h, w, 3) in BGR to boxes (N, A, 4) and scores (N, C, A), in sigmoid's range.
+        """Images (N, h, w, 3) in BGR to candidates: boxes (N, A, 4) and scores (N, C, A).
 
         Boxes are x1, y1, x2, y2 in pixels; scores of candidates that cannot be detections are 0.
         """

@@ -15,7 +15,7 @@ from torch import nn
 
 from hrnet_plugin.datasets import scene_of
 from hrnet_plugin.export import Letterbox, detector_file, export_detector_onnx
-from hrnet_plugin.export.detector_file import Detections, compare_image, trace_detector
+from hrnet_plugin.export.detector_file import Comparison, Detections, compare_image, trace_detector
 from hrnet_plugin.export.detector_graph import DetectorGraph, Suppression, add_nms
 from hrnet_plugin.export.runtime import KEY, open_session
 
@@ -189,6 +189,19 @@ class TestDifferences:
         with pytest.raises(RuntimeError, match='of class 0 have no counterpart'):
             compare_image(*(sides[::-1] if swap else sides), self.THRESHOLDS)
 
+    @pytest.mark.parametrize(
+        ('difference', 'message'),
+        [
+            (Comparison(boxes=0.06), r'boxes by 0\.06 px \(0\.05\); no file was written'),
+            (Comparison(scores=2e-4), r'scores by 0\.0002 \(0\.0001\); no file'),
+            (Comparison(boxes=float('nan')) + Comparison(boxes=0.01), 'boxes by nan px'),
+        ],
+    )
+    def test_tolerances(self, difference: Comparison, message: str) -> None:
+        with pytest.raises(RuntimeError, match=message):
+            detector_file.check_differences(difference)
+        detector_file.check_differences(Comparison(boxes=0.04, scores=9e-5))
+
     def test_classes(self) -> None:
         sides = [self.of((self.BOX, 0.9), label=label) for label in (0, 1)]
         with pytest.raises(RuntimeError, match='1 of 1 detections of class 0 have no counterpart'):
@@ -222,7 +235,11 @@ class TestErrors:
         weights = max(other.graph.initializer, key=lambda i: len(i.raw_data))
         weights.raw_data = bytes(len(weights.raw_data))
         monkeypatch.setattr(detector_file, 'trace_detector', lambda *_: other)
-        with pytest.raises(RuntimeError, match=r'differs from .* no file was written'):
+        with pytest.raises(RuntimeError, match=r'from MMDetection: .* no file was written'):
+            self.export(tmp_path, model)
+        # Candidates are compared, too: detections alone would leave most of the network out.
+        monkeypatch.setattr(detector_file, 'compare_image', lambda *_: Comparison())
+        with pytest.raises(RuntimeError, match=r'from PyTorch .* boxes by .* px .* no file was w'):
             self.export(tmp_path, model)
         assert list(tmp_path.iterdir()) == []
 
