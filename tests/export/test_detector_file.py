@@ -312,6 +312,8 @@ class TestErrors:
         [
             (Letterbox((64, 64), (96, 60)), 'padded to 96 x 60 pixels; expected multiples of 8'),
             (Letterbox((64, 64), size_divisor=4), 'to 4 pixels; expected multiples of 8, the la'),
+            (Letterbox((96, 64), (64, 96), keep_ratio=False), r'resized to \(96, 64\) and padded'),
+            (Letterbox((64, 96), (96, 64), keep_ratio=False), r'resized to \(64, 96\) and padded'),
             (Letterbox((96, 64), (96, 64)), 'that holds them in either orientation, or size_div'),
         ],
     )
