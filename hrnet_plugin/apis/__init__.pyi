@@ -5,7 +5,9 @@ from ..checkpoints import convert_file as convert_file
 from ..checkpoints import convert_state_dict as convert_state_dict
 from ..checkpoints import read_checkpoint as read_checkpoint
 from ..checks.old_config import explain_old_config as explain_old_config
+from ..export import DetectorExport as DetectorExport
 from ..export import OnnxExport as OnnxExport
+from ..export import export_detector_onnx as export_detector_onnx
 from ..export import export_onnx as export_onnx
 from ..utils.model_index import config_names as config_names
 from ..utils.model_index import find_config as find_config
@@ -18,3 +20,4 @@ from .inference.benchmark import Benchmark as Benchmark
 from .inference.benchmark import RuntimeTiming as RuntimeTiming
 from .inference.benchmark import benchmark_model as benchmark_model
 from .inference.export import export_files as export_files
+from .inference.export_detector import export_detector_file as export_detector_file

@@ -31,13 +31,14 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument(
         '--runtime',
         choices=('auto', 'onnxruntime', 'openvino'),
-        help='what runs an exported model; auto times what is installed, and takes the fastest '
+        help='what runs exported models; auto times what is installed, and takes the fastest '
         'that gives the same keypoints; default: openvino for *.xml, else onnxruntime',
     )
     parser.add_argument(
         '--det',
         metavar='CONFIG',
-        help=f'detector: {model}; or whole_image: each image is one instance',
+        help=f'detector: {model}; or an exported one, *.onnx, which needs no --det-weights; or '
+        'whole_image: each image is one instance',
     )
     parser.add_argument('--det-weights', metavar='FILE', help='its checkpoint')
     parser.add_argument(
@@ -121,10 +122,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             '--config is missing: give it, or an exported model (*.onnx, *.xml) as --weights'
         )
-    if args.runtime and not is_exported(args.weights):
+    if args.runtime and not is_exported(args.weights) and not is_exported(args.det):
         raise ValueError(
             f'--runtime {args.runtime} runs an exported model: give one (*.onnx, *.xml) as '
-            '--weights'
+            '--weights, or a detector (*.onnx) as --det'
         )
     if args.box_categories and not args.boxes:
         raise ValueError('--box-categories selects boxes of a file: give --boxes, too')

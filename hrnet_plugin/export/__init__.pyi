@@ -1,3 +1,7 @@
+from .detector_file import DetectorExport as DetectorExport
+from .detector_file import export_detector_onnx as export_detector_onnx
+from .letterbox import Letterbox as Letterbox
+from .metadata import DetectorMetadata as DetectorMetadata
 from .metadata import PoseMetadata as PoseMetadata
 from .onnx_file import OnnxExport as OnnxExport
 from .onnx_file import export_onnx as export_onnx

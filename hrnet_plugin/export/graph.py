@@ -11,7 +11,35 @@ from ..codecs import GaussianHeatmap, as_gaussian_heatmap
 from ..models.fuse import fuse_norms
 
 
-class InferenceGraph(nn.Module):
+class NormalizingGraph(nn.Module):
+    """A graph that can normalize images as the data preprocessor of its model does.
+
+    Args:
+        model: Model with a data preprocessor of OpenMMLab.
+
+    Raises:
+        ValueError: The preprocessor is another.
+    """
+
+    mean_of_channels: Tensor
+    std_of_channels: Tensor
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.mean, self.std, self.color_order = normalization(model)
+        for name in ('mean', 'std'):
+            values = torch.tensor(getattr(self, name)).view(1, -1, 1, 1)
+            self.register_buffer(f'{name}_of_channels', values)
+
+    def normalized(self, crops: Tensor) -> Tensor:
+        """Convert uint8 crops (N, h, w, 3) in BGR to normalized images (N, 3, h, w)."""
+        images = crops.permute(0, 3, 1, 2)
+        if self.color_order == 'rgb':
+            images = images.flip(1)
+        return (images.float() - self.mean_of_channels) / self.std_of_channels
+
+
+class InferenceGraph(NormalizingGraph):
     """A top-down estimator whose forward pass normalizes, tests with a flip and decodes.
 
     Args:
@@ -31,8 +59,6 @@ class InferenceGraph(nn.Module):
     """
 
     flip_indices: Tensor
-    mean_of_channels: Tensor
-    std_of_channels: Tensor
 
     def __init__(
         self,
@@ -44,9 +70,9 @@ class InferenceGraph(nn.Module):
         flip_test: bool,
         flip_indices: list[int] | None,
     ) -> None:
-        super().__init__()
         check_heatmap_head(model)
         check_test_cfg(model.test_cfg or {})
+        super().__init__(model)
         width, height = input_size
         image = torch.rand(1, 3, height, width)
         self.model = fuse_norms(deepcopy(model).cpu().float().eval(), image)
@@ -62,10 +88,6 @@ class InferenceGraph(nn.Module):
             )
         self.register_buffer('flip_indices', torch.tensor(flip_indices or [], dtype=torch.long))
         self.num_keypoints: int = model.head.out_channels
-        self.mean, self.std, self.color_order = normalization(model)
-        for name in ('mean', 'std'):
-            values = torch.tensor(getattr(self, name)).view(1, -1, 1, 1)
-            self.register_buffer(f'{name}_of_channels', values)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Crops to heatmaps (N, K, H, W), or to keypoints, scores and heatmaps.
@@ -78,13 +100,6 @@ class InferenceGraph(nn.Module):
             return (heatmaps,)
         keypoints, scores = self.codec.decode_batch(heatmaps)
         return keypoints, scores, heatmaps
-
-    def normalized(self, crops: Tensor) -> Tensor:
-        """Convert uint8 crops (N, h, w, 3) in BGR to normalized images (N, 3, h, w)."""
-        images = crops.permute(0, 3, 1, 2)
-        if self.color_order == 'rgb':
-            images = images.flip(1)
-        return (images.float() - self.mean_of_channels) / self.std_of_channels
 
     def heatmaps(self, images: Tensor) -> Tensor:
         """Heatmaps (N, K, H, W) of normalized images, averaged over orientations if asked for."""
@@ -153,13 +168,13 @@ def normalization(model: Any) -> tuple[tuple[float, ...], tuple[float, ...], str
     """Return mean and standard deviation of channels, and their order, of a data preprocessor.
 
     Raises:
-        ValueError: The preprocessor is none of MMPose's.
+        ValueError: The preprocessor is none of OpenMMLab's.
     """
     preprocessor = model.data_preprocessor
     if not hasattr(preprocessor, '_channel_conversion'):
         raise ValueError(
-            f'data_preprocessor is {type(preprocessor).__name__}; expected PoseDataPreprocessor, '
-            'or normalize=False'
+            f'data_preprocessor is {type(preprocessor).__name__}; expected that of '
+            'MMPose or MMDetection'
         )
     order = 'rgb' if preprocessor._channel_conversion else 'bgr'
     if not preprocessor._enable_normalize:

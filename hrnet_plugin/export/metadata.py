@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..version import __version__
+from .letterbox import Letterbox
 
 COLOR = (51, 153, 255)  # RGB, of keypoints without a colour
 BOX_PADDING = 1.25  # of GetBBoxCenterScale, unless a pipeline says otherwise
@@ -62,6 +63,48 @@ class PoseMetadata:
     dynamic_size: bool = False
     model: str = ''
     version: str = __version__
+
+    def to_json(self) -> str:
+        """Write as JSON, without characters beyond ASCII."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class DetectorMetadata:
+    """Description of an exported detector.
+
+    Attributes:
+        input_size: (w, h) of inputs, in pixels; where their size varies, of the largest one.
+        letterbox: How images become inputs.
+        color_order: Order of channels that the network was trained on, ``'rgb'`` or ``'bgr'``;
+            inputs are BGR.
+        mean, std: Normalization of each channel, in ``color_order``.
+        class_names: Names of the classes.
+        score_thr: Score up to which the graph drops detections.
+        iou_thr: IoU with a better detection of its class above which the graph drops a detection.
+        max_per_image: Number of detections of an image that the graph returns at most.
+        model: Detector, backbone and head, in words.
+        kind: ``'detector'``.
+        version: Version of the package that wrote the file.
+    """
+
+    input_size: tuple[int, int]
+    letterbox: Letterbox
+    color_order: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_names: tuple[str, ...]
+    score_thr: float
+    iou_thr: float
+    max_per_image: int
+    model: str = ''
+    kind: str = 'detector'
+    version: str = __version__
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> 'DetectorMetadata':
+        """Take the description from what was read from a file."""
+        return cls(**{**content, 'letterbox': Letterbox(**content['letterbox'])})
 
     def to_json(self) -> str:
         """Write as JSON, without characters beyond ASCII."""

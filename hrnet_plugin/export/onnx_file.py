@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..utils.atomic_files import write_atomically
 from ..utils.errors import unknown_name
@@ -229,19 +230,42 @@ def trace(graph: InferenceGraph, input_size: tuple[int, int], dynamic_size: bool
     """Export a graph with a dynamic batch size; return the ONNX model."""
     names = ['keypoints', 'scores', 'heatmaps'] if graph.codec else ['heatmaps']
     example = random_crops(graph, TRACED_SIZE if dynamic_size else input_size, 2)
-    shape: dict[int, Any] = {0: torch.export.Dim('batch', min=1, max=4096)}
+    sides: dict[int, Any] = {}
     if dynamic_size:
         for axis, name in enumerate(('height', 'width'), 1 if graph.normalize else 2):
-            shape[axis] = SIZE_STEP * torch.export.Dim(f'{name}_steps', min=2, max=128)
+            sides[axis] = SIZE_STEP * torch.export.Dim(f'{name}_steps', min=2, max=128)
+    return to_onnx(graph, example, 'crops', names, sides)
+
+
+def to_onnx(
+    graph: nn.Module,
+    example: Tensor,
+    input_name: str,
+    output_names: Sequence[str],
+    dynamic: Mapping[int, Any] = MappingProxyType({}),
+) -> Any:
+    """Export a module of one input with a dynamic batch size.
+
+    Args:
+        graph: The module, in evaluation mode.
+        example: An input, (N, …) with N > 1.
+        input_name: Name of the input.
+        output_names: Names of the outputs.
+        dynamic: Further dynamic dimensions of the input, as :func:`torch.export.export` takes
+            them.
+
+    Returns:
+        The ONNX model.
+    """
     with quiet():
         program = torch.onnx.export(
             graph,
             (example,),
             dynamo=True,
             opset_version=OPSET,
-            input_names=['crops'],
-            output_names=names,
-            dynamic_shapes=(shape,),
+            input_names=[input_name],
+            output_names=list(output_names),
+            dynamic_shapes=({0: torch.export.Dim('batch', min=1, max=4096), **dynamic},),
             verbose=False,
         )
     assert program is not None

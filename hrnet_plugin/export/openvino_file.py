@@ -100,19 +100,26 @@ def compile_model(core: Any, model: Any, hint: str = 'f32', threads: int = 0) ->
     return core.compile_model(model, 'CPU', options)
 
 
-def read_openvino(core: Any, path: str | Path) -> tuple[Any, dict[str, Any]]:
+def read_openvino(
+    core: Any, path: str | Path, kind: str = 'pose model'
+) -> tuple[Any, dict[str, Any]]:
     """Read a model of this package: OpenVINO IR or an ONNX file.
+
+    Args:
+        core: OpenVINO's core.
+        path: The file.
+        kind: What is expected: ``'pose model'`` or ``'detector'``.
 
     Returns:
         The model of OpenVINO, and what the file says about it.
 
     Raises:
         FileNotFoundError: There is no such file, or no weights beside it.
-        ValueError: The file is not OpenVINO IR, or not a pose model of this package.
+        ValueError: The file is not OpenVINO IR, or not such a model of this package.
     """
     path = Path(path)
     if path.suffix.lower() != '.xml':
-        metadata = read_metadata(path, open_session(path))
+        metadata = read_metadata(path, open_session(path), kind)
         return core.read_model(str(path)), metadata
     for file in (path, path.with_suffix('.bin')):
         if not file.is_file():
@@ -125,7 +132,7 @@ def read_openvino(core: Any, path: str | Path) -> tuple[Any, dict[str, Any]]:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f'{path} is not OpenVINO IR that can be opened: {reason}') from error
     text = model.get_rt_info([KEY]).value if model.has_rt_info([KEY]) else None
-    return model, parse_metadata(path, text)
+    return model, parse_metadata(path, text, kind)
 
 
 def import_openvino(what: str) -> Any:

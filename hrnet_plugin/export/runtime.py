@@ -193,23 +193,34 @@ def open_session(
     return session
 
 
-def read_metadata(path: str | Path, session: Any) -> dict[str, Any]:
-    """Read what the exporter has written about a model; raise a ValueError if there is nothing."""
-    return parse_metadata(path, session.get_modelmeta().custom_metadata_map.get(KEY))
+def read_metadata(path: str | Path, session: Any, kind: str = 'pose model') -> dict[str, Any]:
+    """Read what the exporter has written about a model, as :func:`parse_metadata`."""
+    return parse_metadata(path, session.get_modelmeta().custom_metadata_map.get(KEY), kind)
 
 
-def parse_metadata(path: str | Path, text: str | None) -> dict[str, Any]:
+def parse_metadata(path: str | Path, text: str | None, kind: str = 'pose model') -> dict[str, Any]:
     """Parse what the exporter has written about a model.
 
+    Args:
+        path: The file.
+        text: What it says, if anything.
+        kind: What is expected: ``'pose model'`` or ``'detector'``.
+
     Raises:
-        ValueError: There is nothing.
+        ValueError: There is nothing, or the model is of the other kind.
     """
     if text is None:
+        option = ' --det' if kind == 'detector' else ''
         raise ValueError(
-            f'{path} is not a pose model of hrnet_plugin: it has no metadata {KEY!r}; write one '
-            'with `hrnet-plugin export`'
+            f'{path} is not a {kind} of hrnet_plugin: it has no metadata {KEY!r}; write one '
+            f'with `hrnet-plugin export{option}`'
         )
-    return json.loads(text)
+    content = json.loads(text)
+    given = content.get('kind', 'pose model')
+    if given != kind:
+        place = 'det_model (--det)' if given == 'detector' else 'pose2d (--weights)'
+        raise ValueError(f'{path} is a {given}, which goes to {place}; expected a {kind}')
+    return content
 
 
 def as_input(crops: np.ndarray, metadata: Mapping[str, Any]) -> np.ndarray:

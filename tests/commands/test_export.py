@@ -4,9 +4,11 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from support.paths import ROOT
 from support.random_models import POSE
 
@@ -14,6 +16,8 @@ from hrnet_plugin.commands import export
 from hrnet_plugin.commands.cli import main
 
 pytest.importorskip('onnx')
+POSE_MODEL = ['--config', POSE]
+DET = ['--det', 'rtmdet.py', '--det-out']
 
 
 def test_exported_model_predicts(
@@ -81,15 +85,106 @@ def test_reduced_precision_predicts(
     )
 
 
+def test_detector(
+    small_detector: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is exported beside a pose model or alone."""
+    exported_poses: list[tuple[Any, ...]] = []
+    monkeypatch.setattr('hrnet_plugin.apis.export_files', lambda *a, **_: exported_poses.append(a))
+    cfg = Config.fromfile(small_detector[0])
+    cfg.test_dataloader.dataset.pipeline[2] = dict(type='Pad', size=(64, 64))
+    cfg.dump(tmp_path / 'fixed.py')
+    out = tmp_path / 'detector.onnx'
+    command = ['export', '--det', str(tmp_path / 'fixed.py'), '--det-weights', small_detector[1]]
+    pose = ['--config', POSE, '--weights', 'pose.pth', '--out', str(tmp_path / 'pose.onnx')]
+    assert main([*command, '--det-out', str(out), *pose]) == 0
+    printed = capsys.readouterr().out
+    assert f'{out}: RTMDet with ResNet and RTMDetSepBNHead, ' in printed
+    assert 'largest difference between ONNX Runtime and MMDetection for ' in printed
+    assert exported_poses == [(POSE, 'pose.pth', pose[-1])]
+    assert out.is_file()
+
+    assert main([*command, '--det-out', str(out)]) == 2
+    assert 'exists already: give another name or --overwrite' in capsys.readouterr().err
+    assert len(exported_poses) == 1
+
+
+def test_exported_detector_predicts(
+    weights: Path,
+    small_detector: tuple[str, str],
+    exported_detector: Path,
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    pose = ['--config', POSE, '--weights', str(weights / 'pose.pth'), '--device', 'cpu']
+    detectors = (
+        ['--det', small_detector[0], '--det-weights', small_detector[1]],
+        ['--det', str(exported_detector)],
+        ['--det', str(exported_detector), '--runtime', 'openvino'],
+    )
+    results = []
+    for number, detector in enumerate(detectors):
+        out = tmp_path / f'out{number}'
+        command = ['predict', str(folder), *pose, *detector, '--out', str(out)]
+        assert main([*command, '--bbox-thr', '0.25']) == 0
+        results.append(json.loads((out / 'results.json').read_text()))
+    by_torch = results[0]
+    assert len(by_torch) >= 4
+    for found in results[1:]:
+        assert [r['file_name'] for r in found] == [r['file_name'] for r in by_torch]
+        for name in ('bbox', 'score'):
+            np.testing.assert_allclose(
+                *([r[name] for r in rows] for rows in (found, by_torch)), atol=0.1
+            )
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--out', 'pose.pth'], 'is not the name of an exported model; expected *.onnx or *.xml'),
-        (['--out', 'pose.onnx', '--format', 'openvino'], 'of openvino; expected *.xml'),
-        (['--out', 'pose.onnx', '--int8'], '--int8 needs --calibrate FOLDER|COCO.json'),
-        (['--out', 'pose.onnx', '--calibrate', 'images'], '--calibrate is for --int8'),
-        (['--out', 'pose.onnx', '--half', '--int8'], 'not allowed with argument --half'),
-        (['--out', 'pose.onnx', '--flip-tst'], "did you mean '--flip-test'"),
+        ([], 'nothing to export: give a pose model with --config, --weights and --out, a detec'),
+        ([*DET, 'd.onnx', '--out', 'pose.onnx'], '--out is for the model of --config: give it, '),
+        ([*DET, 'd.onnx', '--no-normalize'], '--no-normalize is for the model of --config: give'),
+        (
+            [*POSE_MODEL, '--out', 'pose.pth'],
+            'is not the name of an exported model; expected *.onnx or *.xml',
+        ),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', '--format', 'openvino'],
+            'of openvino; expected *.xml',
+        ),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', '--int8'],
+            '--int8 needs --calibrate FOLDER|COCO.json',
+        ),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', '--calibrate', 'images'],
+            '--calibrate is for --int8',
+        ),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', '--half', '--int8'],
+            'not allowed with argument --half',
+        ),
+        ([*POSE_MODEL, '--out', 'pose.onnx', '--flip-tst'], "did you mean '--flip-test'"),
+        (POSE_MODEL, '--out is missing: give the file to write the model of --config to'),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', '--det', 'rtmdet.py'],
+            '--det-out is missing: give the file to',
+        ),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', '--det-weights', 'd.pth'],
+            '--det-weights is for the model of --',
+        ),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', *DET, 'd.xml'],
+            'd.xml is not the name of an exported detector; ',
+        ),
+        (
+            [*POSE_MODEL, '--out', 'pose.onnx', *DET, './pose.onnx'],
+            '--out and --det-out are both pose.onnx',
+        ),
     ],
 )
 def test_wrong_usage(
@@ -101,7 +196,7 @@ def test_wrong_usage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     try:
-        code = main(['export', '--config', POSE, *arguments])
+        code = main(['export', *arguments])
     except SystemExit as error:
         code = error.code  # type: ignore[assignment]
     assert code == 2

@@ -88,3 +88,28 @@ def exported(weights: Path) -> Path:
     path = weights / 'pose.onnx'
     export_files(POSE, str(weights / 'pose.pth'), path)
     return path
+
+
+@pytest.fixture(scope='session')
+def small_detector(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Paths of the config and the weights of a small detector of three classes."""
+    from .detector_models import detector_config, save_detector
+
+    folder = tmp_path_factory.mktemp('detector')
+    cfg = detector_config(
+        ('cat', 'dog', 'person'), test_cfg=dict(score_thr=0.1), pad=dict(size_divisor=32)
+    )
+    cfg.dump(folder / 'detector.py')
+    save_detector(cfg, folder / 'detector.pth')
+    return str(folder / 'detector.py'), str(folder / 'detector.pth')
+
+
+@pytest.fixture(scope='session')
+def exported_detector(small_detector: tuple[str, str]) -> Path:
+    """``small_detector`` as an ONNX file, which takes images of any size."""
+    pytest.importorskip('onnx')
+    from hrnet_plugin.apis import export_detector_file
+
+    path = Path(small_detector[0]).with_name('detector.onnx')
+    export_detector_file(*small_detector, path)
+    return path

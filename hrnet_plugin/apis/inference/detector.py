@@ -1,6 +1,7 @@
 """Detect boxes of instances with any detector of MMDetection."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmpose.evaluation.functional import nms
 
@@ -16,6 +17,51 @@ from ..inputs.images import Frame
 from .model_files import ModelConfig, config_errors, load_weights, read_model_config
 
 LOADERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'InferencerLoader')
+
+
+@dataclass(frozen=True)
+class LoadedDetector:
+    """A detector of MMDetection with its weights.
+
+    Attributes:
+        model: The detector.
+        classes: Names of its classes.
+        pipeline: Its test pipeline, for images that are in memory.
+    """
+
+    model: BaseModel
+    classes: list[str]
+    pipeline: Compose
+
+
+def load_detector(model: ModelConfig, weights: str | None) -> LoadedDetector:
+    """Load a detector on the CPU.
+
+    Args:
+        model: Config, path of one, or name in a metafile.
+        weights: Checkpoint; by default the one in the metafile.
+
+    Raises:
+        OSError: A file does not exist or cannot be read.
+        ValueError: The config is not of a detector, or files do not fit together.
+    """
+    cfg, default_weights = read_model_config('det_model', model, ['mmdet'])
+    if 'model' not in cfg or 'test_dataloader' not in cfg:
+        raise ValueError(
+            f'det_model={model!r} is not a config to test a detector with: it has no model or no '
+            'test_dataloader'
+        )
+    if 'data_mode' in cfg.test_dataloader.dataset or 'data_mode' in cfg:
+        raise ValueError(f'det_model={model!r} is of a pose estimator; expected a detector')
+    weights = weights or default_weights
+    if weights is None:
+        raise ValueError('det_weights is missing: give the checkpoint of det_model')
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+        with config_errors('det_model', model):
+            detector = revert_sync_batchnorm(MODELS.build(cfg.model))
+        meta = load_weights('det_weights', detector, weights)
+        classes = class_names(cfg, meta)
+        return LoadedDetector(detector.eval(), classes, Compose(pipeline_of(cfg)))
 
 
 class Detector:
@@ -40,25 +86,10 @@ class Detector:
         cat_ids: int | Sequence[int] | None,
         device: str,
     ) -> None:
-        self.cfg, default_weights = read_model_config('det_model', model, ['mmdet'])
-        if 'model' not in self.cfg or 'test_dataloader' not in self.cfg:
-            raise ValueError(
-                f'det_model={model!r} is not a config to test a detector with: it has no model or '
-                'no test_dataloader'
-            )
-        if 'data_mode' in self.cfg.test_dataloader.dataset or 'data_mode' in self.cfg:
-            raise ValueError(f'det_model={model!r} is of a pose estimator; expected a detector')
-        weights = weights or default_weights
-        if weights is None:
-            raise ValueError('det_weights is missing: give the checkpoint of det_model')
-        with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope', 'mmdet')):
-            with config_errors('det_model', model):
-                self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
-            meta = load_weights('det_weights', self.model, weights)
-            self.classes = class_names(self.cfg, meta)
-            self.cat_ids = check_cat_ids(cat_ids, self.classes)
-            self.pipeline = Compose(pipeline_of(self.cfg))
-        self.model.to(device).eval()
+        loaded = load_detector(model, weights)
+        self.cat_ids = check_cat_ids(cat_ids, loaded.classes)
+        self.model = loaded.model.to(device)
+        self.pipeline = loaded.pipeline
 
     @torch.inference_mode()
     def __call__(
@@ -78,10 +109,29 @@ class Detector:
         # Images of different sizes would be padded to the largest, which changes detections.
         for _, same_size in groupby(packed, key=lambda data: data['inputs'].shape):
             for sample in self.model.test_step(pseudo_collate(list(same_size))):
-                detections = sample.pred_instances.cpu().numpy()
-                boxes = np.column_stack([detections.bboxes, detections.scores])
-                keep = np.isin(detections.labels, self.cat_ids) & (detections.scores > bbox_thr)
-                yield boxes[keep][nms(boxes[keep], nms_thr)]
+                found = sample.pred_instances.cpu().numpy()
+                boxes = np.column_stack([found.bboxes, found.scores])
+                yield select(boxes, found.labels, self.cat_ids, bbox_thr, nms_thr)
+
+
+def select(
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    cat_ids: Sequence[int],
+    bbox_thr: float,
+    nms_thr: float,
+) -> np.ndarray:
+    """Select the detections of an image to use.
+
+    Args:
+        boxes: (N, 5), x1, y1, x2, y2 and a score.
+        labels: Classes (N,).
+        cat_ids: Classes to use.
+        bbox_thr: Score up to which detections are dropped.
+        nms_thr: IoU with a better detection above which detections are dropped.
+    """
+    keep = np.isin(labels, cat_ids) & (boxes[:, 4] > bbox_thr)
+    return boxes[keep][nms(boxes[keep], nms_thr)]
 
 
 def pipeline_of(cfg: Config) -> list[dict[str, Any]]:

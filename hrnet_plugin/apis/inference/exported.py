@@ -1,6 +1,7 @@
 """Exported models for the inferencer: a config from the file's metadata, and a backend."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,92 @@ def providers_of(device: str | None) -> list[Any] | None:
     return [(PROVIDERS[kind], options), *([] if kind == 'cpu' else [CPU])]
 
 
+@dataclass(frozen=True)
+class OpenedGraph:
+    """The graph of an exported file, opened in a runtime.
+
+    Attributes:
+        content: What the file says about the model.
+        run: Takes the input of the graph, returns its outputs in their order.
+        is_on_cpu: Whether it runs on the CPU.
+    """
+
+    content: dict[str, Any]
+    run: Callable[[np.ndarray], Sequence[np.ndarray]]
+    is_on_cpu: bool = True
+
+
+def graph_in_onnxruntime(
+    path: str | Path, device: str | None, threads: int = 0, kind: str = 'pose model'
+) -> OpenedGraph:
+    """Open the graph of a file with ONNX Runtime.
+
+    Args:
+        path: The file.
+        device: See :func:`open_exported`.
+        threads: Number of threads; 0 leaves it to ONNX Runtime.
+        kind: ``'pose model'`` or ``'detector'``.
+
+    Raises:
+        ValueError: The file is for OpenVINO or of another kind, or ONNX Runtime does not work on
+            the device.
+    """
+    if Path(path).suffix.lower() == '.xml':
+        raise ValueError(f"{path} is for OpenVINO: give runtime='openvino', or none")
+    session = open_session(path, threads, providers_of(device))
+    content = read_metadata(path, session, kind)
+    name = session.get_inputs()[0].name
+    return OpenedGraph(
+        content,
+        lambda inputs: session.run(None, {name: inputs}),
+        is_on_cpu=not ({*PROVIDERS.values()} - {CPU}) & {*session.get_providers()},
+    )
+
+
+def graph_in_openvino(
+    path: str | Path,
+    device: str | None,
+    threads: int = 0,
+    kind: str = 'pose model',
+    precision: str = 'float32',
+) -> OpenedGraph:
+    """Open the graph of a file with OpenVINO, on the CPU.
+
+    Args:
+        path: The file.
+        device: ``'cpu'`` or None.
+        threads: Number of threads; 0 leaves it to OpenVINO.
+        kind: ``'pose model'`` or ``'detector'``.
+        precision: ``'bfloat16'`` computes in it what the file has in float32.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        ValueError: The device is another, the precision is unknown, or the CPU does not have it;
+            or the file is of another kind.
+    """
+    if device not in (None, 'cpu'):
+        raise ValueError(
+            f"device={device!r}, but OpenVINO runs models on the CPU here; give 'cpu', or an "
+            "*.onnx file and runtime='onnxruntime'"
+        )
+    openvino = import_openvino("runtime='openvino'")
+    if precision not in HINTS:
+        raise ValueError(unknown_name('precision of the runtime', precision, HINTS))
+    core = openvino.Core()
+    if precision == 'bfloat16' and 'BF16' not in core.get_property(
+        'CPU', 'OPTIMIZATION_CAPABILITIES'
+    ):
+        raise ValueError("precision='bfloat16', but this CPU does not have it; use 'float32'")
+    model, content = read_openvino(core, path, kind)
+    compiled = compile_model(core, model, HINTS[precision], threads)
+
+    def run(inputs: np.ndarray) -> list[np.ndarray]:
+        # The arrays of a request are overwritten by the next one.
+        return [output.copy() for output in compiled(inputs).values()]
+
+    return OpenedGraph(content, run)
+
+
 def open_onnxruntime(
     path: str | Path, device: str | None, threads: int = 0, precision: str = 'float32'
 ) -> ExportedBackend:
@@ -136,21 +223,15 @@ def open_onnxruntime(
         ValueError: The file is for OpenVINO, another precision is asked for, or ONNX Runtime does
             not work on the device.
     """
-    if Path(path).suffix.lower() == '.xml':
-        raise ValueError(f"{path} is for OpenVINO: give runtime='openvino', or none")
     if precision != 'float32':
         raise ValueError(
             f"precision={precision!r} is for runtime='openvino'; ONNX Runtime computes in the "
             "file's: export it with --half or --int8"
         )
-    session = open_session(path, threads, providers_of(device))
-    metadata = PoseMetadata(**read_metadata(path, session))
-    return ExportedBackend(
-        metadata,
-        lambda crops: session.run(None, {'crops': crops}),
-        f'ONNX Runtime {metadata.precision}',
-        is_on_cpu=not ({*PROVIDERS.values()} - {CPU}) & {*session.get_providers()},
-    )
+    graph = graph_in_onnxruntime(path, device, threads)
+    metadata = PoseMetadata(**graph.content)
+    name = f'ONNX Runtime {metadata.precision}'
+    return ExportedBackend(metadata, graph.run, name, graph.is_on_cpu)
 
 
 def open_openvino(
@@ -168,31 +249,12 @@ def open_openvino(
         ImportError: OpenVINO is not installed.
         ValueError: The device is another, the precision is unknown, or the CPU does not have it.
     """
-    if device not in (None, 'cpu'):
-        raise ValueError(
-            f"device={device!r}, but OpenVINO runs models on the CPU here; give 'cpu', or an "
-            "*.onnx file and runtime='onnxruntime'"
-        )
-    openvino = import_openvino("runtime='openvino'")
-    if precision not in HINTS:
-        raise ValueError(unknown_name('precision of the runtime', precision, HINTS))
-    core = openvino.Core()
-    if precision == 'bfloat16' and 'BF16' not in core.get_property(
-        'CPU', 'OPTIMIZATION_CAPABILITIES'
-    ):
-        raise ValueError("precision='bfloat16', but this CPU does not have it; use 'float32'")
-    model, content = read_openvino(core, path)
-    metadata = PoseMetadata(**content)
-    compiled = compile_model(core, model, HINTS[precision], threads)
-
-    def run(crops: np.ndarray) -> list[np.ndarray]:
-        # The arrays of a request are overwritten by the next one.
-        return [output.copy() for output in compiled(crops).values()]
-
+    graph = graph_in_openvino(path, device, threads, precision=precision)
+    metadata = PoseMetadata(**graph.content)
     computed = metadata.precision
     if precision == 'bfloat16':
         computed = 'bfloat16' if computed == 'float32' else f'{computed} and bfloat16'
-    return ExportedBackend(metadata, run, f'OpenVINO {computed}')
+    return ExportedBackend(metadata, graph.run, f'OpenVINO {computed}')
 
 
 RUNTIMES: dict[str, Callable[[str | Path, str | None, int, str], ExportedBackend]] = {

@@ -27,6 +27,7 @@ from .batches import CropBatches, ImageResult
 from .coco_results import CocoTask
 from .detector import Detector
 from .exported import is_exported
+from .exported_detector import ExportedDetector
 from .model_files import ModelConfig
 from .options import BBoxes, Options, names_closest_option
 from .outputs import Outputs, Result
@@ -55,7 +56,8 @@ class PoseInferencer:
         device: Device of torch, or that of an exported model's runtime; by default the best that
             is available.
         scope: Package whose metafiles are searched for the name.
-        det_model: Config of the detector, as ``pose2d`` in MMDetection; or ``'whole_image'``.
+        det_model: Config of the detector, as ``pose2d`` in MMDetection; or the path of an exported
+            detector, ``*.onnx``, which needs neither a config nor weights; or ``'whole_image'``.
         det_weights: Checkpoint of the detector; by default the one in the metafile.
         det_cat_ids: Indices of the detector's classes to use; by default the class ``person``, or
             the only one.
@@ -63,11 +65,12 @@ class PoseInferencer:
         box_categories: Where ``bboxes`` of a call is a file, names or ids of the categories to
             use, or ``'all'``; by default the category ``person``, the only one, or id 1.
         backend: What runs the pose network instead of torch; ``pose2d_weights`` is not used then.
-        runtime: What runs an exported model: ``'onnxruntime'``, ``'openvino'``, or ``'auto'``:
-            the fastest that is installed and gives the same keypoints, after a second of timing;
-            by default OpenVINO for ``*.xml``, else ONNX Runtime. ``pose.backend_name`` says which.
+        runtime: What runs exported models: ``'onnxruntime'``, ``'openvino'``, or ``'auto'``:
+            the fastest that is installed and gives the same keypoints, after a second of timing
+            (for a detector the default); by default OpenVINO for ``*.xml``, else ONNX Runtime.
+            ``pose.backend_name`` says which.
         precision: ``'float32'``; or ``'bfloat16'``, in which OpenVINO computes float32 layers of
-            an exported network, on CPUs that have it.
+            an exported pose network, on CPUs that have it.
 
     Raises:
         OSError: A file does not exist or cannot be read.
@@ -94,14 +97,21 @@ class PoseInferencer:
         exported: Any = next((m for m in (pose2d_weights, pose2d) if is_exported(m)), None)
         if exported is not None:
             pose2d, backend = open_model(exported, device, runtime, precision)
-        device = device or get_device()
-        self.pose = PoseModel(pose2d, pose2d_weights, device, scope, backend)
+        torch_device = device or get_device()
+        self.pose = PoseModel(pose2d, pose2d_weights, torch_device, scope, backend)
         self.whole_image = (
             isinstance(det_model, str) and det_model.replace('-', '_') == WHOLE_IMAGE
         )
-        self.detector: Detector | None = None
-        if det_model is not None and not self.whole_image:
-            self.detector = Detector(det_model, det_weights, det_cat_ids, device)
+        self.detector: Detector | ExportedDetector | None = None
+        if isinstance(det_model, str | Path) and is_exported(det_model):
+            if det_weights is not None:
+                raise ValueError(
+                    f'det_weights={det_weights!r} is for a config, but {det_model} is an exported '
+                    'detector, which has its weights: leave det_weights out'
+                )
+            self.detector = ExportedDetector(det_model, det_cat_ids, device, runtime)
+        elif det_model is not None and not self.whole_image:
+            self.detector = Detector(det_model, det_weights, det_cat_ids, torch_device)
         elif det_weights is not None or det_cat_ids is not None:
             raise ValueError('det_weights and det_cat_ids need det_model, a config of a detector')
 
