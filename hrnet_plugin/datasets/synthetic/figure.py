@@ -6,7 +6,7 @@ and belts are in front, hair and back pockets behind, thumbs and toes point forw
 
 import colorsys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -165,7 +165,9 @@ def figure(body: Body, look: Look) -> list[Part]:
 def _labelled(left: str, parts: list[Part], right: str | None = None) -> list[Part]:
     """Label parts of a person: one name of PART_NAMES, or one where x > 0 and one elsewhere."""
     labels = PART_NAMES.index(left), PART_NAMES.index(right or left)
-    return [replace(part, labels=labels) for part in parts]
+    for part in parts:
+        part.labels = labels
+    return parts
 
 
 def _torso(body: Body, look: Look) -> list[Part]:

@@ -48,7 +48,7 @@ class Light:
     diffuse: float = 0.6
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Part:
     """A unit shape under `axes`: a ball |q| = 1, a cone 0 <= y <= 1 or a box |q_i| <= 1.
 
@@ -247,7 +247,7 @@ def render(parts: Sequence[Part], view: View, size: Size, light: Light) -> Layer
     colour = _shade(parts, seen, view.rotation, xs, ys, depth, index, light)
     colour *= _crevices(depth, index, fine)
     alpha = (index >= 0).astype(np.float32)
-    own = np.array([part.own for part in parts] + [False])[index].astype(np.float32)
+    own = np.array([*(part.own for part in parts), False])[index].astype(np.float32)
     return Layer(
         (x0, y0),
         np.asarray(cv2.merge([_shrunk(plane) for plane in colour]), np.float32),
