@@ -35,6 +35,15 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument(
         '--overwrite', action='store_true', help='replace a dataset of other parameters'
     )
+    parser.add_argument(
+        '--tasks',
+        nargs='+',
+        choices=('pose', 'detection', 'segmentation', 'classification'),
+        default=['pose'],
+        metavar='TASK',
+        help='what to annotate beside pose: detection (instance masks), segmentation (label maps '
+        'of persons and their parts), classification (labels of images)',
+    )
     return run
 
 
@@ -54,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             num_workers=args.workers,
             overwrite=args.overwrite,
             progress=lambda done: bar.update(done - bar.n),
+            tasks=args.tasks,
         )
     result = 'wrote' if summary.written else 'nothing to do, there are already'
     print(f'{result} {summary.images} images with {summary.people} people in {summary.out_dir}')

@@ -1,7 +1,7 @@
-"""Render images of people with COCO annotations, the same for the same seed.
+"""Render images of people with annotations for several tasks, the same for the same seed.
 
 `synthesize` writes a dataset, `render_scene` renders one image. Needs only numpy, OpenCV and
-pycocotools.
+pycocotools, and Pillow for label maps.
 """
 
 from .scene import Scene, render_scene

@@ -97,6 +97,17 @@ def _bone_covered(a: Array, b: Array, cover: Mask) -> bool:
     return bool(_covered(along, cover)[inside].all())
 
 
+def visible_mask(person: Person, cover: Mask) -> Mask:
+    """Return the pixels (h, w) that show a person.
+
+    Args:
+        person: The person.
+        cover: Where (h, w) something stands in front of it.
+    """
+    height, width = cover.shape
+    return person.layer.on_canvas(person.layer.own, (width, height)) & ~cover
+
+
 def annotate(person: Person, cover: Mask) -> Annotation | None:
     """Return a person's annotation in COCO's format; None if it is hardly visible.
 
@@ -105,9 +116,8 @@ def annotate(person: Person, cover: Mask) -> Annotation | None:
         cover: Where (h, w) something stands in front of it.
     """
     height, width = cover.shape
-    own = person.layer.on_canvas(person.layer.own, (width, height))
-    seen = own & ~cover
-    if seen.sum() < max(MIN_PIXELS, MIN_SHARE * own.sum()):
+    seen = visible_mask(person, cover)
+    if seen.sum() < max(MIN_PIXELS, MIN_SHARE * person.layer.own.sum()):
         return None
     segmentation = _polygons(seen)
     if not segmentation:
@@ -159,6 +169,22 @@ def crowd_annotation(mask: Mask) -> Annotation:
         'bbox': [float(v) for v in (x, y, columns[-1] + 1 - x, rows[-1] + 1 - y)],
         'keypoints': [0] * (3 * len(KEYPOINTS)),
         'num_keypoints': 0,
+    }
+
+
+def instance_annotation(annotation: Annotation, mask: Mask) -> Annotation:
+    """Return an annotation as COCO's ``instances_*.json`` has it.
+
+    Args:
+        annotation: The annotation with keypoints.
+        mask: The pixels (h, w) that show the person or crowd. They become the segmentation, as
+            compressed RLE, and the area.
+    """
+    rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return {
+        'segmentation': {'size': list(mask.shape), 'counts': rle['counts'].decode()},
+        'area': float(mask.sum()),
+        **{name: annotation[name] for name in ('iscrowd', 'category_id', 'bbox')},
     }
 
 

@@ -27,9 +27,12 @@ def blurred(image: Image, sigma: float) -> Image:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
+SETTINGS = ('outdoors', 'indoors', 'blurred')
+
+
 def backdrop(
     rng: np.random.Generator, size: Size, horizon: float, open_air: bool = False
-) -> tuple[Image, float]:
+) -> tuple[Image, float, str]:
     """Render what is behind all people.
 
     Args:
@@ -39,13 +42,14 @@ def backdrop(
         open_air: Whether to leave walls out.
 
     Returns:
-        The image (h, w, 3), BGR 0-255, and the row where the ground ends: at a wall's foot or the
-        horizon.
+        The image (h, w, 3), BGR 0-255, the row where the ground ends, at a wall's foot or the
+        horizon, and the setting, one of SETTINGS.
     """
     kind = 0.0 if open_air else rng.random()
-    draw = _outdoors if kind < 0.42 else _indoors if kind < 0.85 else _blurred
+    setting = 'outdoors' if kind < 0.42 else 'indoors' if kind < 0.85 else 'blurred'
+    draw = {'outdoors': _outdoors, 'indoors': _indoors, 'blurred': _blurred}[setting]
     image, end = draw(rng, size, horizon)
-    return np.clip(image, 0, 255), end
+    return np.clip(image, 0, 255), end, setting
 
 
 def _tinted(colour: Colour, strength: Image) -> Image:

@@ -52,6 +52,22 @@ SKELETON = (
     (5, 7),
 )
 
+# What label maps tell apart. A neck and what hangs over hips are torso; hands and feet belong to
+# the lower limbs.
+PART_NAMES = (
+    'background',
+    'head',
+    'torso',
+    'left_upper_arm',
+    'right_upper_arm',
+    'left_lower_arm',
+    'right_lower_arm',
+    'left_upper_leg',
+    'right_upper_leg',
+    'left_lower_leg',
+    'right_lower_leg',
+)
+
 SIDES = (('left', 1.0), ('right', -1.0))
 
 

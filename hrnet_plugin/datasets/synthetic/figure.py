@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .body import SIDES, Body
+from .body import PART_NAMES, SIDES, Body
 from .geometry import Frame
 from .render import Image, Mask, Paint, Part, ball, tube, tube_between
 
@@ -152,13 +152,21 @@ def sample_look(rng: np.random.Generator) -> Look:
 
 def figure(body: Body, look: Look) -> list[Part]:
     """Return all parts of a dressed person, in the world's frame."""
-    parts = [*_torso(body, look), *_head(body, look)]
+    parts = _labelled('torso', _torso(body, look)) + _labelled('head', _head(body, look))
     for side, sign in SIDES:
         parts += _arm(body, look, side, sign) + _leg(body, look, side, sign)
     if look.legwear == 'skirt' and not body.pose.seated:
-        parts += _skirt(body, look)
+        parts += _labelled('left_upper_leg', _skirt(body, look), 'right_upper_leg')
     if look.backpack is not None:
         parts += _backpack(body, look.backpack)
+    return parts
+
+
+def _labelled(left: str, parts: list[Part], right: str | None = None) -> list[Part]:
+    """Label parts of a person: one name of PART_NAMES, or one where x > 0 and one elsewhere."""
+    labels = PART_NAMES.index(left), PART_NAMES.index(right or left)
+    for part in parts:
+        part.labels = labels
     return parts
 
 
@@ -320,9 +328,11 @@ def _arm(body: Body, look: Look, side: str, sign: float) -> list[Part]:
     lower = look.top if look.sleeve == 'long' else skin
     loose = 0.006 * unit if look.sleeve == 'long' else 0.0
     elbow, wrist = 0.042 * girth + loose, 0.029 * girth + loose
-    return [
+    upper_parts = [
         ball(upper, (0, 0, 0), (0.056 * girth + loose,) * 3, sleeved),
         tube(upper, (0, -long), (0.055 * girth + loose, elbow), sleeved),
+    ]
+    lower_parts = [
         ball(forearm, (0, 0, 0), (elbow,) * 3, lower),
         tube(forearm, (0, -short), (elbow, wrist), lower),
         ball(hand, (0, 0, 0), (wrist,) * 3, lower),
@@ -339,6 +349,10 @@ def _arm(body: Body, look: Look, side: str, sign: float) -> list[Part]:
             (0.017 * unit, 0.012 * unit),
             skin,
         ),
+    ]
+    return [
+        *_labelled(f'{side}_upper_arm', upper_parts),
+        *_labelled(f'{side}_lower_arm', lower_parts),
     ]
 
 
@@ -360,9 +374,11 @@ def _leg(body: Body, look: Look, side: str, sign: float) -> list[Part]:
     knee, ankle = 0.058 * girth + loose, 0.036 * girth + 1.4 * loose
     hip = 0.088 * girth
     shoe = _shoe_paint(look, unit)
-    return [
+    upper_parts = [
         ball(thigh, (0, 0, 0), (hip, hip, hip), clad),
         tube(thigh, (0, -long), (hip, knee), clad),
+    ]
+    lower_parts = [
         ball(shin, (0, 0, 0), (knee,) * 3, lower),
         tube(shin, (0, -0.3 * short), (knee, 0.06 * girth + loose), lower),
         tube(shin, (-0.3 * short, -short), (0.06 * girth + loose, ankle), lower),
@@ -385,6 +401,10 @@ def _leg(body: Body, look: Look, side: str, sign: float) -> list[Part]:
             (0.05 * unit, 0.03 * unit, 0.062 * unit),
             shoe,
         ),
+    ]
+    return [
+        *_labelled(f'{side}_upper_leg', upper_parts),
+        *_labelled(f'{side}_lower_leg', lower_parts),
     ]
 
 
@@ -423,13 +443,11 @@ def _backpack(body: Body, colour: Colour) -> list[Part]:
         (0, 0.28 * unit, -0.17 * unit),
         (0.14 * unit, 0.19 * unit, 0.1 * unit),
         plain(colour),
-        own=False,
     )
     pocket = ball(
         torso,
         (0, 0.22 * unit, -0.24 * unit),
         (0.09 * unit, 0.09 * unit, 0.05 * unit),
         straps,
-        own=False,
     )
     return [pack, pocket]

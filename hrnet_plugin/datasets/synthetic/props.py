@@ -66,13 +66,12 @@ def bin_(rng: np.random.Generator) -> list[Part]:
     frame, paint = _ground(rng), mottled(rng)
     wide, high = rng.uniform(0.15, 0.28), rng.uniform(0.4, 0.9)
     return [
-        tube(frame, (0, high), (0.85 * wide, wide), paint, own=False),
+        tube(frame, (0, high), (0.85 * wide, wide), paint),
         ball(
             frame,
             (0, high, 0),
             (1.05 * wide, 0.07, 1.05 * wide),
             plain(random_colour(rng)),
-            own=False,
         ),
     ]
 
@@ -86,12 +85,12 @@ def sports_ball(rng: np.random.Generator) -> list[Part]:
         patch = np.sin(p[0] * 9 / radius * 0.3) * np.sin(p[1] * 3 / radius) > 0.3
         return where(patch, second, plain(first)(p))
 
-    return [ball(_ground(rng), (0, radius, 0), (radius,) * 3, paint, own=False)]
+    return [ball(_ground(rng), (0, radius, 0), (radius,) * 3, paint)]
 
 
 def pole(rng: np.random.Generator) -> list[Part]:
     frame, radius = _ground(rng), rng.uniform(0.03, 0.09)
-    return [tube(frame, (0, 4.5), (radius, radius), mottled(rng, 0.85), own=False)]
+    return [tube(frame, (0, 4.5), (radius, radius), mottled(rng, 0.85))]
 
 
 def sign(rng: np.random.Generator) -> list[Part]:
@@ -103,7 +102,7 @@ def sign(rng: np.random.Generator) -> list[Part]:
         return where(line, ink, plain(face)(p))
 
     return [
-        tube(frame, (0, high), (0.03, 0.03), plain((120, 120, 120)), own=False),
+        tube(frame, (0, high), (0.03, 0.03), plain((120, 120, 120))),
         box(frame, (0, high, 0.04), (0.3, 0.22, 0.01), paint),
     ]
 
@@ -115,7 +114,7 @@ def bush(rng: np.random.Generator) -> list[Part]:
 def tree(rng: np.random.Generator) -> list[Part]:
     high = rng.uniform(1.8, 2.8)
     bark = plain(random_colour(rng, (0.2, 0.5), (0.2, 0.45)))
-    trunk = tube(_ground(rng), (0, high), (0.13, 0.09), bark, own=False)
+    trunk = tube(_ground(rng), (0, high), (0.13, 0.09), bark)
     return [trunk, *_leaves(rng, np.array([0, high + 0.3, 0]), 0.55, 8)]
 
 
@@ -129,8 +128,7 @@ def _leaves(rng: np.random.Generator, centre: Array, size: float, count: int) ->
     frame = Frame(np.zeros(3), np.eye(3))
     clumps = centre + rng.normal(0, 0.5 * size, (count, 3))
     return [
-        ball(frame, (x, max(y, 0.5 * size), z), (0.6 * size,) * 3, paint, own=False)
-        for x, y, z in clumps
+        ball(frame, (x, max(y, 0.5 * size), z), (0.6 * size,) * 3, paint) for x, y, z in clumps
     ]
 
 
@@ -152,10 +150,8 @@ def seat(rng: np.random.Generator, pelvis: Frame, unit: float) -> list[Part]:
     kind = rng.choice(['stool', 'box', 'chair'])
     if kind == 'stool':
         return [
-            tube(frame, (0, top), (0.13 * unit, 0.16 * unit), paint, own=False),
-            ball(
-                frame, (0, top, 0), (0.2 * unit, 0.05 * unit, 0.2 * unit), mottled(rng), own=False
-            ),
+            tube(frame, (0, top), (0.13 * unit, 0.16 * unit), paint),
+            ball(frame, (0, top, 0), (0.2 * unit, 0.05 * unit, 0.2 * unit), mottled(rng)),
         ]
     if kind == 'box':
         return [box(frame, (0, top / 2, 0), (0.26 * unit, top / 2, 0.2 * unit), planks(rng))]

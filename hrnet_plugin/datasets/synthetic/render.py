@@ -7,6 +7,7 @@ viewer. The image is cast at twice its size and averaged, which smooths the edge
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import cv2
@@ -19,6 +20,7 @@ SUPERSAMPLING = 2
 
 Image = NDArray[np.floating[Any]]  # float32, (h, w) or (h, w, 3)
 Mask = NDArray[np.bool_]
+LabelMap = NDArray[np.uint8]  # (h, w), indices into body.PART_NAMES
 Size = tuple[int, int]  # width, height
 Paint = Callable[[Image], Image]  # points (3, N) in a part's frame, metres -> BGR (3, N)
 
@@ -46,11 +48,12 @@ class Light:
     diffuse: float = 0.6
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Part:
     """A unit shape under `axes`: a ball |q| = 1, a cone 0 <= y <= 1 or a box |q_i| <= 1.
 
-    `taper` is the growth of a tube's radius from y = 0 to y = 1.
+    `taper` is the growth of a tube's radius from y = 0 to y = 1. `labels` are the indices into
+    PART_NAMES where x > 0 in the frame and elsewhere; 0 for what is no part of a person.
     """
 
     shape: Literal['ball', 'tube', 'box']
@@ -59,7 +62,12 @@ class Part:
     frame: Frame
     paint: Paint
     taper: float = 0.0
-    own: bool = True  # belongs to the person rather than to a thing that goes with it
+    labels: tuple[int, int] = (0, 0)
+
+    @property
+    def own(self) -> bool:
+        """Whether it belongs to a person rather than to a thing that goes with it."""
+        return self.labels[0] > 0
 
 
 def ball(
@@ -67,11 +75,9 @@ def ball(
     centre: tuple[float, float, float],
     radii: tuple[float, float, float],
     paint: Paint,
-    *,
-    own: bool = True,
 ) -> Part:
     """An ellipsoid along the axes of a frame; metres."""
-    return Part('ball', frame.at(*centre), frame.axes * radii, frame, paint, own=own)
+    return Part('ball', frame.at(*centre), frame.axes * radii, frame, paint)
 
 
 def box(
@@ -80,8 +86,8 @@ def box(
     half: tuple[float, float, float],
     paint: Paint,
 ) -> Part:
-    """A box along the axes of a frame that is no part of a person; half sizes in metres."""
-    return Part('box', frame.at(*centre), frame.axes * half, frame, paint, own=False)
+    """A box along the axes of a frame; half sizes in metres."""
+    return Part('box', frame.at(*centre), frame.axes * half, frame, paint)
 
 
 def tube(
@@ -92,7 +98,6 @@ def tube(
     *,
     centre: tuple[float, float] = (0.0, 0.0),
     flat: float = 1.0,
-    own: bool = True,
 ) -> Part:
     """A tube along a frame's y, open at both ends; metres.
 
@@ -103,7 +108,7 @@ def tube(
     """
     origin = frame.at(centre[0], span[0], centre[1])
     axes = frame.axes * [radii[0], span[1] - span[0], radii[0] * flat]
-    return Part('tube', origin, axes, frame, paint, radii[1] / radii[0] - 1, own)
+    return Part('tube', origin, axes, frame, paint, radii[1] / radii[0] - 1)
 
 
 def tube_between(start: Array, end: Array, radii: tuple[float, float], paint: Paint) -> Part:
@@ -124,6 +129,7 @@ class Layer:
         alpha: (h, w) 0-1, of all parts.
         own: (h, w) which pixels show the person.
         depth: (h * 2, w * 2) of the surface, metres; -inf where there is none.
+        sample_labels: A function that returns the part (h * 2, w * 2) at each sample.
     """
 
     corner: tuple[int, int]
@@ -131,6 +137,7 @@ class Layer:
     alpha: Image
     own: Mask
     depth: Image
+    sample_labels: Callable[[], LabelMap]
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -145,6 +152,15 @@ class Layer:
         inside = np.all((cell >= 0) & (cell < [width, height]), axis=1)
         cell = np.where(inside[:, None], cell, 0)
         return np.where(inside, self.depth[cell[:, 1], cell[:, 0]], -np.inf)
+
+    def part_labels(self) -> LabelMap:
+        """Return the part (h, w) that most samples of a pixel show; 0 outside `own`."""
+        labels = self.sample_labels()
+        step = SUPERSAMPLING
+        samples = np.stack([labels[i::step, j::step] for i in range(step) for j in range(step)])
+        votes = (samples[:, None] == samples).sum(axis=1) * (samples > 0)
+        winner = np.take_along_axis(samples, votes.argmax(axis=0)[None], axis=0)[0]
+        return np.where(self.own, winner, np.uint8(0))
 
     def on_canvas(self, mask: Mask, size: Size) -> Mask:
         """Return a mask (h, w) of the layer as one of the whole image."""
@@ -231,14 +247,34 @@ def render(parts: Sequence[Part], view: View, size: Size, light: Light) -> Layer
     colour = _shade(parts, seen, view.rotation, xs, ys, depth, index, light)
     colour *= _crevices(depth, index, fine)
     alpha = (index >= 0).astype(np.float32)
-    own = np.array([part.own for part in parts] + [False])[index].astype(np.float32)
+    own = np.array([*(part.own for part in parts), False])[index].astype(np.float32)
     return Layer(
         (x0, y0),
         np.asarray(cv2.merge([_shrunk(plane) for plane in colour]), np.float32),
         _shrunk(alpha),
         _shrunk(own) >= 0.5,
         depth,
+        partial(_sample_labels, parts, view.rotation, xs, ys, depth, index),
     )
+
+
+def _sample_labels(
+    parts: Sequence[Part],
+    rotation: Array,
+    xs: Array,
+    ys: Array,
+    depth: Image,
+    index: NDArray[np.int16],
+) -> LabelMap:
+    labels = np.array([*(part.labels[0] for part in parts), 0], np.uint8)[index]
+    for number, part in enumerate(parts):
+        if part.labels[0] != part.labels[1]:
+            row, column = np.nonzero(index == number)
+            points = np.stack([xs[column], ys[row], depth[row, column]])
+            x = (rotation @ part.frame.axes[:, 0]) @ points
+            left = x > part.frame.axes[:, 0] @ part.frame.origin
+            labels[row, column] = np.where(left, *part.labels)
+    return labels
 
 
 def _shrunk(image: Image) -> Image:

@@ -15,13 +15,14 @@ from .annotation import (
     crowd_annotation,
     detect,
     place_person,
+    visible_mask,
 )
 from .backdrop import backdrop, blurred
 from .body import assemble, sample_build, sample_pose
 from .figure import figure, sample_look
 from .geometry import Array, rot_x, rot_z
 from .props import BEHIND, IN_FRONT, seat
-from .render import Image, Layer, Light, Size, View, render
+from .render import Image, LabelMap, Layer, Light, Mask, Size, View, render
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,18 @@ class Scene:
         image: The image (h, w, 3), BGR uint8.
         annotations: In COCO's format, without ids.
         detections: ``bbox`` and ``score`` of a simulated detector.
+        masks: The pixels (h, w) that show the person or crowd of each annotation.
+        setting: ``'outdoors'``, ``'indoors'`` or ``'blurred'``.
+        part_labels: The part of a person (h, w) that each pixel shows, as an index into
+            PART_NAMES, also of people that are not annotated; None unless asked for.
     """
 
     image: NDArray[np.uint8]
     annotations: list[Annotation]
     detections: list[dict[str, Any]]
+    masks: list[Mask]
+    setting: str
+    part_labels: LabelMap | None = None
 
 
 @dataclass(frozen=True)
@@ -53,17 +61,20 @@ class Camera:
         return View(self.rotation, scale, (column, self.horizon + self.height * scale))
 
 
-def render_scene(rng: np.random.Generator, size: Size = (320, 240)) -> Scene:
+def render_scene(
+    rng: np.random.Generator, size: Size = (320, 240), part_labels: bool = False
+) -> Scene:
     """Render an image of a random scene, and annotate it.
 
     Args:
         rng: Random numbers; the scene follows from them.
         size: Width and height.
+        part_labels: Whether to label the parts of people. Does not change the image.
     """
     camera, column, scale = _sample_camera(rng, size)
     light = Light((rng.uniform(-0.8, 0.8), rng.uniform(0.3, 0.9), rng.uniform(0.4, 0.8)))
     crowded = rng.random() < 0.06
-    canvas, ground_end = backdrop(rng, size, camera.horizon, open_air=crowded)
+    canvas, ground_end, setting = backdrop(rng, size, camera.horizon, open_air=crowded)
     farthest = (ground_end - camera.horizon) / camera.height
     people: list[tuple[float, Person]] = []
     for number in range(rng.choice([1, 2, 3, 4], p=[0.34, 0.32, 0.21, 0.13])):
@@ -80,9 +91,11 @@ def render_scene(rng: np.random.Generator, size: Size = (320, 240)) -> Scene:
         if near:
             _shadow(canvas, camera, layer, near)
         _paste(canvas, layer)
-    annotations = _annotations(people, layers, crowd, size)
+    annotations, masks = _annotations(people, layers, crowd, size)
     image = _photograph(rng, canvas)
-    return Scene(image, annotations, detect(rng, annotations, size))
+    labels = _part_labels([layer for _, layer in layers], size) if part_labels else None
+    detections = detect(rng, annotations, size)
+    return Scene(image, annotations, detections, masks, setting, labels)
 
 
 def _sample_camera(rng: np.random.Generator, size: Size) -> tuple[Camera, float, float]:
@@ -213,16 +226,20 @@ def _annotations(
     layers: list[tuple[float, Layer]],
     crowd: list[Layer],
     size: Size,
-) -> list[Annotation]:
-    """Annotate people from the nearest to the farthest, then the crowd."""
-    annotations: list[Annotation | None] = []
+) -> tuple[list[Annotation], list[Mask]]:
+    """Annotate people from the nearest to the farthest, then the crowd; return masks too."""
+    annotations, masks = [], []
     cover = np.zeros(size[::-1], bool)
     by_layer = {id(person.layer): person for _, person in people}
     for near, layer in reversed(layers):
         if near == 0.0:
             break
         if id(layer) in by_layer:
-            annotations.append(annotate(by_layer[id(layer)], cover))
+            person = by_layer[id(layer)]
+            annotation = annotate(person, cover)
+            if annotation is not None:
+                annotations.append(annotation)
+                masks.append(visible_mask(person, cover))
         cover[layer.window] |= layer.alpha >= 0.5
     region = np.zeros(size[::-1], bool)
     for layer in crowd:
@@ -230,7 +247,16 @@ def _annotations(
     region &= ~cover
     if region.sum() >= MIN_PIXELS:
         annotations.append(crowd_annotation(region))
-    return [annotation for annotation in annotations if annotation is not None]
+        masks.append(region)
+    return annotations, masks
+
+
+def _part_labels(layers: list[Layer], size: Size) -> LabelMap:
+    """Paste the parts of layers, the farthest first, where they cover half a pixel or more."""
+    labels = np.zeros(size[::-1], np.uint8)
+    for layer in layers:
+        np.copyto(labels[layer.window], layer.part_labels(), where=layer.alpha >= 0.5)
+    return labels
 
 
 def _photograph(rng: np.random.Generator, image: Image) -> NDArray[np.uint8]:

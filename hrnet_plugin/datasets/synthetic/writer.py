@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,17 @@ import cv2
 import numpy as np
 
 from ...utils.json_files import read_json
+from .annotation import Annotation, instance_annotation
 from .body import KEYPOINTS, SKELETON
 from .scene import Scene, render_scene
+from .tasks import (
+    CLASSIFICATIONS,
+    SEGMENTATIONS,
+    checked_tasks,
+    image_labels,
+    label_maps,
+    write_label_map,
+)
 
 # To be raised when the same parameters give other images or annotations
 GENERATOR_VERSION = 1
@@ -38,6 +47,7 @@ class Parameters:
     seed: int
     val_fraction: float
     image_size: tuple[int, int]
+    tasks: tuple[str, ...] = ('pose',)
     generator_version: int = GENERATOR_VERSION
 
     def __post_init__(self) -> None:
@@ -55,6 +65,13 @@ class Parameters:
         if min(self.image_size) < MIN_SIDE:
             width, height = self.image_size
             raise ValueError(f'image_size is {width}x{height}; sides must be {MIN_SIDE} or more')
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the parameters as JSON has them, without tasks if they are the default."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.tasks == ('pose',):
+            del content['tasks']
+        return content
 
     def count(self, split: str) -> int:
         """Return the number of images of ``train`` or ``val``; at least one each."""
@@ -88,6 +105,7 @@ def synthesize(
     num_workers: int | None = None,
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
+    tasks: Iterable[str] = ('pose',),
 ) -> Summary:
     """Write images of people and their COCO annotations.
 
@@ -96,6 +114,21 @@ def synthesize(
     ``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``. An image depends on
     the seed, its split and its number in it alone. A finished dataset with the same parameters is
     kept, an interrupted one is replaced.
+
+    Tasks add files for the same images, and change no other:
+
+    - ``'detection'``: ``annotations/instances_{train,val}2017.json``, whose annotations have the
+      ids and boxes of those of persons with keypoints. Their segmentation is the exact mask of
+      the visible pixels as RLE, with holes, and the area is the mask's; beside keypoints, the
+      segmentation is simplified to outer outlines, and the area is that of these.
+    - ``'segmentation'``: ``segmentation/{person,parts}/{train,val}2017/*.png``, label maps with
+      the palette, and ``segmentation/{person,parts}/metainfo.json``, their classes. All visible
+      people are labelled, also those in crowds and those too hidden to be annotated.
+    - ``'classification'``: ``classification/{people,setting}/{train,val}2017.txt``, a file name
+      and a label a line, and ``classes.txt`` beside them, a name a line. A crowd is three or more
+      people.
+
+    All boxes fit the visible pixels.
 
     Args:
         out_dir: The folder to write to.
@@ -106,6 +139,8 @@ def synthesize(
         num_workers: How many processes work; None for one per core. Does not change the result.
         overwrite: Whether to replace a dataset of other parameters.
         progress: A function that is called with the number of images written so far.
+        tasks: What to write beside pose, which is always there: ``'detection'``,
+            ``'segmentation'`` and ``'classification'``. A dataset that has more is kept.
 
     Returns:
         What the dataset holds.
@@ -116,34 +151,38 @@ def synthesize(
             other parameters.
     """
     out_dir = Path(out_dir)
-    parameters = Parameters(num_images, seed, val_fraction, (image_size[0], image_size[1]))
+    size = image_size[0], image_size[1]
+    parameters = Parameters(num_images, seed, val_fraction, size, checked_tasks(tasks))
     if num_workers is not None and num_workers < 1:
         raise ValueError(f'num_workers is {num_workers}; it must be 1 or more')
     finished = _check_folder(out_dir, parameters, overwrite)
     if finished is not None:
         return finished
-    _clear(out_dir)
+    _clear(out_dir, parameters)
     _write_manifest(out_dir, parameters, people=None)
     workers = min(num_workers or _cores(), num_images)
-    annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    detections = []
-    tasks = [(split, i) for split in SPLITS for i in range(parameters.count(split))]
-    for done, (split, labels, boxes) in enumerate(_run(out_dir, parameters, tasks, workers), 1):
-        annotations[split] += labels
-        if split == 'val':
-            detections += boxes
+    written: dict[str, list[WrittenImage]] = {split: [] for split in SPLITS}
+    jobs = [(split, i) for split in SPLITS for i in range(parameters.count(split))]
+    for done, image in enumerate(_run(out_dir, parameters, jobs, workers), 1):
+        written[image.split].append(image)
         if progress is not None:
             progress(done)
     for split in SPLITS:
-        path = out_dir / 'annotations' / f'person_keypoints_{split}2017.json'
-        _write_json(path, _coco(parameters, split, annotations[split]))
-    _write_json(out_dir / DETECTIONS, detections)
-    people = sum(not a['iscrowd'] for split in SPLITS for a in annotations[split])
+        _write_annotations(out_dir, parameters, split, written[split])
+    _write_json(out_dir / DETECTIONS, [d for image in written['val'] for d in image.detections])
+    _write_class_names(out_dir, parameters.tasks)
+    people = sum(not a['iscrowd'] for s in SPLITS for image in written[s] for a in image.persons)
     _write_manifest(out_dir, parameters, people)
     return Summary(out_dir, num_images, people, written=True)
 
 
-def scene_of(seed: int, split: str, index: int, image_size: tuple[int, int] = (320, 240)) -> Scene:
+def scene_of(
+    seed: int,
+    split: str,
+    index: int,
+    image_size: tuple[int, int] = (320, 240),
+    part_labels: bool = False,
+) -> Scene:
     """Render one image of a dataset, as `synthesize` does.
 
     Args:
@@ -151,8 +190,9 @@ def scene_of(seed: int, split: str, index: int, image_size: tuple[int, int] = (3
         split: ``'train'`` or ``'val'``.
         index: Number of the image in its split, from 0 on.
         image_size: Width and height.
+        part_labels: Whether to label the parts of people.
     """
-    return render_scene(_generator(seed, split, index), image_size)
+    return render_scene(_generator(seed, split, index), image_size, part_labels)
 
 
 def _generator(seed: int, split: str, index: int) -> np.random.Generator:
@@ -166,17 +206,21 @@ def _check_folder(out_dir: Path, parameters: Parameters, overwrite: bool) -> Sum
     if not out_dir.exists() or not any(out_dir.iterdir()):
         return None
     manifest = _read_manifest(out_dir)
-    expected = json.loads(json.dumps(asdict(parameters)))
-    if manifest['parameters'] == expected:
+    there = {'tasks': ['pose'], **manifest['parameters']}
+    expected = {'tasks': ['pose'], **parameters.manifest()}
+    has_tasks = isinstance(there['tasks'], list) and set(expected['tasks']) <= set(
+        map(str, there['tasks'])
+    )
+    if {**there, 'tasks': None} == {**expected, 'tasks': None} and has_tasks:
         if manifest['people'] is None:
             return None
         return Summary(out_dir, parameters.num_images, manifest['people'], written=False)
     if overwrite:
         return None
     differing = ', '.join(
-        f'{name} {manifest["parameters"].get(name)} there, {value} requested'
+        f'{name} {there.get(name)} there, {value} requested'
         for name, value in expected.items()
-        if manifest['parameters'].get(name) != value
+        if there.get(name) != value
     )
     raise FileExistsError(
         f'{out_dir} holds a synthetic dataset with other parameters ({differing}); choose '
@@ -210,22 +254,35 @@ def _read_manifest(out_dir: Path) -> dict[str, Any]:
 
 def _write_manifest(out_dir: Path, parameters: Parameters, people: int | None) -> None:
     """Note what the folder holds; without ``people`` it is unfinished."""
-    _write_json(out_dir / MANIFEST, {'parameters': asdict(parameters), 'people': people})
+    _write_json(out_dir / MANIFEST, {'parameters': parameters.manifest(), 'people': people})
 
 
 def _write_json(path: Path, content: object) -> None:
+    _write_text(path, json.dumps(content))
+
+
+def _write_text(path: Path, content: str) -> None:
     """Write at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + '.tmp')
-    draft.write_text(json.dumps(content))
+    draft.write_text(content)
     draft.replace(path)
 
 
-def _clear(out_dir: Path) -> None:
-    for name in ('annotations', 'person_detection_results', *(f'{s}2017' for s in SPLITS)):
+def _clear(out_dir: Path, parameters: Parameters) -> None:
+    """Remove a dataset, and make the folders of images and label maps."""
+    kinds = 'annotations', 'person_detection_results', 'segmentation', 'classification'
+    for name in (*kinds, *(f'{split}2017' for split in SPLITS)):
         shutil.rmtree(out_dir / name, ignore_errors=True)
     for split in SPLITS:
         (out_dir / f'{split}2017').mkdir(parents=True)
+        if 'segmentation' in parameters.tasks:
+            for name in SEGMENTATIONS:
+                _label_map_folder(out_dir, name, split).mkdir(parents=True)
+
+
+def _label_map_folder(out_dir: Path, name: str, split: str) -> Path:
+    return out_dir / 'segmentation' / name / f'{split}2017'
 
 
 def _cores() -> int:
@@ -235,22 +292,42 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-Task = tuple[str, int]
-Result = tuple[str, list[dict[str, Any]], list[dict[str, Any]]]
+@dataclass(frozen=True)
+class WrittenImage:
+    """An image on disk, and what is to be written about it.
+
+    Attributes:
+        split: ``train`` or ``val``.
+        image_id: Its id.
+        persons: Annotations with keypoints.
+        instances: The same with exact masks; empty without the task detection.
+        detections: Of a simulated detector.
+        labels: Its label in each of CLASSIFICATIONS.
+    """
+
+    split: str
+    image_id: int
+    persons: list[Annotation]
+    instances: list[Annotation]
+    detections: list[dict[str, Any]]
+    labels: dict[str, int]
+
+
+Job = tuple[str, int]  # split and number of an image
 
 
 def _run(
-    out_dir: Path, parameters: Parameters, tasks: list[Task], workers: int
-) -> Iterator[Result]:
-    """Write images, and yield their annotations in the order of the tasks."""
+    out_dir: Path, parameters: Parameters, jobs: list[Job], workers: int
+) -> Iterator[WrittenImage]:
+    """Write images, and yield their annotations in the order of the jobs."""
     work = partial(_write_image, out_dir, parameters)
     if workers == 1:
-        yield from map(work, tasks)
+        yield from map(work, jobs)
         return
     # A forked worker need not import the package, and with it torch, again.
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
     with context.Pool(workers, _start_worker) as pool:
-        yield from pool.imap(work, tasks, chunksize=8)
+        yield from pool.imap(work, jobs, chunksize=8)
 
 
 def _start_worker() -> None:
@@ -259,27 +336,70 @@ def _start_worker() -> None:
     cv2.setNumThreads(0)
 
 
-def _write_image(out_dir: Path, parameters: Parameters, task: Task) -> Result:
-    split, index = task
+def _write_image(out_dir: Path, parameters: Parameters, job: Job) -> WrittenImage:
+    split, index = job
     generator = _generator(parameters.seed, split, index)
-    scene = render_scene(generator, parameters.image_size)
+    scene = render_scene(generator, parameters.image_size, 'segmentation' in parameters.tasks)
     image_id = FIRST_ID[split] + index
     path = out_dir / f'{split}2017' / _file_name(image_id)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(82, 97))]
     if not cv2.imwrite(str(path), scene.image, quality):
         raise OSError(f'cannot write {path}')
-    annotations = [{'image_id': image_id, **annotation} for annotation in scene.annotations]
-    detections = [
-        {'image_id': image_id, 'category_id': 1, **detection} for detection in scene.detections
-    ]
-    return split, annotations, detections
+    if 'segmentation' in parameters.tasks:
+        for name, labels in label_maps(scene).items():
+            label_path = _label_map_folder(out_dir, name, split) / f'{path.stem}.png'
+            write_label_map(label_path, labels, SEGMENTATIONS[name].palette)
+    instances = []
+    if 'detection' in parameters.tasks:
+        instances = [*map(instance_annotation, scene.annotations, scene.masks)]
+    return WrittenImage(
+        split,
+        image_id,
+        [{'image_id': image_id, **annotation} for annotation in scene.annotations],
+        [{'image_id': image_id, **annotation} for annotation in instances],
+        [{'image_id': image_id, 'category_id': 1, **detection} for detection in scene.detections],
+        image_labels(scene),
+    )
+
+
+def _write_annotations(
+    out_dir: Path, parameters: Parameters, split: str, images: list[WrittenImage]
+) -> None:
+    """Write the annotation files of a split, for all tasks."""
+    persons = [annotation for image in images for annotation in image.persons]
+    coco = _coco(parameters, split, persons)
+    _write_json(out_dir / f'annotations/person_keypoints_{split}2017.json', coco)
+    if 'detection' in parameters.tasks:
+        instances = [annotation for image in images for annotation in image.instances]
+        coco = _coco(parameters, split, instances, keypoints=False)
+        _write_json(out_dir / f'annotations/instances_{split}2017.json', coco)
+    if 'classification' in parameters.tasks:
+        for name in CLASSIFICATIONS:
+            lines = [f'{_file_name(i.image_id)} {i.labels[name]}\n' for i in images]
+            _write_text(out_dir / f'classification/{name}/{split}2017.txt', ''.join(lines))
+
+
+def _write_class_names(out_dir: Path, tasks: tuple[str, ...]) -> None:
+    if 'segmentation' in tasks:
+        for name, segmentation in SEGMENTATIONS.items():
+            _write_json(out_dir / f'segmentation/{name}/metainfo.json', segmentation.metainfo)
+    if 'classification' in tasks:
+        for name, classes in CLASSIFICATIONS.items():
+            lines = ''.join(f'{label}\n' for label in classes)
+            _write_text(out_dir / f'classification/{name}/classes.txt', lines)
 
 
 def _file_name(image_id: int) -> str:
     return f'{image_id:012d}.jpg'
 
 
-def _coco(parameters: Parameters, split: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+def _coco(
+    parameters: Parameters, split: str, annotations: list[Annotation], keypoints: bool = True
+) -> dict[str, Any]:
+    category: dict[str, Any] = {'id': 1, 'name': 'person', 'supercategory': 'person'}
+    if keypoints:
+        category['keypoints'] = list(KEYPOINTS)
+        category['skeleton'] = [list(bone) for bone in SKELETON]
     width, height = parameters.image_size
     first = FIRST_ID[split]
     return {
@@ -303,13 +423,5 @@ def _coco(parameters: Parameters, split: str, annotations: list[dict[str, Any]])
             for image_id in range(first, first + parameters.count(split))
         ],
         'annotations': [{'id': first + i, **a} for i, a in enumerate(annotations)],
-        'categories': [
-            {
-                'id': 1,
-                'name': 'person',
-                'supercategory': 'person',
-                'keypoints': list(KEYPOINTS),
-                'skeleton': [list(bone) for bone in SKELETON],
-            }
-        ],
+        'categories': [category],
     }
