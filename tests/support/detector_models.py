@@ -97,9 +97,10 @@ def detector(cfg: Config) -> nn.Module:
     """Build a detector with random weights that detects instances of all sizes and classes."""
     model: Any = build(cfg, 'mmdet').eval()
     head = model.bbox_head
-    layers = dict(cls=head.rtm_cls, reg=head.rtm_reg)
+    layers: dict[str, Any] = dict(cls=head.rtm_cls, reg=head.rtm_reg)
     for name, layer in layers.items():
-        for conv in layer if isinstance(layer, nn.ModuleList) else [layer]:
+        convs: list[Any] = [*layer] if isinstance(layer, nn.ModuleList) else [layer]
+        for conv in convs:
             nn.init.normal_(conv.weight, std=0.5)
             nn.init.constant_(conv.bias, -1.0 if name == 'cls' else 0.5)
     return model
