@@ -218,7 +218,9 @@ def convert_checkpoint(
         state, note = set_keypoints(state, num_keypoints)
         notes += note
     model = recognise(state, task)
-    upsample = recorded.get('upsample') or find_upsample(layout, model, align_corners)
+    upsample = recorded.get('upsample') or usual_upsample(layout, model)
+    if align_corners is not None:
+        upsample = with_align_corners(upsample, align_corners, layout)
     if task == trained_for == 'segmentation' and upsample == dict(mode='bilinear'):
         raise ValueError(
             'the names do not tell how these weights upsample: give align_corners=True '
@@ -242,26 +244,30 @@ def check_task(layout: Layout, task: Task) -> None:
         )
 
 
-def find_upsample(layout: Layout, model: Model, align_corners: bool | None) -> Upsample | None:
-    """Return what the weights of a layout were trained with.
+def usual_upsample(layout: Layout, model: Model) -> Upsample | None:
+    """Return what the weights of a layout were trained with, as far as it is known."""
+    if layout.upsample or layout.task != 'pose':
+        return layout.upsample
+    spec = next(iter(FAMILIES[model.family].archs.values())).spec
+    return getattr(spec, 'upsample', None)  # Lite-HRNet has no choice
+
+
+def with_align_corners(
+    upsample: Upsample | None, align_corners: bool, layout: Layout
+) -> dict[str, Any]:
+    """Return an ``upsample`` with the ``align_corners`` that is given.
 
     Raises:
-        ValueError: ``align_corners`` contradicts the layout.
+        ValueError: It has another one, or none.
     """
-    upsample = layout.upsample
-    if upsample is None and layout.task == 'pose':
-        spec = next(iter(FAMILIES[model.family].archs.values())).spec
-        upsample = getattr(spec, 'upsample', None)  # Lite-HRNet has no choice
-    if align_corners is None:
-        return upsample
     if upsample == dict(mode='bilinear'):
         return dict(upsample, align_corners=align_corners)
     if upsample is None or upsample.get('align_corners') != align_corners:
-        known = 'does not depend on it' if upsample is None else f'has {upsample_text(upsample)}'
+        known = 'has none' if upsample is None else f'has {upsample_text(upsample)}'
         raise ValueError(
-            f'align_corners={align_corners}, but an "{layout.title}" {known}: omit it'
+            f'align_corners={align_corners}, but this "{layout.title}" {known}: omit it'
         )
-    return upsample
+    return dict(upsample)
 
 
 def with_metadata(state: State, upsample: Upsample) -> State:

@@ -2,6 +2,8 @@
 
 import logging
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..registry import WEIGHT_INITIALIZERS, strict_options
-from .convert import Conversion, convert_checkpoint, unwrap
+from .convert import META, convert_checkpoint, unwrap
 from .files import read_checkpoint
 from .published import COUNTER
 from .recognise import BIAS_TABLE, POSITION_BIAS, last_rows
+from .tasks import Task
 from .tensors import State
 from .wording import count, listed
 
@@ -80,34 +83,28 @@ class PretrainedBackbone:
             ValueError: It does not fit the backbone.
         """
         own = module.state_dict()
-        state, conversion = self.read(own)
-        notes = ['weights of an unknown model'] if conversion is None else [str(conversion)]
-        if conversion:
-            notes += [note for note in conversion.notes if note.startswith(CHANGES)]
-            if self.check_upsample and conversion.task != 'classification':
-                try:
-                    module.check_trained_upsample(conversion.upsample)
-                except ValueError as error:
-                    raise ValueError(
-                        f'{error}, or check_upsample=False of init_cfg to start from them anyway'
-                    ) from error
-        state, adapted = adapt(state, own)
+        source = self.read(own)
+        if self.check_upsample and source.task != 'classification':
+            try:
+                module.check_trained_upsample(source.upsample)
+            except ValueError as error:
+                raise ValueError(
+                    f'{error}, or check_upsample=False of init_cfg to start from them anyway'
+                ) from error
+        state, notes = adapt(source.state, own)
         if differences := compare(state, own):
-            model = f' (it is {conversion.model})' if conversion else ''
             raise ValueError(
-                f'does not fit the backbone{model}: {count(differences)}: {listed(differences, 3)}'
+                f'does not fit the backbone (it is {source.title}): {count(differences)}: '
+                f'{listed(differences, 3)}'
             )
         module.load_state_dict(state, strict=False)
-        return notes + adapted
+        return [source.title, *source.notes, *notes]
 
-    def read(self, own: State) -> tuple[State, Conversion | None]:
-        """Read a backbone's tensors by their names in OpenMMLab, without prefix.
+    def read(self, own: State) -> 'Source':
+        """Read the checkpoint.
 
         Args:
             own: Tensors of the backbone to load.
-
-        Returns:
-            The tensors, and the conversion; None for models with heads of no known layout.
 
         Raises:
             OSError: The checkpoint cannot be read.
@@ -118,18 +115,45 @@ class PretrainedBackbone:
         else:
             checkpoint = read_checkpoint(Path(self.checkpoint).expanduser())
         prefix = f'{self.prefix.rstrip(".")}.' if self.prefix else BACKBONE
+        state, record, _ = unwrap(checkpoint)
         if prefix != BACKBONE:
-            checkpoint = below(unwrap(checkpoint)[0], prefix)
-            if not checkpoint:
+            state = below(state, prefix)
+            if not state:
                 raise ValueError(f'no name begins with prefix={self.prefix!r}')
+            checkpoint = dict(state_dict=state, meta={META: record})
         try:
             conversion = convert_checkpoint(checkpoint)
         except ValueError:
-            state = below(unwrap(checkpoint)[0], BACKBONE)
+            state = below(state, BACKBONE)
             if not set(required(own)) <= state.keys():
                 raise
-            return state, None
-        return below(conversion.state_dict, BACKBONE), conversion
+            return Source(state, 'a model with an unknown head', [], **record)
+        return Source(
+            state=below(conversion.state_dict, BACKBONE),
+            title=str(conversion),
+            notes=[note for note in conversion.notes if note.startswith(CHANGES)],
+            task=conversion.task,
+            upsample=conversion.upsample,
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """The backbone in a checkpoint.
+
+    Attributes:
+        state: Tensors by OpenMMLab's names, without a prefix.
+        title: What the checkpoint is.
+        notes: What was left out or changed.
+        task: The task that it was trained for; None if unknown.
+        upsample: What it was trained with; None if unknown.
+    """
+
+    state: State
+    title: str
+    notes: list[str]
+    task: Task | None = None
+    upsample: Mapping[str, Any] | None = None
 
 
 def below(state: State, prefix: str) -> State:

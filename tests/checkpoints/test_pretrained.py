@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from hrnet_plugin.apis import convert_file
@@ -149,7 +150,9 @@ class TestRefused:
         )
 
     def test_other_architecture(self, tmp_path: Path, weights: State) -> None:
-        self.refused(tmp_path, weights, f'it is HRNet {SMALL}, no head', arch='w18-small-v2')
+        self.refused(
+            tmp_path, weights, f'it is backbone alone: HRNet {SMALL}, no head', arch='w18-small-v2'
+        )
 
     def test_one_row_of_the_last_exchange(self, tmp_path: Path, weights: State) -> None:
         """All may be missing, but not one."""
@@ -211,6 +214,21 @@ class TestUpsample:
         convert_file(file, file, overwrite=True)
         with pytest.raises(ValueError, match=r'were trained with .*align_corners=True'):
             start(file, upsample=CENTRES)
+
+    @pytest.mark.parametrize(
+        ('before', 'prefix'), [('', 'backbone'), ('teacher.backbone.', 'teacher.backbone')]
+    )
+    def test_of_a_training(self, tmp_path: Path, before: str, prefix: str) -> None:
+        """Whatever the head, a backbone records what it was trained with."""
+        part = before or 'backbone.'
+        model = HRNet(arch=SMALL, upsample=ALIGNED)
+        state = model.state_dict(prefix=part)
+        state['head.final_layers.0.weight'] = torch.ones(1)
+        torch.save(dict(state_dict=state), tmp_path / 'in.pth')
+        with pytest.raises(ValueError, match=r'were trained with .*align_corners=True'):
+            start(str(tmp_path / 'in.pth'), prefix=prefix)
+        loaded = start(str(tmp_path / 'in.pth'), prefix=prefix, upsample=ALIGNED)
+        assert_loaded(loaded, model.state_dict())
 
     @pytest.mark.parametrize('convert', [False, True])
     def test_of_imagenet(self, tmp_path: Path, weights: State, convert: bool) -> None:
@@ -291,13 +309,21 @@ class TestInitCfg:
         """Pretrained weights come last, as MMEngine has it, and behind zero_init_residual."""
         file = save(tmp_path / 'in.pth', weights)
         init_cfg = [
-            dict(type='Pretrained', checkpoint=file),
+            dict(type='Pretrained', checkpoint=file, map_location='cpu'),
             dict(type='Constant', val=5, layer='Conv2d'),
         ]
         backbone = HRNet(arch=SMALL, init_cfg=init_cfg, zero_init_residual=True)
         backbone.init_weights()
         assert_loaded(backbone, weights)
         assert backbone.init_cfg == init_cfg
+
+    def test_url(self, weights: State, monkeypatch: pytest.MonkeyPatch) -> None:
+        """MMEngine fetches it."""
+        url = 'https://example.com/weights.pth'
+        monkeypatch.setattr(
+            CheckpointLoader, 'load_checkpoint', lambda name, **_: {url: weights}[name]
+        )
+        assert_loaded(start(url), weights)
 
     def test_only_once(self, tmp_path: Path, weights: State) -> None:
         backbone = start(save(tmp_path / 'in.pth', weights))

@@ -362,6 +362,7 @@ class TestDetector:
         state = self.checkpoint(model)
         conversion = convert_checkpoint(state, task='detection')
         assert conversion.upsample == NEAREST
+        assert str(conversion.model).endswith(f'{CLASSES + 1} classes with background')
         detector = self.detector()
         detector.load_state_dict(conversion.state_dict, strict=True)
         with torch.no_grad():
@@ -507,13 +508,21 @@ class TestUpsample:
     @pytest.mark.parametrize(('name', 'value'), [('OCR', False), ('classification', True)])
     def test_contradiction(self, name: str, value: bool, checkpoints: dict[str, State]) -> None:
         with pytest.raises(
-            ValueError, match=f'align_corners={value}, but an "official .*: omit it'
+            ValueError, match=f'align_corners={value}, but this "official .*: omit it'
         ):
             convert_checkpoint(checkpoints[name], task=task_of(name), align_corners=value)
 
     def test_it_may_be_said_where_it_is_known(self, checkpoints: dict[str, State]) -> None:
         said = convert_checkpoint(checkpoints['OCR'], task='segmentation', align_corners=True)
         assert said.upsample == ALIGNED
+
+    def test_it_may_be_said_later(self, checkpoints: dict[str, State], tmp_path: Path) -> None:
+        """A backbone for poses does not need it."""
+        source, target = tmp_path / 'in.pth', tmp_path / 'out.pth'
+        torch.save(checkpoints['segmentation, master'], source)
+        convert_file(source, target)
+        later = convert_file(target, source, align_corners=False, overwrite=True)
+        assert (later.task, later.upsample) == ('segmentation', CENTRES)
 
     def test_pose_models(self) -> None:
         """Of each family as usual; Lite-HRNet has no choice."""

@@ -146,8 +146,8 @@ class ParallelStreamBackbone(BaseModule):
         if any(own.get(name) != value for name, value in trained.items()):
             raise ValueError(
                 f'these weights were trained with {upsample_text(trained)}, but '
-                f'{type(self).__name__} has {upsample_text(own)}, which makes other features of '
-                f'them: set {upsample_text(trained)} of the backbone'
+                f'{type(self).__name__} has {upsample_text(own)}, with which they compute other '
+                f'features: set {upsample_text(trained)} of the backbone'
             )
 
     def _save_to_state_dict(
