@@ -43,7 +43,7 @@ class Conversion:
     Attributes:
         state_dict: Tensors by the names of OpenMMLab, in their original types; those that are
             only renamed share memory with the checkpoint. Its ``_metadata``, which loading reads,
-            has the ``upsample`` of a whole model.
+            has the ``upsample``, but for the backbone alone of a classifier.
         layout: Title of the layout that the checkpoint has.
         model: The model that the tensors are of.
         notes: One line for each choice, change and omission, with its reason.
@@ -228,7 +228,8 @@ def convert_checkpoint(
             '(--no-align-corners) for those of master and pytorch-v1.1'
         )
     notes += loading_notes(model, trained_for, upsample)
-    if upsample and model.has_head:
+    # Published segmentation models start from the backbones of classifiers, and upsample otherwise.
+    if upsample and (model.has_head or trained_for != 'classification'):
         state = with_metadata(state, upsample)
     return Conversion(state, layout.title, model, tuple(notes), trained_for, upsample)
 

@@ -109,3 +109,21 @@ class TestRefusal:
             state = convert_state_dict(official, **options)
         with pytest.raises(ValueError, match=message):
             model(**streams).load_state_dict(state, strict=False)
+
+    def test_of_a_backbone_to_start_from(self) -> None:
+        """Segmentation models start from classifiers, and upsample otherwise."""
+        official = dict(HRNet(arch=SMALL).state_dict())
+        tail = torch.ones(5, 240, 1, 1)
+        for head, own, fits in (
+            ('incre_modules.0.0.conv1.weight', ALIGNED, True),
+            ('ocr_distri_head.conv_bn_dropout.0.weight', ALIGNED, True),
+            ('ocr_distri_head.conv_bn_dropout.0.weight', NEAREST, False),
+        ):
+            with pytest.warns(UserWarning, match='dropped 1 tensor'):
+                state = convert_state_dict(official | {head: tail})
+            target = model(upsample=own)
+            if fits:
+                target.load_state_dict(state)
+                continue
+            with pytest.raises(ValueError, match=refusal("mode='bilinear', align_corners=True")):
+                target.load_state_dict(state)
