@@ -228,7 +228,7 @@ def convert_checkpoint(
             '(--no-align-corners) for those of master and pytorch-v1.1'
         )
     notes += loading_notes(model, trained_for, upsample)
-    # Published segmentation models start from the backbones of classifiers, and upsample otherwise.
+    # Published segmentation models start from backbones of classifiers, and upsample otherwise.
     if upsample and (model.has_head or trained_for != 'classification'):
         state = with_metadata(state, upsample)
     return Conversion(state, layout.title, model, tuple(notes), trained_for, upsample)
