@@ -97,8 +97,8 @@ def shares() -> str:
     from inference import FRAMES_PER_TURN, PEOPLE, make_runs  # needs mmdet, what is above does not
 
     batch = MODELS[MODEL][1]
-    infer, _ = make_runs()
-    inference = best(infer, SHARE_TURNS) / (FRAMES_PER_TURN * PEOPLE)
+    ours, _ = make_runs()
+    inference = best(ours['PyTorch'], SHARE_TURNS) / (FRAMES_PER_TURN * PEOPLE)
     training = min(measure('ours', MODEL)['seconds'] for _ in range(SHARE_TURNS)) / batch
     rows = []
     for variant in STOCK:

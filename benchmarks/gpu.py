@@ -416,8 +416,10 @@ def video(bench: Bench) -> None:
         from inference import make_runs
 
         use_defaults()
-        ours, stock = make_runs(str(bench.device), bench.scale.turns, bench.scale.frames)
-        add_pair(bench, 'video', name, bench.by_turns(dict(ours=ours, stock=stock)))
+        ours, stock = make_runs(
+            device=str(bench.device), turns=bench.scale.turns, frames=bench.scale.frames
+        )
+        add_pair(bench, 'video', name, bench.by_turns(dict(ours=ours['PyTorch'], stock=stock)))
 
     bench.report.attempt('video', name, compare)
 

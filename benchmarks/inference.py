@@ -1,9 +1,10 @@
-"""Poses in a clip: 200 frames of 4 people, boxes given, Lite-HRNet-18 256x192, no flip test."""
+"""Poses in a clip: frames of 4 people, boxes given, crops of 256x192, no flip test."""
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from mmpose.apis import MMPoseInferencer
 from timing import compare, ratio_table, use_threads
 
 from hrnet_plugin.apis import PoseInferencer
+from hrnet_plugin.apis.inference.export import export_files
 from hrnet_plugin.datasets import scene_of
+from hrnet_plugin.environment.cpu import has_bfloat16
 
-CONFIG = (
-    Path(__file__).parent.parent
-    / 'configs/body_2d_keypoint/topdown_heatmap/coco'
-    / 'td-hm_litehrnet-18_8xb64-210e_coco-256x192.py'
-)
+CONFIGS = Path(__file__).parent.parent / 'configs/body_2d_keypoint/topdown_heatmap/coco'
+LITE = CONFIGS / 'td-hm_litehrnet-18_8xb64-210e_coco-256x192.py'
+W32 = CONFIGS / 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
 SIZE = (640, 480)
 PEOPLE = 4
 # Frames of a turn; ours and stock see every frame once.
@@ -67,17 +68,26 @@ def scenes() -> Iterator[Any]:
         index += 1
 
 
+Runs = tuple[dict[str, Callable[[], None]], Callable[[], None]]
+
+
 def make_runs(
-    device: str = 'cpu', turns: int = TURNS, frames: int = FRAMES_PER_TURN
-) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Return functions that estimate the poses of a clip's next frames: ours, and stock's.
+    config: Path = LITE,
+    device: str = 'cpu',
+    turns: int = TURNS,
+    frames: int = FRAMES_PER_TURN,
+    exported: Sequence[Mapping[str, Any]] = (),
+) -> Runs:
+    """Return what estimates the poses of a clip's next frames: ours, by name, and stock's.
 
     Args:
+        config: Config of the pose model.
         device: Device of torch.
         turns: How many turns the clip lasts; then it starts again.
         frames: How many frames make a turn.
+        exported: For each run of the exported model, options of PoseInferencer.
     """
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(config)
     cfg.model.test_cfg.flip_test = False
     clip = make_clip(turns, frames)
     # The report goes to stdout, without what loaders print.
@@ -85,38 +95,57 @@ def make_runs(
         weights = f'{folder}/random.pth'
         with DefaultScope.overwrite_default_scope('mmpose'):
             torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), weights)
-        ours = PoseInferencer(cfg, weights, device=device)
+        ours = {'PyTorch': PoseInferencer(cfg, weights, device=device)}
+        if exported:
+            export_files(cfg, weights, f'{folder}/pose.onnx')
+        for options in exported:
+            inferencer = PoseInferencer(f'{folder}/pose.onnx', device=device, **options)
+            ours[f'exported, {inferencer.pose.backend_name}'] = inferencer
         stock = MMPoseInferencer(
             pose2d=cfg, pose2d_weights=weights, device=device, det_model='whole_image'
         )
     stock.inferencer.det_cat_ids = (0,)
-    # Ours and stock walk through the clip independently.
-    our_clip, stock_clip = cycle(clip), cycle(clip)
-
-    def run_ours() -> None:
-        images, boxes = zip(*islice(our_clip, frames))
-        check(ours(list(images), bboxes=list(boxes)), frames)
+    stock_clip = cycle(clip)
 
     def run_stock() -> None:
         images, boxes = zip(*islice(stock_clip, frames))
         stock.inferencer.detector = KnownBoxes(iter(boxes))
         check(stock(list(images), nms_thr=1.0), frames)
 
-    return run_ours, run_stock
+    # Each walks through the clip on its own.
+    return {
+        name: partial(run_ours, each, cycle(clip), frames) for name, each in ours.items()
+    }, run_stock
+
+
+def run_ours(inferencer: PoseInferencer, clip: Iterator[Any], frames: int) -> None:
+    images, boxes = zip(*islice(clip, frames))
+    check(inferencer(list(images), bboxes=list(boxes)), frames)
 
 
 def main() -> None:
     use_threads()
-    ratio = compare(*make_runs(), repeats=TURNS, warm_up=1)
     print('## Inference\n')
     print(__doc__.splitlines()[0], '\n')
     print(
-        f'By turns of {FRAMES_PER_TURN} frames. Stock is MMPoseInferencer with a stub of a '
-        f'detector that returns the boxes at no cost. Ours: '
-        f'{FRAMES_PER_TURN * PEOPLE / ratio.ours_s:.1f} people per second.\n'
+        f'By turns of {FRAMES_PER_TURN} frames, {FRAMES_PER_TURN * PEOPLE} people; {TURNS} turns '
+        'for Lite-HRNet-18, 3 for HRNet-W32. Stock is MMPoseInferencer with a stub of a detector '
+        'that returns the boxes at no cost. Weights are random. The first exported one of each '
+        'model has `runtime="auto"`: the fastest that gives the same keypoints.\n'
     )
-    name = f'{FRAMES_PER_TURN} frames, {FRAMES_PER_TURN * PEOPLE} people'
-    print(ratio_table({name: ratio}, {name: 2.0}))
+    auto, bfloat16 = dict(runtime='auto'), dict(runtime='openvino', precision='bfloat16')
+    cases: dict[str, tuple[Path, int, list[dict[str, Any]]]] = {
+        'Lite-HRNet-18': (LITE, TURNS, [auto]),
+        'HRNet-W32': (W32, 3, [auto, bfloat16] if has_bfloat16() else [auto]),
+    }
+    ratios, targets = {}, {}
+    for model, (config, turns, exported) in cases.items():
+        ours, stock = make_runs(config, turns=turns, exported=exported)
+        for name, run in ours.items():
+            print(f'{model}: {name} …', file=sys.stderr, flush=True)
+            ratios[f'{model}, {name}'] = compare(run, stock, repeats=turns, warm_up=1)
+            targets[f'{model}, {name}'] = 2.0 if name == 'PyTorch' else 4.0
+    print(ratio_table(ratios, targets))
 
 
 def check(results: Iterator[dict[str, Any]], frames: int) -> None:

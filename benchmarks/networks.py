@@ -42,7 +42,18 @@ class Model:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        return (64, 64) if self.is_small else (192, 256)
+        """(w, h), in pixels; names of configs end in HEIGHTxWIDTH."""
+        height, width = self.config.removesuffix('.py').rpartition('-')[2].split('x')
+        return (64, 64) if self.is_small else (int(width), int(height))
+
+    @property
+    def has_stock(self) -> bool:
+        """Whether MMPose has a config of this model."""
+        try:
+            self.read_config('stock')
+        except FileNotFoundError:
+            return False
+        return True
 
     def read_config(self, side: str) -> Any:
         """Read the config of a side, ``'ours'`` or ``'stock'``, without pretrained weights."""

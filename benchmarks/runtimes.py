@@ -19,6 +19,7 @@ from networks import MODELS, SMALL_MODELS, Model
 from timing import THREADS, compare, table, use_threads
 from torch import Tensor, nn
 
+from hrnet_plugin.apis.inference.export import rendered_crops
 from hrnet_plugin.apis.inference.pose_model import PoseModel
 from hrnet_plugin.apis.inference.runtimes import open_installed
 from hrnet_plugin.environment.cpu import describe_cpu, has_bfloat16
@@ -50,44 +51,52 @@ def compiled(model: nn.Module, channels_last: bool = True) -> Run:
 
 
 def make_runs(model: Model, with_compile: bool) -> tuple[dict[str, Run], list[str]]:
-    """Build a network with random weights in each runtime, stock's first.
+    """Build a network with random weights in each runtime, stock's first if there is one.
 
     Returns:
         What runs it, by name, and why others are missing.
     """
     torch.manual_seed(0)
-    stock = model.build('stock').eval()
-    nn.init.normal_(stock.head.final_layer.weight, std=0.1)
-    last: Any = deepcopy(stock)
-    last.to(memory_format=torch.channels_last)
+    first = model.build('stock' if model.has_stock else 'ours').eval()
+    nn.init.normal_(first.head.final_layer.weight, std=0.1)
+    runs = {}
+    if model.has_stock:
+        last: Any = deepcopy(first)
+        last.to(memory_format=torch.channels_last)
+        runs = {EAGER: eager(first, channels_last=False), 'stock channels last': eager(last)}
+        if with_compile:
+            runs['stock torch.compile'] = compiled(first, channels_last=False)
     with tempfile.TemporaryDirectory() as folder:
         weights, exported = Path(folder, 'random.pth'), Path(folder, 'pose.onnx')
-        torch.save(dict(state_dict=stock.state_dict()), weights)
+        torch.save(dict(state_dict=first.state_dict()), weights)
         ours = PoseModel(model.read_config('ours'), str(weights), 'cpu', 'mmpose').model
         assert ours is not None
-        runs = {EAGER: eager(stock, channels_last=False), 'stock channels last': eager(last)}
-        if with_compile:
-            runs['stock torch.compile'] = compiled(stock, channels_last=False)
         runs['ours eager'] = eager(ours)
         if has_bfloat16():
             runs['ours eager, bfloat16 autocast'] = eager(ours, bfloat16=True)
         if with_compile:
             runs['ours torch.compile'] = compiled(ours)
-        try:
-            export_onnx(
-                ours,
-                exported,
-                model.input_size,
-                outputs='heatmaps',
-                normalize=False,
-                flip_test=False,
-            )
-            opened, missing = open_installed(exported, THREADS)
-        except ImportError as error:
-            return runs, [str(error)]
-        for _, backend in opened:
-            runs[backend.name] = partial(run_backend, backend)
-    return runs, missing
+        missing: list[str] = []
+        crops = rendered_crops(model.input_size)
+        for precision in ('float32', 'int8'):
+            try:
+                export_onnx(
+                    ours,
+                    exported,
+                    model.input_size,
+                    outputs='heatmaps',
+                    normalize=False,
+                    flip_test=False,
+                    precision=precision,
+                    calibration=crops if precision == 'int8' else (),
+                    overwrite=True,
+                )
+                opened, reasons = open_installed(exported, THREADS)
+            except (ImportError, RuntimeError) as error:
+                reasons, opened = [str(error)], []
+            missing += reasons
+            runs |= {backend.name: partial(run_backend, backend) for _, backend in opened}
+    return runs, list(dict.fromkeys(missing))
 
 
 def run_backend(backend: Any, images: Tensor) -> Tensor:
@@ -134,7 +143,7 @@ def main() -> None:
         f'{describe_cpu()}; {THREADS} threads. Each by turns with stock eager, {options.repeats} '
         'times. "ours eager" is as `PoseInferencer` runs it: norms folded, channels last. '
         '"differs" is the largest difference of heatmaps from stock eager, of their range, with '
-        'random weights.\n'
+        'random weights (int8: calibrated on four crops); what it means in AP, `precision` says.\n'
     )
     for name in options.models:
         with redirect_stdout(sys.stderr):  # what loaders print

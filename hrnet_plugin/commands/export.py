@@ -59,6 +59,11 @@ def add(parser: argparse.ArgumentParser) -> Run:
         action=argparse.BooleanOptionalAction,
         help="average with the mirrored crop; default: as the config's test_cfg says",
     )
+    parser.add_argument(
+        '--dynamic-size',
+        action='store_true',
+        help='for --outputs heatmaps, take images whose sides are any multiples of 32',
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace the file')
     return run
 
@@ -76,6 +81,10 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.calibrate is not None and not args.int8:
         raise ValueError('--calibrate is for --int8: give it, too, or leave --calibrate out')
+    if args.dynamic_size and args.outputs != 'heatmaps':
+        raise ValueError(
+            '--dynamic-size is for --outputs heatmaps: decoding in the graph is for one size'
+        )
     if Path(args.out).exists() and not args.overwrite:
         raise FileExistsError(f'{args.out} exists already: give another name or --overwrite')
     from ..apis.inference.export import export_files
@@ -90,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
             flip_test=args.flip_test,
             precision='int8' if args.int8 else 'float16' if args.half else 'float32',
             calibration=args.calibrate,
+            dynamic_size=args.dynamic_size,
             overwrite=args.overwrite,
         )
     )

@@ -140,13 +140,12 @@ def run(args: argparse.Namespace) -> int:
         option_names=('--out', '--out'),
     )
     print_notes(task.file_notes)
-    device = args.device or get_device()
-    if device == 'cpu':
+    if (args.device or get_device()) == 'cpu':
         disable_malloc_trim()
     inferencer = PoseInferencer(
         args.config or args.weights,
         args.weights,
-        device=device,
+        device=args.device,
         det_model=args.det,
         det_weights=args.det_weights,
         det_cat_ids=args.det_cat_ids,

@@ -37,6 +37,7 @@ class PoseMetadata:
             (N, 3, h, w).
         flip_test: Whether the graph averages with the mirrored image.
         precision: ``'float32'``, ``'float16'`` or ``'int8'``.
+        dynamic_size: Whether images may have another size than ``input_size``.
         model: Backbone and head, in words.
         version: Version of the package that wrote the file.
     """
@@ -58,6 +59,7 @@ class PoseMetadata:
     normalizes: bool
     flip_test: bool
     precision: str = 'float32'
+    dynamic_size: bool = False
     model: str = ''
     version: str = __version__
 

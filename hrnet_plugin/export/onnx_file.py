@@ -30,6 +30,8 @@ HEATMAP_TOLERANCES = dict(float32=1e-4, float16=0.05, int8=0.5)
 KEYPOINT_TOLERANCE = 0.01
 BATCHES = (1, 3)  # of crops, to check that the batch is dynamic
 CALIBRATION_BATCH = 8
+SIZE_STEP = 32  # pixels of an image for one of the smallest stream's
+TRACED_SIZE = (96, 128)  # (w, h) of the example where the size is dynamic
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def export_onnx(
     crops: Sequence[np.ndarray] = (),
     precision: str = 'float32',
     calibration: Sequence[np.ndarray] = (),
+    dynamic_size: bool = False,
     overwrite: bool = False,
 ) -> OnnxExport:
     """Export a pose model as ONNX, with normalization, flip test and decoding in the graph.
@@ -111,6 +114,8 @@ def export_onnx(
         precision: ``'float32'``, ``'float16'`` or ``'int8'``.
         calibration: Crops (h, w, 3) in BGR like those of use, 100 or more, from which ranges of
             ``'int8'`` are taken.
+        dynamic_size: Takes images whose sides are any multiples of 32 from 64 to 4096 pixels; for
+            ``outputs='heatmaps'``, of networks whose layers follow the size.
         overwrite: Replaces an existing file.
 
     Returns:
@@ -120,7 +125,8 @@ def export_onnx(
         FileExistsError: ``path`` exists, and ``overwrite`` is False.
         ImportError: onnx, onnxscript or onnxruntime is not installed.
         RuntimeError: The exported graph computes something else than PyTorch.
-        ValueError: The model or an argument is none of the above.
+        ValueError: The model or an argument is none of the above, or the network has layers of a
+            fixed size.
     """
     path = Path(path)
     if outputs not in OUTPUTS:
@@ -128,6 +134,15 @@ def export_onnx(
     if path.exists() and not overwrite:
         raise FileExistsError(f'{path} exists already: give another name, or overwrite=True')
     check_precision(precision, len(calibration) > 0)
+    if dynamic_size and outputs != 'heatmaps':
+        raise ValueError(
+            "dynamic_size=True is for outputs='heatmaps': decoding in the graph is for one size"
+        )
+    if dynamic_size and any(side % SIZE_STEP or side < 2 * SIZE_STEP for side in input_size):
+        raise ValueError(
+            f'dynamic_size=True with input_size={tuple(input_size)}; expected multiples of '
+            f'{SIZE_STEP} from {2 * SIZE_STEP}, as of all images'
+        )
     check_crops(input_size, [*crops, *calibration])
     onnx = import_onnx()
     if flip_test is None:
@@ -151,12 +166,15 @@ def export_onnx(
     keypoints = describe_keypoints(dataset_meta, graph.num_keypoints)
     inputs = batches(graph, calibration, CALIBRATION_BATCH)
     with quiet():
-        proto = reduce_precision(trace(graph, input_size), precision, map(Tensor.numpy, inputs))
+        traced = trace(graph, input_size, dynamic_size)
+        proto = reduce_precision(traced, precision, map(Tensor.numpy, inputs))
     if precision == 'int8':  # noise is far from what it was calibrated for
         samples = [next(batches(graph, calibration, count)) for count in BATCHES]
     else:
         samples = [random_crops(graph, input_size, count) for count in BATCHES]
     samples += batches(graph, crops, max(1, len(crops)))
+    if dynamic_size:
+        check_dynamic_size(graph, proto)
     heatmap_difference, keypoint_difference = compare(graph, proto, samples)
     check_differences(heatmap_difference, keypoint_difference, precision)
 
@@ -173,6 +191,7 @@ def export_onnx(
         normalizes=normalize,
         flip_test=flip_test,
         precision=precision,
+        dynamic_size=dynamic_size,
         model=f'{type(model.backbone).__name__} and {type(model.head).__name__}',
     )
     if outputs == 'keypoints':  # heatmaps were there to be compared
@@ -206,10 +225,14 @@ def import_onnx() -> Any:
     return onnx
 
 
-def trace(graph: InferenceGraph, input_size: tuple[int, int]) -> Any:
+def trace(graph: InferenceGraph, input_size: tuple[int, int], dynamic_size: bool = False) -> Any:
     """Export a graph with a dynamic batch size; return the ONNX model."""
     names = ['keypoints', 'scores', 'heatmaps'] if graph.codec else ['heatmaps']
-    example = random_crops(graph, input_size, 2)
+    example = random_crops(graph, TRACED_SIZE if dynamic_size else input_size, 2)
+    shape: dict[int, Any] = {0: torch.export.Dim('batch', min=1, max=4096)}
+    if dynamic_size:
+        for axis, name in enumerate(('height', 'width'), 1 if graph.normalize else 2):
+            shape[axis] = SIZE_STEP * torch.export.Dim(f'{name}_steps', min=2, max=128)
     with quiet():
         program = torch.onnx.export(
             graph,
@@ -218,7 +241,7 @@ def trace(graph: InferenceGraph, input_size: tuple[int, int]) -> Any:
             opset_version=OPSET,
             input_names=['crops'],
             output_names=names,
-            dynamic_shapes=({0: torch.export.Dim('batch', min=1, max=4096)},),
+            dynamic_shapes=(shape,),
             verbose=False,
         )
     assert program is not None
@@ -298,6 +321,23 @@ def compare(
             keypoints.append(float((decoded[0] - same[0]).abs().max()))
     # max of Python passes over nan
     return float(np.max(heatmaps)), None if graph.codec is None else float(np.max(keypoints))
+
+
+def check_dynamic_size(graph: InferenceGraph, proto: Any) -> None:
+    """Raise a ValueError unless a graph takes images of sizes that it was not traced with."""
+    width, height = TRACED_SIZE
+    sizes = ((width + SIZE_STEP, height - SIZE_STEP), (width - SIZE_STEP, height + SIZE_STEP))
+    difference, reason = float('inf'), ''
+    try:
+        samples = [random_crops(graph, size, 1) for size in sizes]
+        difference, _ = compare(graph, proto, samples)
+    except Exception as error:  # those of ONNX Runtime have no common class
+        reason = f' ({str(error).splitlines()[0][:200]})'
+    if not difference <= 2 * max(HEATMAP_TOLERANCES.values()):
+        raise ValueError(
+            f'{type(graph.model.backbone).__name__} has layers that are exported for one size of '
+            f'input only; leave dynamic_size out{reason}'
+        )
 
 
 def open_session_of(proto: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 KEY = 'hrnet_plugin'  # of the metadata in an ONNX file
 INSTALL = 'pip install onnxruntime'
+TENSORRT = 'TensorrtExecutionProvider'
 
 
 class OnnxPose:
@@ -25,7 +26,7 @@ class OnnxPose:
         path: The ONNX file.
         threads: Number of threads of a forward pass; 0 leaves it to ONNX Runtime.
         providers: Execution providers of ONNX Runtime, such as ``['CUDAExecutionProvider']``; all
-            that are available unless given.
+            that are available but TensorRT unless given.
         batch_size: Largest number of instances in a forward pass.
 
     Attributes:
@@ -42,7 +43,7 @@ class OnnxPose:
         self,
         path: str | Path,
         threads: int = 0,
-        providers: Sequence[str] | None = None,
+        providers: Sequence[Any] | None = None,
         batch_size: int = 16,
     ) -> None:
         self.session = open_session(path, threads, providers)
@@ -150,14 +151,20 @@ class OnnxPose:
 
 
 def open_session(
-    path: str | Path, threads: int = 0, providers: Sequence[str] | None = None
+    path: str | Path, threads: int = 0, providers: Sequence[Any] | None = None
 ) -> Any:
     """Open an ONNX file with ONNX Runtime.
+
+    Args:
+        path: The file.
+        threads: Number of threads of a forward pass; 0 leaves it to ONNX Runtime.
+        providers: Execution providers, or pairs of one and its options; all that are available
+            but TensorRT, which compiles for minutes, unless given.
 
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: ONNX Runtime is not installed.
-        ValueError: The file is not an ONNX model.
+        ValueError: The file is not an ONNX model, or a provider does not work here.
     """
     try:
         import onnxruntime
@@ -168,12 +175,22 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors
+    available = [p for p in onnxruntime.get_available_providers() if p != TENSORRT]
     try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=providers or onnxruntime.get_available_providers()
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=providers or available
         )
     except Exception as error:  # those of ONNX Runtime have no common class
         raise ValueError(f'{path} is not an ONNX model that can be opened: {error}') from error
+    # ONNX Runtime goes on without a provider that it lacks, or whose libraries it cannot load.
+    for provider in providers or ():
+        name = provider if isinstance(provider, str) else provider[0]
+        if name not in session.get_providers():
+            raise ValueError(
+                f'ONNX Runtime cannot use {name} here, only {", ".join(session.get_providers())}; '
+                'a GPU needs `pip install onnxruntime-gpu` in place of onnxruntime, and its CUDA'
+            )
+    return session
 
 
 def read_metadata(path: str | Path, session: Any) -> dict[str, Any]:

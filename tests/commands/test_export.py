@@ -1,12 +1,16 @@
 """`hrnet-plugin export`, and what `predict` does with the file."""
 
+import argparse
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import ROOT
 from support.random_models import POSE
 
+from hrnet_plugin.commands import export
 from hrnet_plugin.commands.cli import main
 
 pytest.importorskip('onnx')
@@ -103,3 +107,14 @@ def test_wrong_usage(
     assert code == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_documented_options() -> None:
+    """docs/export.md has a row for each option but those that the README's commands show."""
+    parser = argparse.ArgumentParser(add_help=False)
+    export.add(parser)
+    options = {o for action in parser._actions for o in action.option_strings}
+    table = (ROOT / 'docs' / 'export.md').read_text().split('| --- |')[1].split('\n\n')[0]
+    shown = set(re.findall(r'--[a-z][a-z0-9-]*', re.sub(r'\|[^|]*\|$', '', table, flags=re.M)))
+    assert options - shown == {'--config', '--weights', '--out'}
+    assert shown <= options

@@ -22,7 +22,8 @@ CROPS = RNG.integers(0, 256, (2, SIZE[1], SIZE[0], 3), np.uint8)
 
 
 def export(path: Path, model: nn.Module, **options: Any) -> onnx_file.OnnxExport:
-    return export_onnx(model, path, SIZE, dataset_meta=METAINFO, **options)
+    options = dict(input_size=SIZE, dataset_meta=METAINFO) | options
+    return export_onnx(model, path, **options)
 
 
 def run(path: Path, crops: np.ndarray) -> list[np.ndarray]:
@@ -109,6 +110,7 @@ def test_what_is_inside(tmp_path: Path, codec: str) -> None:
         normalizes=True,
         flip_test=True,
         precision='float32',
+        dynamic_size=False,
         model=f'HRNet and {"HeatmapHead"}',
         version='',
     )
@@ -129,6 +131,55 @@ def test_heatmaps_of_normalized_images(tmp_path: Path) -> None:
     np.testing.assert_allclose(heatmaps, by_torch, atol=1e-4 * np.ptp(by_torch))
     assert result.keypoint_difference is None
     assert not result.metadata.normalizes
+
+
+@pytest.mark.parametrize(
+    ('structure', 'normalize'),
+    [
+        ('hrnet', True),
+        pytest.param('hrnet', False, marks=pytest.mark.slow),
+        pytest.param('lite', True, marks=pytest.mark.slow),
+    ],
+)
+def test_dynamic_size(tmp_path: Path, structure: str, normalize: bool) -> None:
+    model = pose_model(small_backbone(structure))
+    options = dict(outputs='heatmaps', normalize=normalize, dynamic_size=True)
+    result = export(tmp_path / 'pose.onnx', model, input_size=(64, 96), **options)
+    assert result.metadata.dynamic_size
+    torch.manual_seed(0)
+    for width, height in ((64, 64), (192, 160)):
+        images = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
+        with torch.inference_mode():
+            normalized = model.data_preprocessor(dict(inputs=list(images), data_samples=[]))
+            by_torch = model.head.forward(model.extract_feat(normalized['inputs'])).numpy()
+        inputs = images.permute(0, 2, 3, 1) if normalize else normalized['inputs']
+        (heatmaps,) = run(tmp_path / 'pose.onnx', inputs.numpy())
+        assert heatmaps.shape == (2, 3, height // 4, width // 4)
+        np.testing.assert_allclose(heatmaps, by_torch, atol=1e-4 * np.ptp(by_torch))
+
+
+@pytest.mark.slow
+def test_dynamic_size_of_windows(tmp_path: Path) -> None:
+    """Windows of attention are cut, and padded, for the size of the example."""
+    model = pose_model(small_backbone('hrformer'))
+    with pytest.raises(ValueError, match='HRFormer has layers that are exported for one size'):
+        export(
+            tmp_path / 'pose.onnx',
+            model,
+            input_size=(64, 96),
+            outputs='heatmaps',
+            dynamic_size=True,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_dynamic_size_that_cannot_be(tmp_path: Path) -> None:
+    model = pose_model(small_backbone('hrnet'))
+    with pytest.raises(ValueError, match=r'input_size=\(48, 64\); expected multiples of 32'):
+        export(tmp_path / 'pose.onnx', model, outputs='heatmaps', dynamic_size=True)
+    with pytest.raises(ValueError, match="dynamic_size=True is for outputs='heatmaps'"):
+        export(tmp_path / 'pose.onnx', model, dynamic_size=True)
+    assert not list(tmp_path.iterdir())
 
 
 class TestErrors:

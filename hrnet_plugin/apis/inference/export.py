@@ -31,6 +31,7 @@ def export_files(
     flip_test: bool | None = None,
     precision: str = 'float32',
     calibration: str | Path | None = None,
+    dynamic_size: bool = False,
     overwrite: bool = False,
 ) -> OnnxExport:
     """Export the pose model of a config as ONNX, or from there as OpenVINO IR.
@@ -45,6 +46,7 @@ def export_files(
         precision: Precision of the network.
         calibration: For ``precision='int8'``, images like those of use: a folder of crops, or a
             file of COCO annotations; see :func:`calibration_crops`.
+        dynamic_size: Whether the graph takes images of several sizes.
         overwrite: Whether to replace an existing file.
 
     Returns:
@@ -86,6 +88,7 @@ def export_files(
             crops=rendered_crops(pose.input_size),
             precision=precision,
             calibration=() if calibration is None else calibration_crops(pose, calibration),
+            dynamic_size=dynamic_size,
             overwrite=overwrite,
         )
         if is_openvino:

@@ -15,6 +15,8 @@ from .backends import BackendOutput, PoseBackend
 
 SUFFIXES = {'.onnx': 'onnxruntime', '.xml': 'openvino'}  # of exported models; their runtimes
 HINTS = dict(float32='f32', bfloat16='bf16')  # of OpenVINO
+CPU = 'CPUExecutionProvider'
+PROVIDERS = dict(cpu=CPU, cuda='CUDAExecutionProvider', mps='CoreMLExecutionProvider')
 AUTO = 'auto'  # the fastest runtime that is exact enough: see runtimes.py
 
 
@@ -24,13 +26,14 @@ def is_exported(model: Any) -> bool:
 
 
 def open_exported(
-    path: str | Path, device: str, runtime: str | None = None, precision: str = 'float32'
+    path: str | Path, device: str | None, runtime: str | None = None, precision: str = 'float32'
 ) -> tuple[Config, PoseBackend]:
     """Open an exported model.
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
-        device: Device of torch: ``'cpu'`` or a GPU.
+        device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` or ``'mps'``; by default the best on which the
+            runtime works here.
         runtime: One of :data:`RUNTIMES`; by default OpenVINO for ``*.xml``, else ONNX Runtime.
         precision: ``'float32'``; or ``'bfloat16'``, in which OpenVINO computes float32 layers of
             the network, on CPUs that have it.
@@ -69,6 +72,7 @@ class ExportedBackend:
         run: Takes crops as the graph does; returns keypoints (N, K, 2), in pixels of the crop,
             and scores (N, K).
         name: Runtime and precision, for users to read.
+        is_on_cpu: Whether the network runs on the CPU.
     """
 
     def __init__(
@@ -76,8 +80,10 @@ class ExportedBackend:
         metadata: PoseMetadata,
         run: Callable[[np.ndarray], Sequence[np.ndarray]],
         name: str,
+        is_on_cpu: bool = True,
     ) -> None:
         self.metadata = metadata
+        self.is_on_cpu = is_on_cpu
         self.run = run
         self.name = name
         width, height = metadata.input_size
@@ -95,19 +101,40 @@ class ExportedBackend:
         return BackendOutput(keypoints=keypoints * self._stretch, scores=scores)
 
 
+def providers_of(device: str | None) -> list[Any] | None:
+    """Return what ONNX Runtime calls a device.
+
+    Args:
+        device: As :func:`open_exported` takes it.
+
+    Raises:
+        ValueError: The device is unknown.
+    """
+    if device is None:
+        return None
+    kind, _, number = device.partition(':')
+    if kind not in PROVIDERS or (number and not number.isdigit()):
+        raise ValueError(
+            unknown_name('device of an exported model', device, ('cpu', 'cuda', 'cuda:1', 'mps'))
+        )
+    options = dict(device_id=int(number)) if kind == 'cuda' and number else {}
+    return [(PROVIDERS[kind], options), *([] if kind == 'cpu' else [CPU])]
+
+
 def open_onnxruntime(
-    path: str | Path, device: str, threads: int = 0, precision: str = 'float32'
+    path: str | Path, device: str | None, threads: int = 0, precision: str = 'float32'
 ) -> ExportedBackend:
     """Open a model with ONNX Runtime, which computes in the precision of the file.
 
     Args:
         path: The file.
-        device: Device of torch.
+        device: See :func:`open_exported`.
         threads: Number of threads; 0 leaves it to ONNX Runtime.
         precision: ``'float32'``; the others are for OpenVINO.
 
     Raises:
-        ValueError: The file is for OpenVINO, or another precision is asked for.
+        ValueError: The file is for OpenVINO, another precision is asked for, or ONNX Runtime does
+            not work on the device.
     """
     if Path(path).suffix.lower() == '.xml':
         raise ValueError(f"{path} is for OpenVINO: give runtime='openvino', or none")
@@ -116,31 +143,36 @@ def open_onnxruntime(
             f"precision={precision!r} is for runtime='openvino'; ONNX Runtime computes in the "
             "file's: export it with --half or --int8"
         )
-    providers = None if device != 'cpu' else ['CPUExecutionProvider']
-    session = open_session(path, threads, providers)
+    session = open_session(path, threads, providers_of(device))
     metadata = PoseMetadata(**read_metadata(path, session))
     return ExportedBackend(
         metadata,
         lambda crops: session.run(None, {'crops': crops}),
         f'ONNX Runtime {metadata.precision}',
+        is_on_cpu=not ({*PROVIDERS.values()} - {CPU}) & {*session.get_providers()},
     )
 
 
 def open_openvino(
-    path: str | Path, device: str, threads: int = 0, precision: str = 'float32'
+    path: str | Path, device: str | None, threads: int = 0, precision: str = 'float32'
 ) -> ExportedBackend:
     """Open a model with OpenVINO, on the CPU.
 
     Args:
         path: The file.
-        device: Device of torch; not used.
+        device: ``'cpu'`` or None.
         threads: Number of threads; 0 leaves it to OpenVINO.
         precision: ``'bfloat16'`` computes in it what the file has in float32.
 
     Raises:
         ImportError: OpenVINO is not installed.
-        ValueError: The precision is unknown, or the CPU does not have it.
+        ValueError: The device is another, the precision is unknown, or the CPU does not have it.
     """
+    if device not in (None, 'cpu'):
+        raise ValueError(
+            f"device={device!r}, but OpenVINO runs models on the CPU here; give 'cpu', or an "
+            "*.onnx file and runtime='onnxruntime'"
+        )
     openvino = import_openvino("runtime='openvino'")
     if precision not in HINTS:
         raise ValueError(unknown_name('precision of the runtime', precision, HINTS))
@@ -163,7 +195,7 @@ def open_openvino(
     return ExportedBackend(metadata, run, f'OpenVINO {computed}')
 
 
-RUNTIMES: dict[str, Callable[[str | Path, str, int, str], ExportedBackend]] = {
+RUNTIMES: dict[str, Callable[[str | Path, str | None, int, str], ExportedBackend]] = {
     'onnxruntime': open_onnxruntime,
     'openvino': open_openvino,
 }

@@ -52,7 +52,8 @@ class PoseInferencer:
             package, or the config itself. Or the path of an exported model, ``*.onnx`` or
             ``*.xml``, which needs neither a config nor weights.
         pose2d_weights: Checkpoint of the pose model; by default the one in the metafile.
-        device: Device of torch; by default the best that is available.
+        device: Device of torch, or that of an exported model's runtime; by default the best that
+            is available.
         scope: Package whose metafiles are searched for the name.
         det_model: Config of the detector, as ``pose2d`` in MMDetection; or ``'whole_image'``.
         det_weights: Checkpoint of the detector; by default the one in the metafile.
@@ -89,11 +90,11 @@ class PoseInferencer:
         precision: str = 'float32',
     ) -> None:
         self.box_categories = box_categories
-        device = device or get_device()
         self.show_progress = show_progress
         exported: Any = next((m for m in (pose2d_weights, pose2d) if is_exported(m)), None)
         if exported is not None:
             pose2d, backend = open_model(exported, device, runtime, precision)
+        device = device or get_device()
         self.pose = PoseModel(pose2d, pose2d_weights, device, scope, backend)
         self.whole_image = (
             isinstance(det_model, str) and det_model.replace('-', '_') == WHOLE_IMAGE

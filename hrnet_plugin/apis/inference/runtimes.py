@@ -33,10 +33,12 @@ TIE = 2.0**-8
 GAIN = 1.1
 TIMING_SECONDS = 1.0
 
-Opener = Callable[[str | Path, str, int], ExportedBackend]
+Opener = Callable[[str | Path, str | None, int], ExportedBackend]
 
 
-def open_openvino_bfloat16(path: str | Path, device: str, threads: int = 0) -> ExportedBackend:
+def open_openvino_bfloat16(
+    path: str | Path, device: str | None, threads: int = 0
+) -> ExportedBackend:
     """Open a model with OpenVINO in bfloat16.
 
     Raises:
@@ -77,13 +79,13 @@ class Trial:
 
 
 def open_model(
-    path: str | Path, device: str, runtime: str | None = None, precision: str = 'float32'
+    path: str | Path, device: str | None, runtime: str | None = None, precision: str = 'float32'
 ) -> tuple[Config, PoseBackend]:
     """Open an exported model, as :func:`open_exported`, or in the fastest runtime.
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
-        device: Device of torch: ``'cpu'`` or a GPU.
+        device: See :func:`open_exported`.
         runtime: Name of a runtime, or ``'auto'``; by default OpenVINO for ``*.xml``, else ONNX
             Runtime.
         precision: See :func:`open_exported`; ``'auto'`` chooses it, too.
@@ -97,7 +99,7 @@ def open_model(
 _CHOSEN: dict[tuple[object, ...], Opener] = {}
 
 
-def open_fastest(path: str | Path, device: str = 'cpu') -> ExportedBackend:
+def open_fastest(path: str | Path, device: str | None = 'cpu') -> ExportedBackend:
     """Open an exported model in the fastest runtime that is exact enough here.
 
     Each runtime that is installed is timed on a few rendered crops, for about a second in all.
@@ -108,7 +110,7 @@ def open_fastest(path: str | Path, device: str = 'cpu') -> ExportedBackend:
 
     Args:
         path: File that ``hrnet-plugin export`` has written.
-        device: Device of torch; on a GPU ``*.onnx`` always runs on ONNX Runtime.
+        device: See :func:`open_exported`; on a GPU ``*.onnx`` always runs on ONNX Runtime.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -118,7 +120,8 @@ def open_fastest(path: str | Path, device: str = 'cpu') -> ExportedBackend:
     if device != 'cpu' and not is_openvino(path):  # where OpenVINO does not run
         backend = open_onnxruntime(path, device)
         check_outputs(path, backend.metadata)
-        return backend
+        if device is not None or not backend.is_on_cpu:
+            return backend
     file = Path(path).resolve()
     state = file.stat() if file.is_file() else None
     key = (file, state and state.st_mtime_ns, state and state.st_size)

@@ -1,15 +1,19 @@
 """Exported models in the inferencer, and on their own: the keypoints of PyTorch."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from support.random_models import POSE
 
 from hrnet_plugin.apis import PoseInferencer
+from hrnet_plugin.apis.inference.exported import providers_of
+from hrnet_plugin.apis.inference.runtimes import open_model
 from hrnet_plugin.export import OnnxPose
 
 pytest.importorskip('onnx')
@@ -73,6 +77,74 @@ print(keypoints.shape, scores.shape)
         [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True
     )
     assert result.stdout.strip() == '(1, 17, 2) (1, 17)', result.stderr
+
+
+@pytest.mark.slow
+def test_fresh_environment(exported: Path, images: list[np.ndarray], tmp_path: Path) -> None:
+    """Only numpy, OpenCV and ONNX Runtime are installed: the same results."""
+    from hrnet_plugin.export import runtime
+
+    copied = tmp_path / 'pose_runtime.py'
+    copied.write_text(Path(runtime.__file__).read_text())
+    cv2.imwrite(str(tmp_path / 'image.png'), images[0])
+    python = tmp_path / 'fresh' / 'bin' / 'python'
+    subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'fresh'], check=True)
+    packages = ('numpy', 'opencv-python-headless', 'onnxruntime')
+    pip = (python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check')
+    subprocess.run([*pip, *packages], check=True)
+    code = f"""
+import cv2, json
+from importlib.util import find_spec
+from pose_runtime import OnnxPose
+assert not any(map(find_spec, ('torch', 'mmengine', 'mmpose', 'hrnet_plugin', 'onnx')))
+keypoints, scores = OnnxPose({str(exported)!r})(cv2.imread('image.png'), {BOXES})
+print(json.dumps([keypoints.tolist(), scores.tolist()]))
+"""
+    env = dict(PATH='', HOME=str(tmp_path))  # no PYTHONPATH
+    result = subprocess.run(
+        [python, '-c', code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    keypoints, scores = OnnxPose(exported)(images[0], BOXES)
+    # Another version of OpenCV may round a pixel of a crop another way.
+    for found, expected, close in zip(
+        json.loads(result.stdout), (keypoints, scores), (CLOSE, 1e-3)
+    ):
+        np.testing.assert_allclose(found, expected, atol=close)
+
+
+class TestDevices:
+    def test_a_device_that_the_runtime_lacks(self, exported: Path) -> None:
+        """ONNX Runtime by itself would go on with the CPU."""
+        import onnxruntime
+
+        if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
+            pytest.skip('this ONNX Runtime has CUDA')
+        message = 'ONNX Runtime cannot use CUDAExecutionProvider here.*onnxruntime-gpu'
+        for device in ('cuda', 'cuda:0'):
+            for runtime in (None, 'auto'):
+                with pytest.raises(ValueError, match=message):
+                    PoseInferencer(str(exported), device=device, runtime=runtime)
+        with pytest.raises(ValueError, match=message):
+            OnnxPose(exported, providers=['CUDAExecutionProvider'])
+
+    def test_unknown(self, exported: Path) -> None:
+        with pytest.raises(ValueError, match=r"device of an exported model 'cdua'.*'cuda'"):
+            PoseInferencer(str(exported), device='cdua')
+        with pytest.raises(ValueError, match="device='cuda', but OpenVINO runs models on the CPU"):
+            PoseInferencer(str(exported), device='cuda', runtime='openvino')
+
+    def test_default(self, exported: Path) -> None:
+        """The best that the runtime has, whatever torch sees."""
+        import onnxruntime
+
+        backend = open_model(exported, None)[1]
+        gpus = {'CUDAExecutionProvider', 'CoreMLExecutionProvider'}
+        assert backend.is_on_cpu != bool(gpus & {*onnxruntime.get_available_providers()})
+
+    def test_number_of_a_gpu(self) -> None:
+        assert providers_of('cuda:2')[0] == ('CUDAExecutionProvider', {'device_id': 2})
+        assert providers_of('cpu') == [('CPUExecutionProvider', {})]
 
 
 class TestErrors:
