@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from mmpose.datasets.transforms import RandomFlip
 from mmpose.models.heads import AssociativeEmbeddingHead
+from mmpose.models.pose_estimators.base import BasePoseEstimator
 
 from ..codecs import KeypointCodec, as_keypoint_codec
 from ..datasets.mirror_pairs import describe_pairs, find_mirror_pairs
 from ..models import HeatmapHead
-from ..models.backbones.base import ParallelStreamBackbone
+from ..models.estimators.topdown import check_channels
 
 
 def disagreements(dataset: Any, model: Any) -> list[str]:
@@ -218,14 +219,11 @@ def _flip_error(dataset: Any, model: Any) -> str | None:
 
 
 def _channel_error(model: Any) -> str | None:
-    """Compare our backbone with our head, where stock's estimator did not when it was built."""
-    backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
-    if not isinstance(backbone, ParallelStreamBackbone) or not isinstance(head, HeatmapHead):
-        return None
-    if model.with_neck:
+    """Compare our backbone, neck and head, where stock's estimator did not when it was built."""
+    if not isinstance(model, BasePoseEstimator):
         return None
     try:
-        head.check_channels(backbone.out_channels)
+        check_channels(model)
     except ValueError as error:
         return str(error)
     return None

@@ -271,6 +271,11 @@ def test_channels_with_stocks_estimator(coco: Path, tmp_path: Path) -> None:
     assert the_problem(cfg).startswith(
         'head.in_channels=4, but stream 0 of the backbone has 40 channels'
     )
+    cfg.model.neck = dict(type='hrnet_plugin.ConcatStreams', in_channels=(40, 40))
+    assert the_problem(cfg).startswith(
+        'ConcatStreams.in_channels=(40, 40), but the backbone puts out 1 stream(s), of (40,)'
+    )
+    del cfg.model.neck
     cfg.model.head.update(type='HeatmapHead', deconv_out_channels=None, out_channels=16)
     assert the_problem(cfg) == '17 keypoints in the dataset, but head.out_channels=16'
 

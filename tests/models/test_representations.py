@@ -165,6 +165,13 @@ class TestPose:
         ):
             self.estimator(backbone=backbone)
 
+    def test_necks_of_others_are_left_alone(self) -> None:
+        neck = dict(type='mmpose.FeatureMapProcessor', select_index=(1,))
+        head = dict(type='hrnet_plugin.HeatmapHead', in_channels=32, out_channels=17, decoder=None)
+        model = self.estimator(neck=neck, head=head, test_cfg=None)
+        with torch.no_grad():
+            assert model(torch.rand(1, 3, 64, 48), None).shape == (1, 17, 8, 6)
+
     def test_levels_of_a_pyramid(self) -> None:
         """A head may read any of them."""
         neck = dict(

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from mmpose.models.pose_estimators import TopdownPoseEstimator as StockTopdownPoseEstimator
+from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
@@ -60,20 +61,7 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
             codec = self.head.codec
             if codec and (error := codec.shift_error(self.test_cfg)):
                 raise ValueError(error)
-            self._check_channels()
-
-    def _check_channels(self) -> None:
-        """Raise a ValueError unless channels fit between backbone, neck and head of our own."""
-        is_ours = isinstance(self.backbone, ParallelStreamBackbone)
-        channels: Sequence[int] | None = self.backbone.out_channels if is_ours else None
-        if self.with_neck and isinstance(self.neck, StreamNeck):
-            if channels is not None:
-                self.neck.check_channels(channels)
-            channels = [self.neck.out_channels] * len(self.neck.out_strides)
-        elif self.with_neck:
-            channels = None
-        if channels is not None:
-            self.head.check_channels(channels)
+            check_channels(self)
 
     def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
         """Predict keypoints in pixels of the original images.
@@ -93,6 +81,22 @@ class TopdownPoseEstimator(StockTopdownPoseEstimator):
         predictions = self.head.predict([plain, mirrored], data_samples, test_cfg=self.test_cfg)
         instances, fields = predictions if isinstance(predictions, tuple) else (predictions, None)
         return self.add_pred_to_datasample(instances, fields, data_samples)
+
+
+def check_channels(model: BasePoseEstimator) -> None:
+    """Raise a ValueError unless channels fit between backbone, neck and head.
+
+    Heads, necks and backbones of other packages do not declare what fits them.
+    """
+    is_ours = isinstance(model.backbone, ParallelStreamBackbone)
+    channels: Sequence[int] | None = model.backbone.out_channels if is_ours else None
+    if model.with_neck:
+        is_ours = isinstance(model.neck, StreamNeck)
+        if is_ours and channels is not None:
+            model.neck.check_channels(channels)
+        channels = [model.neck.out_channels] * len(model.neck.out_strides) if is_ours else None
+    if channels is not None and isinstance(getattr(model, 'head', None), HeatmapHead):
+        model.head.check_channels(channels)
 
 
 def check_options(where: str, cfg: Mapping[str, Any] | None, valid: Sequence[str]) -> None:

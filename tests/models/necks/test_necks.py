@@ -4,11 +4,12 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
-from support.model_checks import assert_recomputing_saves, shapes
+from support.model_checks import assert_recomputing_saves, randomised, shapes
 from torch import Tensor, nn
 
 from hrnet_plugin.models import HRFPN, ClassificationNeck, ConcatStreams
@@ -163,6 +164,75 @@ class TestInitialisation:
         model = ConcatStreams(CHANNELS, mixing=True)
         model.init_weights()
         assert spread(model.mixing.conv.weight) == pytest.approx(0.001, rel=0.05)
+
+
+class OfficialSeparable(nn.Module):
+    """The head of HRFormer's official classifiers, up to pooling, written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (128, 256, 512, 1024)
+        self.incre_modules = nn.ModuleList(
+            nn.Sequential(DepthwiseBlock(i, o)) for i, o in zip(CHANNELS, widths)
+        )
+        self.downsamp_modules = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(i, i, 3, stride=2, padding=1, groups=i),
+                nn.BatchNorm2d(i),
+                nn.Conv2d(i, o, 1),
+                nn.BatchNorm2d(o),
+                nn.ReLU(),
+            )
+            for i, o in pairwise(widths)
+        )
+        self.final_layer = nn.Sequential(nn.Conv2d(1024, 64, 1), nn.BatchNorm2d(64), nn.ReLU())
+
+    def forward(self, streams: tuple[Tensor, ...]) -> Tensor:
+        y = self.incre_modules[0](streams[0])
+        for i in range(3):
+            y = self.incre_modules[i + 1](streams[i + 1]) + self.downsamp_modules[i](y)
+        return self.final_layer(y)
+
+
+class DepthwiseBlock(nn.Module):
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        mid = out // 4
+        self.conv1, self.bn1 = nn.Conv2d(channels, mid, 1, bias=False), nn.BatchNorm2d(mid)
+        self.conv2 = nn.Conv2d(mid, mid, 3, padding=1, groups=mid, bias=False)
+        self.bn2 = nn.BatchNorm2d(mid)
+        self.conv3, self.bn3 = nn.Conv2d(mid, out, 1, bias=False), nn.BatchNorm2d(out)
+        self.downsample = nn.Sequential(
+            nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn1(self.conv1(x)).relu()
+        y = self.bn2(self.conv2(y)).relu()
+        return (self.bn3(self.conv3(y)) + self.downsample(x)).relu()
+
+
+def test_separable_is_official() -> None:
+    """Its names but for two words, and biases before norms taken off their running means."""
+    official = randomised(OfficialSeparable().double()).eval()
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in official.state_dict().items():
+        name = name.replace('incre_modules', 'increase_layers')
+        name = name.replace('downsamp_modules', 'downsample_layers')
+        name = name.replace('final_layer.0', 'final_layer.conv')
+        renamed[name.replace('final_layer.1', 'final_layer.bn')] = tensor
+    neck = ClassificationNeck(CHANNELS, separable=True, out_channels=64).double().eval()
+    means = {'final_layer.conv': 'final_layer.bn'}
+    for i in range(3):
+        for conv, norm in ((0, 1), (2, 3)):
+            means[f'downsample_layers.{i}.{conv}'] = f'downsample_layers.{i}.{norm}'
+    for conv, norm in means.items():
+        mean = renamed[f'{norm}.running_mean']
+        renamed[f'{norm}.running_mean'] = mean - renamed.pop(f'{conv}.bias')
+    neck.load_state_dict(renamed, strict=True)
+    streams = tuple(x.double() for x in streams_of((90, 122)))
+    with torch.no_grad():
+        torch.testing.assert_close(neck(streams)[0], official(streams))
 
 
 class TestHRFPN:
