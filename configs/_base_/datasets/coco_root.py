@@ -1,4 +1,4 @@
-"""COCO; the environment variable COCO_ROOT names the folder of annotations/, train2017/, val2017/."""
+"""COCO; the environment variable COCO_ROOT names its folder, which holds annotations/."""
 
 coco_root = '{{$COCO_ROOT:data/coco}}/'
 coco_loader = dict(dataset=dict(data_root=coco_root))
