@@ -12,7 +12,7 @@ model = dict(
         _delete_=True,
         type='hrnet_plugin.HRNet',
         multiscale_output=True,
-        norm_cfg=_base_.norm_cfg,
+        norm_cfg=dict(type='SyncBN'),
         upsample=dict(mode='bilinear', align_corners=True),
     ),
     decode_head=[dict(head, align_corners=True) for head in _base_.model.decode_head],
