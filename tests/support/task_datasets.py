@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from mmdet.datasets import CocoDataset
 
 HEIGHT, WIDTH = 72, 104
 SPLITS = ('train', 'val')
@@ -109,6 +110,7 @@ def _write_coco(root: Path) -> None:
                     segmentation=[corners],
                 )
             )
-        content = dict(images=images, annotations=objects, categories=[dict(id=1, name='person')])
+        categories = [dict(id=i, name=n) for i, n in enumerate(CocoDataset.METAINFO['classes'], 1)]
+        content = dict(images=images, annotations=objects, categories=categories)
         file = root / f'annotations/instances_{split}2017.json'
         file.write_text(json.dumps(content))
