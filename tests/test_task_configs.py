@@ -584,6 +584,8 @@ class Trained:
         if config.model.backbone.get('norm_eval'):  # as from scratch
             config.model.backbone.norm_eval = False
         shrink(config)
+        if path.stem in QUICK:
+            narrow(config.model, Name.of(path))
         if Name.of(path).task == 'segmentation':
             config.train_cfg.update(max_iters=2, val_interval=2)
             config.default_hooks.checkpoint.interval = 2
@@ -618,6 +620,22 @@ SMALL = {
     'ResizeEdge': dict(scale=72),
     'CenterCrop': dict(crop_size=64),
 }
+
+
+# Architectures of about the same structure, and the channels of stream 0
+NARROWER = {'w18': ('w18-small-v1', 16), 'small': ('tiny', 18)}
+
+
+def narrow(node: Any, name: Name) -> None:
+    """Replace an architecture, and its channels wherever they are listed."""
+    arch, width = NARROWER.get(name.arch, ('', 0))
+    for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+        if key == 'arch' and arch:
+            node[key] = arch
+        elif value == name.channels and arch:
+            node[key] = [width * 2**i for i in range(4)]
+        elif isinstance(value, (dict, list)):
+            narrow(value, name)
 
 
 # Options of detectors, at any depth
