@@ -2,6 +2,8 @@
 
 import functools
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -573,34 +575,39 @@ def test_builds_the_model_of_stock(path: Path) -> None:
 # Training
 
 
+def reduced(path: Path, roots: dict[str, Path], work_dir: Path) -> Config:
+    """Return a config for two steps of two images, a checkpoint and an evaluation."""
+    config = read_config(path, roots)
+    config.work_dir = str(work_dir)
+    config.log_level = 'WARNING'
+    config.model.backbone.init_cfg = None  # the weights to start from are not at hand
+    if config.model.backbone.get('norm_eval'):  # as from scratch
+        config.model.backbone.norm_eval = False
+    shrink(config)
+    if path.stem in QUICK:
+        narrow(config.model, Name.of(path))
+    if Name.of(path).task == 'segmentation':
+        config.train_cfg.update(max_iters=2, val_interval=2)
+        config.default_hooks.checkpoint.interval = 2
+    else:
+        config.train_cfg.max_epochs = 1
+    config.default_hooks.checkpoint.save_optimizer = False
+    config.default_hooks.logger.interval = 1
+    config.randomness = dict(seed=0)
+    for split in ('train', 'val', 'test'):
+        loader = config[f'{split}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+        loader.dataset.update(serialize_data=False, indices=4 if split == 'train' else 2)
+    config.train_dataloader.batch_size = 2
+    return config
+
+
 class Trained:
-    """A config after two steps of two images, and an evaluation, at reduced size."""
+    """A config after a reduced training."""
 
     def __init__(self, path: Path, roots: dict[str, Path], work_dir: Path) -> None:
-        config = read_config(path, roots)
-        config.work_dir = str(work_dir)
-        config.log_level = 'WARNING'
-        config.model.backbone.init_cfg = None  # the weights to start from are not at hand
-        if config.model.backbone.get('norm_eval'):  # as from scratch
-            config.model.backbone.norm_eval = False
-        shrink(config)
-        if path.stem in QUICK:
-            narrow(config.model, Name.of(path))
-        if Name.of(path).task == 'segmentation':
-            config.train_cfg.update(max_iters=2, val_interval=2)
-            config.default_hooks.checkpoint.interval = 2
-        else:
-            config.train_cfg.max_epochs = 1
-        config.default_hooks.checkpoint.save_optimizer = False
-        config.default_hooks.logger.interval = 1
-        config.randomness = dict(seed=0)
-        for split in ('train', 'val', 'test'):
-            loader = config[f'{split}_dataloader']
-            loader.update(num_workers=0, persistent_workers=False)
-            loader.dataset.update(serialize_data=False, indices=4 if split == 'train' else 2)
-        config.train_dataloader.batch_size = 2
         self.inputs: list[torch.Size] = []
-        self.runner = Runner.from_cfg(config)
+        self.runner = Runner.from_cfg(reduced(path, roots, work_dir))
         self.runner.model.backbone.register_forward_hook(self.look)
         self.runner.train()
         self.scalars = self.runner.message_hub.log_scalars
@@ -705,6 +712,23 @@ class TestTraining:
         modules = list(trained.runner.model.modules())
         assert any(isinstance(m, _BatchNorm) for m in modules)
         assert not any(isinstance(m, nn.SyncBatchNorm) for m in modules)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('package', ['hrnet_plugin', 'its own'])
+@named([p for p in OURS if p.stem in (QUICK[0], 'faster-rcnn_hrnetv2p-w18-1x_coco', QUICK[-2])])
+def test_mim_trains(path: Path, package: str, roots: dict[str, Path], tmp_path: Path) -> None:
+    """Also where the plugin is not asked for: `mim train mmseg CONFIG`."""
+    config = tmp_path / path.name
+    reduced(path, roots, tmp_path / 'work').dump(config)
+    package = cached(path).default_scope if package == 'its own' else package
+    mim = [Path(sys.executable).with_name('mim'), 'train', package, config, '--gpus', '0']
+    done = subprocess.run(mim, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (checkpoint,) = (tmp_path / 'work').glob('*.pth')
+    options = ['--checkpoint', checkpoint, '--gpus', '0']
+    done = subprocess.run([*mim[:1], 'test', *mim[2:4], *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_left_and_right_change_places_in_flips(roots: dict[str, Path]) -> None:
