@@ -162,6 +162,9 @@ HOOKS = _child(
     'hooks.exact_resume',
     'hooks.preflight',
 )
+WEIGHT_INITIALIZERS = _child(
+    'weight initializer', root.WEIGHT_INITIALIZERS, 'checkpoints.pretrained'
+)
 INFERENCERS = _child('inferencer', root.INFERENCERS, 'apis.inference')
 if mmpose:
     KEYPOINT_CODECS = _child('keypoint codec', mmpose.KEYPOINT_CODECS, 'codecs')

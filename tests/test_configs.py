@@ -1,6 +1,5 @@
 """Every config: says what its name says and what was published, builds, trains and evaluates."""
 
-import copy
 import functools
 import json
 import re
@@ -24,6 +23,7 @@ from mmpose.models import build_pose_estimator
 from mmpose.registry import DATASETS, MODELS, PARAM_SCHEDULERS
 from mmpose.utils import register_all_modules
 from scipy.io import savemat
+from support.config_files import CONFIGS, flat_settings, read_config
 from support.paths import ROOT
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -31,7 +31,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hrnet_plugin.datasets import synthesize
 
 STOCK = Path(mmpose.__file__).parent / '.mim'
-ALL = [p for p in sorted(ROOT.glob('configs/**/*.py')) if '_base_' not in p.parts]
+# Those of other tasks: test_task_configs.py
+ALL = [p for p in CONFIGS if {'body_2d_keypoint', 'demo'} & set(p.parts)]
 POSE = [p for p in ALL if p.name.startswith('td-hm_')]
 PUBLISHED = [p for p in POSE if 'demo' not in p.parts]
 WITH_STOCK = [p for p in PUBLISHED if (STOCK / p.relative_to(ROOT)).exists()]
@@ -154,17 +155,7 @@ def named(
 
 def load(path: Path, roots: dict[str, Path] | None = None) -> Config:
     """Read a config with these environment variables, or none."""
-    return copy.deepcopy(read(path, tuple((roots or {}).items())))
-
-
-@functools.cache
-def read(path: Path, roots: tuple[tuple[str, Path], ...]) -> Config:
-    with pytest.MonkeyPatch.context() as patch:
-        for data in DATA.values():
-            patch.delenv(data.root, raising=False)
-        for name, folder in roots:
-            patch.setenv(name, str(folder))
-        return Config.fromfile(path)
+    return read_config(path, roots)
 
 
 @pytest.fixture(autouse=True)
@@ -544,25 +535,7 @@ SETTINGS = (
 
 def settings(config: Config) -> dict[str, Any]:
     """A config's settings, `a.b.0.c` to value, with our names for types."""
-    flat: dict[str, Any] = {}
-
-    def add(key: str, value: Any) -> None:
-        if isinstance(value, dict):
-            ignored = ('_scope_', *ELSEWHERE.get(key.split('.')[-1], ()))
-            items = [(k, v) for k, v in value.items() if k not in ignored]
-        elif isinstance(value, (list, tuple)):
-            items = list(enumerate(value))
-        else:
-            if isinstance(value, str):
-                value = OURS.get(value, value.replace('//', '/').removesuffix('/'))
-            flat[key] = value
-            return
-        for k, v in items:
-            add(f'{key}.{k}', v)
-
-    for name in SETTINGS:
-        add(name, config.get(name))
-    return flat
+    return flat_settings(config, SETTINGS, OURS, ELSEWHERE)
 
 
 def intended(path: Path) -> dict[str, tuple[Any, Any]]:
@@ -624,7 +597,8 @@ PAPER = {
 def metafiles(root: Path) -> list[dict[str, Any]]:
     """The metafiles of our index, or those of the same name in another place."""
     files = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-    return [yaml.safe_load((root / file).read_text()) for file in files]
+    pose = [file for file in files if 'body_2d_keypoint' in file]
+    return [yaml.safe_load((root / file).read_text()) for file in pose]
 
 
 def models_of(root: Path) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`mim train hrnet_plugin CONFIG`: stock MMPose's tool, with its options."""
+"""`mim train hrnet_plugin CONFIG`: the stock tool of the package that the config is for."""
 
 from hrnet_plugin.commands.launch import run_stock_tool
 

@@ -1,18 +1,24 @@
-"""Layouts of published checkpoints, one row each, and their conversion to MMPose 1.x's names."""
+"""Layouts of published checkpoints, one row each: what their names are in OpenMMLab."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-from .published import is_backbone_name, words_of
+from .tasks import Task
+from .tensors import Finished, State, fold_biases, put_background_last, split_final_layer
+from .wording import listed
 
-State = dict[str, Tensor]
 PositionBias = Literal['keep', 'zero', 'drop']
-Rules = Sequence[tuple[str, str]]
+# A pattern of the beginning of a name, and its replacement; None: OpenMMLab has no such tensor
+Rule = tuple[str, str | None]
+
+
+def leave(state: State) -> Finished:
+    """Return renamed tensors as they are."""
+    return state, []
 
 
 @dataclass(frozen=True)
@@ -22,105 +28,262 @@ class Layout:
     Attributes:
         title: Name of the layout, for messages.
         marks: Patterns, each of which matches some name of such a checkpoint.
-        renames: Pairs of a pattern and its replacement; the first match is applied.
-        drops: Pairs of a pattern and the reason why such tensors are left out.
+        backbone: Pair of a pattern and its replacement for the names of the backbone.
+        head: Such pairs for necks and heads, the first of which is applied that matches.
+        task: The task of the model; None for a backbone alone.
+        upsample: What the backbone was trained with; without ``align_corners`` where the names do
+            not tell it. None: that of the pose models of its family, if ``task`` is pose.
         position_bias: What becomes of HRFormer's tables of position biases.
+        finish: Function that completes the renamed tensors of a whole model.
     """
 
     title: str
     marks: tuple[str, ...]
-    renames: Rules
-    drops: Rules = ()
+    backbone: tuple[str, str]
+    head: Sequence[Rule] = ()
+    task: Task | None = None
+    upsample: Mapping[str, Any] | None = None
     position_bias: PositionBias = 'keep'
+    finish: Callable[[State], Finished] = leave
+
+
+LEAF = r'(?=(?:weight|bias|running_mean|running_var|num_batches_tracked)$)'
+
+
+def layers(before: str, after: str, names: Mapping[str, str]) -> list[Rule]:
+    """Return the rules for the layers of a module.
+
+    Args:
+        before: Name of the module in the checkpoint.
+        after: Its name in OpenMMLab.
+        names: OpenMMLab's name of each layer by that in the checkpoint.
+    """
+    return [(re.escape(f'{before}{old}.') + LEAF, f'{after}{new}.') for old, new in names.items()]
 
 
 PREFIXED = (r'backbone\.', 'backbone.')
 BARE = (r'', 'backbone.')
-MMPOSE_0 = (PREFIXED, (r'keypoint_head\.', 'head.'))
-NO_CLASSIFIER = 'the ImageNet classification head, which pose models do not have'
+POSE_HEAD = ((r'head\.', 'head.'),)
+POSE_HEAD_0 = ((r'keypoint_head\.', 'head.'),)
+
+NEAREST = dict(mode='nearest')
+BILINEAR = dict(mode='bilinear')
+ALIGNED = dict(align_corners=True)
+
+NORMED = {'0': 'conv', '1': 'bn'}
+# In OCR's code, norm and ReLU are one module.
+NORMED_RELU = {'0': 'conv', '1.0': 'bn'}
+NORMED_RELU_TWICE = {'0': '0.conv', '1.0': '0.bn', '2': '1.conv', '3.0': '1.bn'}
+CONTEXT = 'decode_head.1.object_context_block.'
+OBJECT_CONTEXT = [
+    rule
+    for name, after, names in (
+        ('object_context_block.f_pixel.', 'query_project.', NORMED_RELU_TWICE),
+        ('object_context_block.f_object.', 'key_project.', NORMED_RELU_TWICE),
+        ('object_context_block.f_down.', 'value_project.', NORMED_RELU),
+        ('object_context_block.f_up.', 'out_project.', NORMED_RELU),
+        ('conv_bn_dropout.', 'bottleneck.', NORMED_RELU),
+    )
+    for rule in layers(f'ocr_distri_head.{name}', f'{CONTEXT}{after}', names)
+] + layers('', 'decode_head.1.', {'cls_head': 'conv_seg'})
+FCN = {'0': 'convs.0.conv', '1': 'convs.0.bn', '3': 'conv_seg'}
+
+CLASSIFIER: list[Rule] = [
+    (
+        r'incre_modules\.(\d+\.0\.(?:conv[123]|bn[123]|downsample\.[01])\.)' + LEAF,
+        r'neck.0.increase_layers.\1',
+    ),
+    *layers('final_layer.', 'neck.0.final_layer.', NORMED),
+    *layers('', 'head.', {'classifier': 'fc'}),
+]
+HALVING = r'downsamp_modules\.(\d+)\.'
+HRV2P: list[Rule] = [
+    (r'neck\.reduction_conv\.0\.' + LEAF, 'neck.reduction_conv.conv.'),
+    (r'neck\.fpn_conv\.(\d+)\.' + LEAF, r'neck.fpn_convs.\1.conv.'),
+    (r'rpn_head\.', 'rpn_head.'),
+]
+HRV2P_MARK = r'neck\.(?:reduction_conv\.0|fpn_conv\.\d+)\.'
 
 # A checkpoint has the layout of the first row whose marks all match.
 LAYOUTS = (
+    Layout(
+        # https://github.com/HRNet/HRFormer, seg. The exchange upsamples by powers of 2, then
+        # bilinearly to the size of its target.
+        'official HRFormer segmentation model (OCR)',
+        marks=(r'backbone\..*\.q_proj\.', r'ocr_distri_head\.'),
+        backbone=PREFIXED,
+        head=[
+            *layers(
+                'aux_head.',
+                'decode_head.0.',
+                {'0': 'convs.0.conv', '1.0': 'convs.0.bn', '2': 'conv_seg'},
+            ),
+            *layers('conv3x3.', 'decode_head.1.bottleneck.', NORMED_RELU),
+            *OBJECT_CONTEXT,
+        ],
+        task='segmentation',
+        upsample=NEAREST | ALIGNED,
+        finish=fold_biases,
+    ),
     Layout(
         # https://github.com/HRNet/HRFormer, pose: bias tables are kept from ImageNet, but the line
         # that adds them is commented out.
         'official HRFormer pose model',
         marks=(r'backbone\..*\.q_proj\.',),
-        renames=MMPOSE_0,
+        backbone=PREFIXED,
+        head=POSE_HEAD_0,
+        task='pose',
         position_bias='zero',
+        finish=split_final_layer,
+    ),
+    Layout(
+        # https://github.com/HRNet/HRNet-Semantic-Segmentation, branch HRNet-OCR
+        'official HRNet segmentation model (OCR)',
+        marks=(r'stage2\.0\.', r'ocr_distri_head\.'),
+        backbone=BARE,
+        head=[
+            *layers('aux_head.', 'decode_head.0.', FCN),
+            *layers('conv3x3_ocr.', 'decode_head.1.bottleneck.', NORMED),
+            *OBJECT_CONTEXT,
+        ],
+        task='segmentation',
+        upsample=BILINEAR | ALIGNED,
+        finish=fold_biases,
+    ),
+    Layout(
+        # The same repository: all branches name this head alike, but HRNet-OCR aligns corners.
+        'official HRNet segmentation model',
+        marks=(r'stage2\.0\.', r'last_layer\.3\.'),
+        backbone=BARE,
+        head=layers('last_layer.', 'decode_head.', FCN),
+        task='segmentation',
+        upsample=BILINEAR,
+        finish=fold_biases,
+    ),
+    Layout(
+        # https://github.com/HRNet/HRFormer, cls: its bias tables are added.
+        'official ImageNet classifier',
+        marks=(r'stage2\.0\.', HALVING + r'3\.'),
+        backbone=BARE,
+        head=[
+            *CLASSIFIER,
+            (HALVING + r'([0-3]\.)' + LEAF, r'neck.0.downsample_layers.\1.\2'),
+        ],
+        task='classification',
+        upsample=NEAREST,
+        finish=fold_biases,
     ),
     Layout(
         # https://github.com/HRNet/HRNet-Image-Classification
-        # https://github.com/HRNet/HRFormer, cls: its bias tables are added.
         'official ImageNet classifier',
         marks=(r'stage2\.0\.', r'incre_modules\.'),
-        renames=(BARE,),
-        drops=((r'(incre_modules|downsamp_modules|final_layer|classifier)\.', NO_CLASSIFIER),),
+        backbone=BARE,
+        head=[
+            *CLASSIFIER,
+            (HALVING + r'0\.' + LEAF, r'neck.0.downsample_layers.\1.conv.'),
+            (HALVING + r'1\.' + LEAF, r'neck.0.downsample_layers.\1.bn.'),
+        ],
+        task='classification',
+        upsample=NEAREST,
+        finish=fold_biases,
     ),
     Layout(
         # hrnet_w32-36af842e.pth and its like, from which MMPose's configs start
         'ImageNet classifier of the HRNet pose repository',
         marks=(r'stage2\.0\.', r'head\.0\.0\.0\.'),
-        renames=(BARE,),
-        drops=((r'(head|fc|classifier)\.', NO_CLASSIFIER),),
+        backbone=BARE,
+        head=[(r'(head|fc|classifier)\.', None)],
+        task='classification',
+        upsample=NEAREST,
     ),
     Layout(
         # https://github.com/leoxiaobin/deep-high-resolution-net.pytorch
         'official HRNet pose model',
         marks=(r'stage2\.0\.', r'final_layer\.weight'),
-        renames=((r'final_layer\.', 'head.final_layer.'), BARE),
+        backbone=BARE,
+        head=[(r'final_layer\.', 'head.final_layer.')],
+        task='pose',
+        finish=split_final_layer,
+    ),
+    Layout(
+        # https://github.com/HRNet/HRNet-Object-Detection, written for MMDetection 0.x and 1.x
+        'official HRNetV2p detector',
+        marks=(r'backbone\.stage2\.0\.', HRV2P_MARK, r'rpn_head\.'),
+        backbone=PREFIXED,
+        head=[*HRV2P, (r'((?:bbox|mask|semantic|grid|mask_iou)_head\.)', r'roi_head.\1')],
+        task='detection',
+        upsample=NEAREST,
+        finish=put_background_last,
+    ),
+    Layout(
+        'official HRNetV2p detector',  # of one stage
+        marks=(r'backbone\.stage2\.0\.', HRV2P_MARK),
+        backbone=PREFIXED,
+        head=[*HRV2P, (r'bbox_head\.', 'bbox_head.')],
+        task='detection',
+        upsample=NEAREST,
+        finish=put_background_last,
+    ),
+    Layout(
+        'MMDetection detector',
+        marks=(r'backbone\.stage2\.0\.', r'neck\.fpn_convs\.|(?:rpn|roi|bbox)_head\.'),
+        backbone=PREFIXED,
+        head=[(r'(neck|\w+_head)\.', r'\1.')],
+        task='detection',
+        upsample=NEAREST,
     ),
     Layout(
         'MMPretrain classifier',
-        marks=(r'backbone\.stage2\.0\.', r'head\.fc\.|neck\.increase_layers\.'),
-        renames=(PREFIXED,),
-        drops=((r'(neck|head)\.', NO_CLASSIFIER),),
+        marks=(r'backbone\.stage2\.0\.', r'head\.fc\.|neck\.(?:0\.)?increase_layers\.'),
+        backbone=PREFIXED,
+        head=[(r'neck\.(?:0\.)?(?=\D)', 'neck.0.'), (r'head\.', 'head.')],
+        task='classification',
+        upsample=NEAREST,
+    ),
+    Layout(
+        'MMSegmentation model',  # HRFormer: only with this plugin
+        marks=(r'backbone\..*\.qkv\.', r'decode_head\.'),
+        backbone=PREFIXED,
+        head=[(r'(decode|auxiliary)_head\.', r'\1_head.')],
+        task='segmentation',
+        upsample=NEAREST | ALIGNED,
+    ),
+    Layout(
+        'MMSegmentation model',
+        marks=(r'backbone\.stage2\.0\.', r'decode_head\.'),
+        backbone=PREFIXED,
+        head=[(r'(decode|auxiliary)_head\.', r'\1_head.')],
+        task='segmentation',
+        upsample=BILINEAR | dict(align_corners=False),
     ),
     Layout(
         # https://github.com/HRNet/Lite-HRNet is written for MMPose 0.x.
         'official Lite-HRNet or MMPose 0.x model',
         marks=(r'backbone\.stem\.', r'keypoint_head\.'),
-        renames=MMPOSE_0,
+        backbone=PREFIXED,
+        head=POSE_HEAD_0,
+        task='pose',
+        finish=split_final_layer,
     ),
     Layout(
-        'MMPose 0.x model', marks=(r'backbone\.stage2\.0\.', r'keypoint_head\.'), renames=MMPOSE_0
+        'MMPose 0.x model',
+        marks=(r'backbone\.stage2\.0\.', r'keypoint_head\.'),
+        backbone=PREFIXED,
+        head=POSE_HEAD_0,
+        task='pose',
+        finish=split_final_layer,
     ),
     Layout(
         'MMPose 1.x model',
         marks=(r'backbone\.stage2\.0\.', r'head\.'),
-        renames=(PREFIXED, (r'head\.', 'head.')),
+        backbone=PREFIXED,
+        head=POSE_HEAD,
+        task='pose',
+        finish=split_final_layer,
     ),
-    Layout('backbone alone', marks=(r'backbone\.stage2\.0\.',), renames=(PREFIXED,)),
-    Layout('backbone alone', marks=(r'stage2\.0\.',), renames=(BARE,)),
+    Layout('backbone alone', marks=(r'backbone\.stage2\.0\.',), backbone=PREFIXED),
+    Layout('backbone alone', marks=(r'stage2\.0\.',), backbone=BARE),
 )
-
-# In every layout: names of official HRFormer that MMPose changed
-INNER_RENAMES = ((r'\.attn\.attn\.out_proj\.', '.attn.attn.proj.'), (r'\.mlp\.', '.ffn.'))
-# In every layout: what hooks that average weights add
-HOOK_DROPS = (
-    (
-        r'ema_(backbone|keypoint_head|head)_',
-        "weights that are not averaged: MMCV's EMAHook saves the averaged ones under plain names",
-    ),
-    (r'(steps|n_averaged)$', 'a counter of the averaging'),
-)
-
-PROJECTION = re.compile(r'(.*\.)[qkv]_proj(\.\w+)')  # to queries, keys or values
-# The words of HeatmapHead's names; a test compares them with the class, which needs mmpose.
-HEAD_WORDS = frozenset(
-    [
-        *('deconv_layers', 'conv_layers', 'final_layer'),
-        *('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'),
-    ]
-)
-
-
-def is_known(name: str) -> bool:
-    """Return whether a name is one of MMPose 1.x, or becomes one by joining projections."""
-    part, _, rest = PROJECTION.sub(r'\1qkv\2', name).partition('.')
-    if part == 'backbone':
-        return is_backbone_name(rest)
-    return part == 'head' and words_of([rest]) <= HEAD_WORDS
 
 
 def find_layout(state: Mapping[str, Tensor]) -> Layout:
@@ -136,117 +299,6 @@ def find_layout(state: Mapping[str, Tensor]) -> Layout:
         f'not a known checkpoint of HRNet, Lite-HRNet or HRFormer: its names begin with '
         f'{listed(state)}; known layouts: {known_layouts()}'
     )
-
-
-def apply_layout(state: Mapping[str, Tensor], layout: Layout) -> tuple[State, list[str]]:
-    """Rename tensors to the names of MMPose 1.x.
-
-    Returns:
-        The tensors by their new names, and one note for each reason to leave some out.
-
-    Raises:
-        ValueError: A name is unknown, or two names become the same.
-    """
-    renamed: State = {}
-    dropped: dict[str, list[str]] = {}
-    unknown = []
-    for name, tensor in state.items():
-        if rule := first_match((*HOOK_DROPS, *layout.drops), name):
-            dropped.setdefault(rule[1], []).append(name)
-            continue
-        new = rename(name, layout.renames)
-        if not isinstance(tensor, Tensor) or not is_known(new):
-            unknown.append(name)
-        elif new in renamed:
-            raise ValueError(f'two tensors of the checkpoint would become {new!r}')
-        else:
-            renamed[new] = tensor.detach()
-    if unknown:
-        raise ValueError(
-            f'this looks like "{layout.title}", but {len(unknown)} of {len(state)} names are not '
-            f'known there: {listed(unknown)}; known layouts: {known_layouts()}'
-        )
-    notes = [
-        f'dropped {count(names)} ({listed({n.split(".")[0]: None for n in names})}): {reason}'
-        for reason, names in dropped.items()
-    ]
-    return split_final_layer(join_projections(renamed)), notes
-
-
-def rename(name: str, renames: Rules) -> str:
-    """Return MMPose 1.x's name; '' if no rule matches."""
-    rule = first_match(renames, name)
-    if rule is None:
-        return ''
-    new = re.sub(rule[0], rule[1], name, count=1)
-    for pattern, replacement in INNER_RENAMES:
-        new = re.sub(pattern, replacement, new)
-    return new
-
-
-def join_projections(state: State) -> State:
-    """Join the projections to queries, keys and values into one, rows in that order.
-
-    ``…q_proj.weight``, ``…k_proj.weight``, ``…v_proj.weight``, each (C, C), become
-    ``…qkv.weight``, (3 C, C), whatever their order in the file; biases likewise.
-
-    Raises:
-        ValueError: One of the three is missing, or their shapes differ.
-    """
-    out: State = {}
-    for name, tensor in state.items():
-        match = PROJECTION.fullmatch(name)
-        if match is None:
-            out[name] = tensor
-            continue
-        before, after = match.groups()
-        parts = [f'{before}{p}_proj{after}' for p in 'qkv']
-        missing = [part for part in parts if part not in state]
-        if missing:
-            raise ValueError(f'the checkpoint has {name!r}, but no {listed(missing)}')
-        shapes = [tuple(state[part].shape) for part in parts]
-        if len({*shapes}) > 1 or shapes[0] == ():
-            raise ValueError(
-                f'{listed(parts)} have shapes {shapes}; expected the same, (C, C) or (C,)'
-            )
-        out[f'{before}qkv{after}'] = torch.cat([state[part] for part in parts])
-    return out
-
-
-def split_final_layer(state: State) -> State:
-    """Split heads of MMPose 0.x whose ``final_layer`` is a sequence.
-
-    Its last convolution is ``final_layer`` in MMPose 1.x; the layers before it, ``conv_layers``.
-    """
-    pattern = re.compile(r'head\.final_layer\.(\d+)\.(\w+)')
-    numbers = [int(match[1]) for name in state if (match := pattern.fullmatch(name))]
-
-    def new_name(name: str) -> str:
-        match = pattern.fullmatch(name)
-        if match is None:
-            return name
-        number, leaf = match.groups()
-        if int(number) == max(numbers):
-            return f'head.final_layer.{leaf}'
-        return f'head.conv_layers.{number}.{leaf}'
-
-    return {new_name(name): tensor for name, tensor in state.items()}
-
-
-def first_match(rules: Rules, name: str) -> tuple[str, str] | None:
-    """Return the first rule whose pattern matches the beginning of a name."""
-    return next((rule for rule in rules if re.match(rule[0], name)), None)
-
-
-def listed(names: Mapping[str, object] | Sequence[str], most: int = 4) -> str:
-    """Join the first names for a message."""
-    first = list(names)[:most]
-    return ', '.join(first) + (', …' if len(names) > most else '')
-
-
-def count(tensors: Sequence[object]) -> str:
-    """Return the number of tensors in words."""
-    return '1 tensor' if len(tensors) == 1 else f'{len(tensors)} tensors'
 
 
 def known_layouts() -> str:

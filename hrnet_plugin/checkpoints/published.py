@@ -16,6 +16,8 @@ from ..models.families import FAMILIES
 
 Shapes = dict[str, tuple[int, ...]]
 
+WINDOW = 7  # side of the attention windows of published architectures
+
 # Counters, which torch < 0.4.1 did not write
 COUNTER = re.compile(r'.*\.num_batches_tracked')
 # Layers of other norms are named by their kind, as BatchNorm's are: gn1, where a model has bn1.
@@ -23,26 +25,28 @@ OTHER_NORM = re.compile(r'(gn|ln|in)(?=\d?$)')
 
 
 @cache
-def _shapes(family: str, arch: str) -> Shapes:
+def _shapes(family: str, arch: str, window: int = WINDOW) -> Shapes:
+    options = {} if window == WINDOW else dict(window=window)
     with torch.device('meta'):
-        model = FAMILIES[family].build(arch, multiscale_output=True)
+        model = FAMILIES[family].build(arch, multiscale_output=True, **options)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 @cache
-def published_shapes(family: str, arch: str) -> Shapes:
+def published_shapes(family: str, arch: str, window: int = WINDOW) -> Shapes:
     """Return names and shapes of a published backbone, with its optional rows, without counters.
 
     Args:
         family: Key of ``FAMILIES``.
         arch: Key of its ``archs``.
+        window: Side of the attention windows, of families that have some.
 
     Returns:
         The shape of each tensor by its name, which begins with ``backbone.``.
     """
     return {
         f'backbone.{name}': shape
-        for name, shape in _shapes(family, arch).items()
+        for name, shape in _shapes(family, arch, window).items()
         if not COUNTER.fullmatch(name)
     }
 

@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
     'bench': ('time a pose network in the runtimes of this machine', bench.add),
     'check': ('check a config and its data before training', check.add),
-    'convert': ('convert a published checkpoint to the names of MMPose 1.x', convert.add),
+    'convert': ('convert a published checkpoint to the names of OpenMMLab', convert.add),
     'doctor': ('report package conflicts and the commands that fix them', doctor.add),
     'export': ('export a trained pose model as an ONNX file', export.add),
     'metainfo': ('write the metainfo of a custom dataset', metainfo.add),

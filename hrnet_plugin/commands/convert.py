@@ -1,7 +1,8 @@
-"""`hrnet-plugin convert`: convert published checkpoints to MMPose 1.x's names."""
+"""`hrnet-plugin convert`: convert published checkpoints to OpenMMLab's names."""
 
 import argparse
 
+from ..checkpoints.tasks import TASKS
 from . import OK, Run
 
 
@@ -16,10 +17,24 @@ def add(parser: argparse.ArgumentParser) -> Run:
     """Add the arguments of the command."""
     parser.description = (
         'Convert a published checkpoint of HRNet, Lite-HRNet or HRFormer to the names of MMPose '
-        '1.x, and print its layout and model.'
+        '1.x, MMSegmentation, MMDetection or MMPretrain, and print its layout, its model and the '
+        'upsampling that the backbone needs.'
     )
     parser.add_argument('source', metavar='IN', help='checkpoint to read')
     parser.add_argument('target', metavar='OUT', help='checkpoint to write')
+    parser.add_argument(
+        '--task',
+        choices=tuple(TASKS),
+        default='pose',
+        help='what the model is for; default: pose, which also takes models of the other tasks '
+        'and keeps the backbone, from which a pose model can start',
+    )
+    parser.add_argument(
+        '--align-corners',
+        action=argparse.BooleanOptionalAction,
+        help='how official segmentation weights of HRNet without OCR upsample: with --align-'
+        'corners those of the branch HRNet-OCR, without those of master and pytorch-v1.1',
+    )
     parser.add_argument(
         '--num-keypoints',
         type=_keypoints,
@@ -43,8 +58,10 @@ def run(args: argparse.Namespace) -> int:
     conversion = convert_file(
         args.source,
         args.target,
+        task=args.task,
         num_keypoints=args.num_keypoints,
         position_bias=args.position_bias,
+        align_corners=args.align_corners,
         overwrite=args.overwrite,
     )
     print(conversion)

@@ -1,4 +1,4 @@
-"""Launcher of stock MMPose's command-line tools: checks before and explained errors after."""
+"""Launcher of OpenMMLab's command-line tools: checks before and explained errors after."""
 
 import argparse
 import os
@@ -12,15 +12,17 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-import mmpose
 import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from ..checks.old_config import explain_old_config
+from ..environment.requirements import explained_import_errors
 from ..utils.allocator import disable_malloc_trim
 from .processes import end_with_launcher, explained_lost_peers, explained_worker_deaths
 
+# Packages whose configs their own tools run; MMPose's run all others.
+TASK_PACKAGES = ('mmseg', 'mmdet', 'mmpretrain')
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
@@ -50,7 +52,7 @@ class ToolArguments:
 
 
 def run_stock_tool(name: str) -> None:
-    """Run ``train`` or ``test`` of MMPose with this program's arguments.
+    """Run ``train`` or ``test`` of a config's package with this program's arguments.
 
     First check the config and how processes were launched. Without a GPU, let several processes
     work together on the CPU, and keep freed memory. What torchrun has launched ends with it.
@@ -59,23 +61,21 @@ def run_stock_tool(name: str) -> None:
         name: Name of the tool.
 
     Raises:
-        FileNotFoundError: MMPose was installed without its tools.
-        ImportError: A module of ``custom_imports`` does not import; with the original error.
+        FileNotFoundError: The package was installed without its tools.
+        ImportError: The package, one of a base, or a module of ``custom_imports`` does not import;
+            with the original error.
         ValueError: The config is one of MMPose 0.x, or the launcher is not the one in use.
         RuntimeError: A worker of a data loader died, with the samples that were being loaded; or
             another process of the run ended.
     """
-    path = Path(mmpose.__file__).parent / '.mim' / 'tools' / f'{name}.py'
-    if not path.exists():
-        raise FileNotFoundError(
-            f'{path} is missing: install mmpose 1.x from its wheel, which contains its tools'
-        )
     arguments = ToolArguments.parse(sys.argv[1:])
     _check_launcher(arguments.launcher, os.environ)
     end_with_launcher(os.environ)
     on_cpu = get_device() == 'cpu'
+    path = None
     if arguments.config is not None:
         cfg = _read_config(arguments.config, arguments.cfg_options)
+        path = tool_path(name, cfg, arguments.config)
         if arguments.launcher == 'pytorch' and on_cpu:
             sys.argv += ['--cfg-options', *cpu_options(cfg)]
             _join_processes(cfg)
@@ -83,22 +83,50 @@ def run_stock_tool(name: str) -> None:
         disable_malloc_trim()
     try:
         with explained_worker_deaths(), explained_lost_peers():
-            runpy.run_path(str(path), run_name='__main__')
+            runpy.run_path(str(path or tool_path(name)), run_name='__main__')
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def tool_path(name: str, cfg: Config | None = None, what: str = 'the tool') -> Path:
+    """Return the file of a tool of the package that a config is for.
+
+    Args:
+        name: Name of the tool.
+        cfg: Config, whose ``default_scope`` says the package; MMPose, if it names no other.
+        what: What needs the package, for errors.
+
+    Raises:
+        FileNotFoundError: The package was installed without its tools.
+        ImportError: The package does not import; with the command that installs it.
+    """
+    scope = cfg.get('default_scope') if cfg is not None else None
+    package = scope if scope in TASK_PACKAGES else 'mmpose'
+    with explained_import_errors(what):
+        module = import_module(package)
+        if package in TASK_PACKAGES:  # MMEngine would only warn about what fails there
+            import_module(f'{package}.models')
+    path = Path(str(module.__file__)).parent / '.mim' / 'tools' / f'{name}.py'
+    if not path.exists():
+        raise FileNotFoundError(
+            f'{path} is missing: install {package} from its wheel, which contains its tools'
+        )
+    return path
 
 
 def _read_config(path: str, options: dict[str, Any]) -> Config:
     """Read a config with its custom imports.
 
     Raises:
-        ImportError: A module of ``custom_imports`` does not import.
+        ImportError: A package of its bases is not installed, or a module of ``custom_imports``
+            does not import.
         ValueError: The config is one of MMPose 0.x.
     """
     if explanation := explain_old_config(Path(path).read_text()):
         raise ValueError(f'{path}: {explanation}')
-    cfg = Config.fromfile(path, import_custom_modules=False)
+    with explained_import_errors(path):
+        cfg = Config.fromfile(path, import_custom_modules=False)
     cfg.merge_from_dict(options)
     import_custom(cfg, path)
     return cfg

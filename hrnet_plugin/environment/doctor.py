@@ -3,6 +3,7 @@
 It needs nothing but Python, as the packages may be broken.
 """
 
+import functools
 import re
 import shlex
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .installed import DISTRIBUTIONS, MODULES, OPENCV, PROVIDERS, Environment, release
-from .requirements import WORKING_SET
+from .requirements import OPTIONAL_SETS, WORKING_SET, install_command
 
 # The stand-ins for packages that OpenMMLab would have to compile: ../packages
 PACKAGES = Path(__file__).parents[1] / '.mim' / 'packages'
@@ -79,6 +80,12 @@ def only_the_operations(env: Environment) -> bool:
 def without_mmpose_on_purpose(env: Environment) -> bool:
     """Return whether another project of OpenMMLab uses the backbones, which do not need mmpose."""
     return 'mmpose' not in env and ('mmsegmentation' in env or 'mmpretrain' in env)
+
+
+def incomplete(package: str, env: Environment) -> bool:
+    """Return whether an optional package lacks one that it imports."""
+    names = [re.split('[<>=]', r)[0].replace('_', '-') for r in OPTIONAL_SETS[package]]
+    return package in env and not all(name in env for name in names)
 
 
 def overwritten(env: Environment) -> list[str]:
@@ -240,6 +247,14 @@ RULES = (
         'six is missing, which mmpose imports without declaring it',
         f'pip install {pinned("six")}',
     ),
+    *(
+        Rule(
+            functools.partial(incomplete, package),
+            f'{package} {{{package}}} lacks a package that it imports',
+            install_command(package),
+        )
+        for package in OPTIONAL_SETS
+    ),
     Rule(
         lambda env: 'pycocotools' not in env,
         'pycocotools is missing',
@@ -314,6 +329,8 @@ def reinstall(distribution: str) -> str:
     commands = {'mmcv': INSTALL_MMCV, 'xtcocotools': INSTALL_XTCOCOTOOLS, 'mmpose': INSTALL_MMPOSE}
     if distribution in commands:
         return commands[distribution]
+    if distribution in OPTIONAL_SETS:
+        return install_command(distribution)
     return f'pip install --force-reinstall --no-deps {pinned(distribution)}'
 
 

@@ -29,6 +29,8 @@ MODULES = {
     'mmcv._ext': 'mmcv',
     'mmdet': 'mmdet',
     'mmpose.apis': 'mmpose',
+    'mmseg.models': 'mmsegmentation',
+    'mmpretrain.models': 'mmpretrain',
     'pkg_resources': 'setuptools',
 }
 # Distributions of one import package; those of onedl are maintained forks
@@ -44,6 +46,9 @@ OPTIONAL = (
     'mmcv-torchvision',
     'mmsegmentation',
     'mmpretrain',
+    'ftfy',
+    'regex',
+    'importlib-metadata',
 )
 DISTRIBUTIONS = (*dict.fromkeys(MODULES.values()), 'openmim', 'six', *OPTIONAL)
 IMPORT_SECONDS = 600

@@ -145,6 +145,16 @@ def check_upsample(where: str, upsample: Extra) -> None:
         raise ValueError(unknown_name(f'{where} mode', upsample['mode'], UPSAMPLE_MODES))
 
 
+def upsample_text(upsample: Extra) -> str:
+    """Return an ``upsample`` as configs write it.
+
+    >>> upsample_text({'mode': 'nearest'})
+    "upsample=dict(mode='nearest')"
+    """
+    options = ', '.join(f'{name}={value!r}' for name, value in upsample.items())
+    return f'upsample=dict({options})'
+
+
 def read_window(where: str, window: int | Sequence[int]) -> Size:
     """Read a window given by its side or by height and width, in tokens."""
     sides = tuple(window) if isinstance(window, Sequence) else (window, window)

@@ -21,8 +21,9 @@ from support.official_models import HeadOf0x, ModelOf0x, hrformer
 from torch import Tensor, nn
 
 from hrnet_plugin.apis import convert_checkpoint, convert_file, convert_state_dict, read_checkpoint
-from hrnet_plugin.checkpoints.layouts import HEAD_WORDS, LAYOUTS
+from hrnet_plugin.checkpoints.layouts import LAYOUTS
 from hrnet_plugin.checkpoints.published import find_family, vocabulary, words_of
+from hrnet_plugin.checkpoints.renaming import HEAD_WORDS
 from hrnet_plugin.models import HeatmapHead, HRFormer, HRNet
 from hrnet_plugin.models.archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
 from hrnet_plugin.models.families import FAMILIES

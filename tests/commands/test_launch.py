@@ -119,6 +119,55 @@ class TestCpuOptions:
         assert 'not synchronised' in capsys.readouterr().out
 
 
+TASKS = {
+    'mmseg': 'fcn_hr18s-v1_4xb2-160k_cityscapes-512x1024',
+    'mmdet': 'faster-rcnn_hrnetv2p-w18-1x_coco',
+    'mmpretrain': 'hrnet-w18-small-v1_4xb32_in1k',
+    'mmpose': 'td-hm_hrnet-w18-small-v1_demo',
+}
+
+
+class TestTools:
+    @pytest.fixture
+    def runs(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The tools that would have been run."""
+        runs: list[str] = []
+        monkeypatch.setattr(launch.runpy, 'run_path', lambda path, run_name: runs.append(path))
+        return runs
+
+    @pytest.mark.parametrize('package', TASKS)
+    def test_of_the_package_that_a_config_is_for(
+        self, package: str, runs: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (path,) = CONFIGS.rglob(f'{TASKS[package]}.py')
+        run(monkeypatch, path)
+        (tool,) = runs
+        assert tool.endswith(f'/{package}/.mim/tools/train.py')
+
+    @pytest.mark.parametrize('missing', ['mmseg', 'ftfy'])
+    def test_missing_package(
+        self, missing: str, runs: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (path,) = CONFIGS.rglob(f'{TASKS["mmseg"]}.py')
+
+        def import_module(name: str) -> Any:
+            if name == 'hrnet_plugin':
+                return None
+            raise ModuleNotFoundError(f'No module named {missing!r}', name=missing)
+
+        monkeypatch.setattr(launch, 'import_module', import_module)
+        with pytest.raises(ImportError, match=f'{path} needs {missing}, .* pip install mmsegme'):
+            run(monkeypatch, path)
+        assert runs == []
+
+    def test_missing_base(self, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        (path,) = CONFIGS.rglob(f'{TASKS["mmseg"]}.py')
+        monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
+        with pytest.raises(ImportError, match=f'{path} needs mmseg.*==1.2.2 ftfy regex installs'):
+            run(monkeypatch, path)
+        assert runs == []
+
+
 def test_keeps_freed_memory_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[bool] = []
     monkeypatch.setattr(launch, 'disable_malloc_trim', lambda: kept.append(True))

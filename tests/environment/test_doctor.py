@@ -11,7 +11,11 @@ from support.paths import ROOT
 
 from hrnet_plugin.environment.doctor import RULES, command, diagnose, notes
 from hrnet_plugin.environment.installed import Environment, probe, release
-from hrnet_plugin.environment.requirements import WORKING_SET
+from hrnet_plugin.environment.requirements import (
+    OPTIONAL_SETS,
+    WORKING_SET,
+    explained_import_errors,
+)
 
 GOOD = {
     'mmcv-lite': '2.1.0',
@@ -118,6 +122,25 @@ def env(failures=(), facts=(), python=(3, 11), **versions):
             'torch sees a GPU, but mmcv 2.1.0 was compiled without CUDA',
             'packages/mmcv-torchvision',
         ),
+        (
+            env(mmsegmentation='1.2.2', ftfy='6.3.1'),
+            'mmsegmentation 1.2.2 lacks a package that it imports',
+            'pip install mmsegmentation==1.2.2 ftfy regex',
+        ),
+        (
+            env(mmpretrain='1.2.0'),
+            'mmpretrain 1.2.0 lacks a package that it imports',
+            "pip install mmpretrain==1.2.0 'importlib_metadata<9'",
+        ),
+        (
+            env(
+                {'mmpretrain.models': 'ImportError: unforeseen'},
+                mmpretrain='1.2.0',
+                importlib_metadata='8.9.0',
+            ),
+            'mmpretrain.models does not import: ImportError: unforeseen',
+            "pip install mmpretrain==1.2.0 'importlib_metadata<9'",
+        ),
         (env(python=(3, 9)), 'needs Python 3.10', 'python3.11 -m venv'),
         (
             env({'mmdet': 'ImportError: unforeseen'}),
@@ -152,7 +175,10 @@ def test_every_rule_is_tried_above() -> None:
         env(facts=dict(gpu='H200', operations='compiled', mmcv_cuda='13.0'), mmcv='2.1.0'),
         env(facts=dict(operations='compiled', mmcv_cuda='not available'), mmcv='2.1.0'),
         env(mmcv='2.1.0', xtcocotools='1.14.3'),
-        env(mmpose=GONE, mmdet=GONE, mmsegmentation='1.2.2', xtcocotools=GONE),
+        env(
+            **dict.fromkeys(('mmpose', 'mmdet', 'xtcocotools'), GONE),
+            **dict(mmsegmentation='1.2.2', ftfy='6.3.1', regex='2026.1.1'),
+        ),
         env(
             **dict.fromkeys(('mmcv_lite', 'mmengine', 'mmdet'), GONE),
             onedl_mmcv='2.3.6',
@@ -204,6 +230,36 @@ def test_working_set_is_pyprojects() -> None:
     groups = tomllib.loads((ROOT / 'pyproject.toml').read_text())['dependency-groups']
     assert sorted(WORKING_SET) == sorted(['mmcv-lite==2.1.0', *groups['openmmlab']])
     assert 'mmcv-lite==2.1.0' in groups['standins']
+    for requirements in OPTIONAL_SETS.values():
+        assert all(requirement in groups['dev'] for requirement in requirements)
+
+
+@pytest.mark.parametrize(
+    ('error', 'message'),
+    [
+        (
+            ModuleNotFoundError("No module named 'mmseg.models'", name='mmseg.models'),
+            'seg.py needs mmseg, which is not installed .* '
+            'pip install mmsegmentation==1.2.2 ftfy regex installs it',
+        ),
+        (
+            ModuleNotFoundError("No module named 'ftfy'", name='ftfy'),
+            'seg.py needs ftfy, .* pip install mmsegmentation==1.2.2 ftfy regex installs it',
+        ),
+        (
+            ModuleNotFoundError('mmpretrain is not installed, please install it manually'),
+            "seg.py needs mmpretrain, .* pip install mmpretrain==1.2.0 'importlib_metadata<9'",
+        ),
+        (
+            ModuleNotFoundError('mmdet is not installed, please install mmdet manually'),
+            'seg.py needs mmdet, .* `hrnet-plugin doctor` prints',
+        ),
+        (ImportError('unforeseen', name='mmseg'), 'seg.py cannot be imported .* doctor'),
+    ],
+)
+def test_import_errors_name_what_installs(error: ImportError, message: str) -> None:
+    with pytest.raises(ImportError, match=message), explained_import_errors('seg.py'):
+        raise error
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,15 @@ A backbone builds its layers from the ``spec`` of an architecture and passes the
 that they have in state dicts; running, freezing and initialising them is the same for all.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from mmengine.model import BaseModule, constant_init
+from mmengine.model import BaseModule, constant_init, initialize
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..archs import STEM_STRIDE, Stage, doubled
+from ..extra import upsample_text
 from ..layers import Transition
 from ..layers.initialisation import InitCfg
 from ..layers.residual import ResidualBlock
@@ -37,10 +38,15 @@ class ParallelStreamBackbone(BaseModule):
     Attributes:
         out_channels: Channels of the output streams, high to low resolution.
         out_strides: Stride of each output stream, in input pixels.
+        upsample: Upsampling of the exchange; None for a family that has no choice. State dicts
+            record it in their ``_metadata``, and those with another one are refused.
 
     Raises:
         ValueError: ``frozen_stages`` is out of range.
     """
+
+    init_cfg: InitCfg
+    upsample: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -108,13 +114,69 @@ class ParallelStreamBackbone(BaseModule):
         return self
 
     def init_weights(self) -> None:
-        """Initialise the weights as ``init_cfg`` says."""
-        super().init_weights()
-        pretrained = isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'
-        if self.zero_init_residual and not pretrained:
-            for module in self.modules():
-                if isinstance(module, ResidualBlock):
-                    constant_init(module.last_norm, 0)
+        """Initialise the weights as ``init_cfg`` says.
+
+        ``type='Pretrained'`` is read by :class:`hrnet_plugin.checkpoints.PretrainedBackbone`.
+        """
+        first_time = not self.is_init
+        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg or {}]
+        pretrained = [cfg for cfg in cfgs if cfg.get('type') == 'Pretrained']
+        given, self.init_cfg = self.init_cfg, [c for c in cfgs if c and c not in pretrained]
+        try:
+            super().init_weights()
+        finally:
+            self.init_cfg = given
+        if first_time:
+            if self.zero_init_residual:
+                for module in self.modules():
+                    if isinstance(module, ResidualBlock):
+                        constant_init(module.last_norm, 0)
+            initialize(self, [cfg | dict(type='hrnet_plugin.Pretrained') for cfg in pretrained])
+
+    def check_trained_upsample(self, trained: Mapping[str, Any] | None) -> None:
+        """Raise a ValueError if weights need another ``upsample`` than the backbone has.
+
+        Args:
+            trained: What the weights were trained with; None if unknown. Without
+                ``align_corners``, only the mode is compared.
+        """
+        if trained is None or self.upsample is None:
+            return
+        own = complete(self.upsample)
+        if any(own.get(name) != value for name, value in trained.items()):
+            raise ValueError(
+                f'these weights were trained with {upsample_text(trained)}, but '
+                f'{type(self).__name__} has {upsample_text(own)}, with which they compute other '
+                f'features: set {upsample_text(trained)} of the backbone'
+            )
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        record = getattr(destination, '_metadata', {}).get(prefix[:-1])
+        if record is not None and self.upsample is not None:
+            record['upsample'] = complete(self.upsample)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        self.check_trained_upsample(local_metadata.get('upsample'))
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+def complete(upsample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an ``upsample`` with the default of ``align_corners``, and without None.
+
+    >>> complete({'mode': 'bilinear'}), complete({'mode': 'nearest', 'align_corners': None})
+    ({'mode': 'bilinear', 'align_corners': False}, {'mode': 'nearest'})
+    """
+    given = {name: value for name, value in upsample.items() if value is not None}
+    return (
+        given
+        if given['mode'] == 'nearest'
+        else dict(mode=given['mode'], align_corners=False) | given
+    )
 
 
 def in_pairs(names: Sequence[str]) -> list[Sequence[str]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from mmseg.models.backbones import hrnet as mmseg_hrnet
 from mmseg.models.decode_heads import FCNHead
 from mmseg.models.utils import resize
@@ -45,19 +46,20 @@ class Segmenter(nn.Module):
     def __init__(self, backbone: nn.Module, align_corners: bool) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = FCNHead(
-            in_channels=CHANNELS,
-            in_index=(0, 1, 2, 3),
-            input_transform='resize_concat',
-            channels=sum(CHANNELS),
-            kernel_size=1,
-            num_convs=1,
-            concat_input=False,
-            dropout_ratio=0,
-            num_classes=5,
-            norm_cfg=dict(type='BN'),
-            align_corners=align_corners,
-        )
+        with DefaultScope.overwrite_default_scope('mmseg'):  # of its loss
+            self.head = FCNHead(
+                in_channels=CHANNELS,
+                in_index=(0, 1, 2, 3),
+                input_transform='resize_concat',
+                channels=sum(CHANNELS),
+                kernel_size=1,
+                num_convs=1,
+                concat_input=False,
+                dropout_ratio=0,
+                num_classes=5,
+                norm_cfg=dict(type='BN'),
+                align_corners=align_corners,
+            )
         nn.init.normal_(self.head.conv_seg.weight)
 
     def forward(self, x: Tensor) -> list[Tensor]:

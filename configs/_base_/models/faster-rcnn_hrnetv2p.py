@@ -1,0 +1,3 @@
+_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', './hrnetv2p.py']
+
+model = _base_.hrnetv2p

@@ -1,0 +1,10 @@
+_base_ = ['./ocrnet_hrnet.py', '../backbones/hrnet_w18-small-v1.py']
+
+aux_head, ocr_head = _base_.model.decode_head
+model = dict(
+    backbone=_base_.hrnet,
+    decode_head=[
+        dict(aux_head, in_channels=_base_.channels, channels=sum(_base_.channels)),
+        dict(ocr_head, in_channels=_base_.channels),
+    ],
+)

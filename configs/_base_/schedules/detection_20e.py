@@ -1,0 +1,1 @@
+_base_ = ['mmdet::_base_/schedules/schedule_20e.py', '../detection_runtime.py']

@@ -1,0 +1,10 @@
+_base_ = [
+    '../../_base_/models/hrformer_classifier.py',
+    '../../_base_/datasets/imagenet_bs128_swin.py',
+    '../../_base_/schedules/imagenet_hrformer.py',
+]
+
+model = dict(
+    backbone=dict(arch='small'),
+    neck=[dict(_base_.neck, in_channels=[32, 64, 128, 256]), _base_.pooling],
+)

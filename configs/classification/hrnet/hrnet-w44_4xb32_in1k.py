@@ -1,0 +1,10 @@
+_base_ = [
+    '../../_base_/models/hrnet_classifier.py',
+    '../../_base_/datasets/imagenet_bs32.py',
+    '../../_base_/schedules/imagenet_hrnet.py',
+]
+
+model = dict(
+    backbone=dict(arch='w44'),
+    neck=[dict(_base_.neck, in_channels=[44, 88, 176, 352]), _base_.pooling],
+)

@@ -1,0 +1,6 @@
+_base_ = [
+    '../../_base_/models/fcos_hrnetv2p_2x_ms-640-800.py',
+    '../../_base_/backbones/hrnet_w32.py',
+]
+
+model = dict(backbone=_base_.hrnet, neck=dict(in_channels=_base_.channels))

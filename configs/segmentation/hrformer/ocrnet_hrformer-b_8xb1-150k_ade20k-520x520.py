@@ -1,0 +1,18 @@
+_base_ = [
+    '../../_base_/models/ocrnet_hrformer-base.py',
+    '../../_base_/datasets/ade20k_520x520.py',
+    '../../_base_/schedules/hrformer_150k.py',
+]
+
+hard_pixels = dict(type='OHEMPixelSampler', thresh=0.9, min_kept=100000)
+aux_head, ocr_head = _base_.model.decode_head
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=[
+        dict(aux_head, num_classes=_base_.num_classes),
+        dict(ocr_head, num_classes=_base_.num_classes, sampler=hard_pixels),
+    ],
+)
+
+train_dataloader = dict(batch_size=1)
+auto_scale_lr = dict(base_batch_size=8)

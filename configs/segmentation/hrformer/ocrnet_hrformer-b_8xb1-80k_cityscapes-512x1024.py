@@ -1,0 +1,26 @@
+_base_ = [
+    '../../_base_/models/ocrnet_hrformer-base.py',
+    '../../_base_/datasets/cityscapes.py',
+    '../../_base_/schedules/hrformer_80k.py',
+]
+
+hard_pixels = dict(type='OHEMPixelSampler', thresh=0.9, min_kept=100000)
+aux_head, ocr_head = _base_.model.decode_head
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=[
+        dict(
+            aux_head,
+            num_classes=_base_.num_classes,
+            loss_decode=dict(aux_head.loss_decode, class_weight=_base_.class_weight),
+        ),
+        dict(
+            ocr_head,
+            num_classes=_base_.num_classes,
+            sampler=hard_pixels,
+            loss_decode=dict(ocr_head.loss_decode, class_weight=_base_.class_weight),
+        ),
+    ],
+)
+
+train_dataloader = dict(batch_size=1)

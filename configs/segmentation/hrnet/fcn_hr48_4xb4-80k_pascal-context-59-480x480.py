@@ -1,0 +1,11 @@
+_base_ = [
+    '../../_base_/models/fcn_hr48.py',
+    '../../_base_/datasets/pascal_context_59.py',
+    '../../_base_/schedules/segmentation_80k_pascal-context.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=_base_.num_classes),
+    test_cfg=_base_.inference,
+)

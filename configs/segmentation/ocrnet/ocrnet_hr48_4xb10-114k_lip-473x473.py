@@ -1,0 +1,10 @@
+_base_ = [
+    '../../_base_/models/ocrnet_hr48.py',
+    '../../_base_/datasets/lip_473x473.py',
+    '../../_base_/schedules/segmentation_150e_lip.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=[dict(head, num_classes=_base_.num_classes) for head in _base_.model.decode_head],
+)
