@@ -757,14 +757,20 @@ def test_left_and_right_change_places_in_flips(roots: dict[str, Path]) -> None:
 @named([p for p in [*OURS, *BASES] if base_files(p)])
 def test_repeats_no_line_of_its_bases(path: Path, tmp_path: Path) -> None:
     inherited = merged_bases(path, tmp_path)
-    repeated = []
-    for key, value in literals(path):
-        found: Any = inherited
-        for part in key:
-            found = found.get(part, inherited) if isinstance(found, dict) else inherited
-        if found is not inherited and found == value:
-            repeated.append('.'.join(key))
+    repeated = [
+        '.'.join(key)
+        for key, value in literals(path)
+        if setting(inherited, key, default=...) == value
+    ]
     assert repeated == []
+
+
+def setting(settings: Any, key: tuple[str, ...], default: Any) -> Any:
+    for part in key:
+        if not isinstance(settings, dict) or part not in settings:
+            return default
+        settings = settings[part]
+    return settings
 
 
 def test_every_base_is_used() -> None:

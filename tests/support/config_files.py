@@ -93,12 +93,12 @@ def base_files(path: Path) -> list[str]:
     return []
 
 
-def merged_bases(path: Path, folder: Path) -> Config:
+def merged_bases(path: Path, folder: Path) -> dict[str, Any]:
     """Return what a config inherits; ``folder`` is for a file that inherits no more."""
     bases = [b if '::' in b else str(path.parent / b) for b in base_files(path)]
     file = folder / f'{path.parent.name}_{path.name}'
     file.write_text(f'_base_ = {bases}\n')
-    return read_config(file)
+    return read_config(file).to_dict()
 
 
 def literals(path: Path) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -1,4 +1,7 @@
-"""HRFormer's 80,000 iterations: AdamW, which decays neither norms nor tables of positions."""
+"""HRFormer's 80,000 iterations: AdamW, which decays neither norms nor tables of positions.
+
+The loss of the last head counts only pixels that are hard.
+"""
 
 _base_ = './segmentation_160k.py'
 
@@ -17,3 +20,5 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 10)
 default_hooks = dict(checkpoint=dict(interval=max_iters // 10))
+
+hard_pixels = dict(type='OHEMPixelSampler', thresh=0.9, min_kept=100000)

@@ -4,14 +4,13 @@ _base_ = [
     '../../_base_/schedules/hrformer_150k.py',
 ]
 
-hard_pixels = dict(type='OHEMPixelSampler', thresh=0.9, min_kept=100000)
 aux_head, ocr_head = _base_.model.decode_head
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
     backbone=dict(window=13),
     decode_head=[
         dict(aux_head, num_classes=_base_.num_classes),
-        dict(ocr_head, num_classes=_base_.num_classes, sampler=hard_pixels),
+        dict(ocr_head, num_classes=_base_.num_classes, sampler=_base_.hard_pixels),
     ],
 )
 

@@ -4,15 +4,13 @@ _base_ = [
     '../../_base_/schedules/hrformer_60k.py',
 ]
 
-# Of the 2 images of a GPU; MMSegmentation counts them per image.
-hard_pixels = dict(type='OHEMPixelSampler', thresh=0.7, min_kept=100000 // 2)
 aux_head, ocr_head = _base_.model.decode_head
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
     backbone=dict(window=15, drop_path_rate=0.3),
     decode_head=[
         dict(aux_head, num_classes=_base_.num_classes),
-        dict(ocr_head, num_classes=_base_.num_classes, sampler=hard_pixels),
+        dict(ocr_head, num_classes=_base_.num_classes, sampler=_base_.hard_pixels),
     ],
     test_cfg=_base_.inference,
 )

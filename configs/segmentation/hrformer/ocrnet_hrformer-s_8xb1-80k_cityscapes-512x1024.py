@@ -4,7 +4,6 @@ _base_ = [
     '../../_base_/schedules/hrformer_80k.py',
 ]
 
-hard_pixels = dict(type='OHEMPixelSampler', thresh=0.9, min_kept=100000)
 aux_head, ocr_head = _base_.model.decode_head
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
@@ -17,7 +16,7 @@ model = dict(
         dict(
             ocr_head,
             num_classes=_base_.num_classes,
-            sampler=hard_pixels,
+            sampler=_base_.hard_pixels,
             loss_decode=dict(ocr_head.loss_decode, class_weight=_base_.class_weight),
         ),
     ],
