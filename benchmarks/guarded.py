@@ -71,14 +71,24 @@ class Report:
             yield  # only the main thread has signals
             return
         before = signal.signal(signal.SIGALRM, stop)
-        signal.setitimer(signal.ITIMER_REAL, seconds, 5)
-        self.is_armed = True
+        # Disarmed twice: the alarm may come at any step, the first of disarming too, and the
+        # next one only seconds later. One that outlives its function would end the process.
         try:
-            yield
+            try:
+                self.is_armed = True
+                signal.setitimer(signal.ITIMER_REAL, seconds, 5)
+                yield
+            finally:
+                self.disarm(before)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-            self.is_armed = False
+            self.disarm(before)
+
+    def disarm(self, before: Any) -> None:
+        """Stop the alarm, and put the handler back that was there before."""
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # drops an alarm that is under way
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        self.is_armed = False
 
     def add(self, section: str, name: str, **values: Any) -> None:
         """Add an entry, write all that is known by now, and say so."""

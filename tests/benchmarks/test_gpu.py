@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import subprocess
 import sys
 import time
@@ -173,3 +174,30 @@ def test_what_takes_too_long_is_stopped_and_the_rest_skipped(
         dict(name='next', skipped='out of time'),
     ]
     time.sleep(0.01)  # no alarm is left
+
+
+@pytest.mark.parametrize('step', ['setitimer', 'disarm'])
+def test_no_alarm_outlives_its_function(
+    tmp_path: Path, modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Where a busy machine lets it come before the function begins, or as it ends."""
+    guarded = modules['guarded']
+    report = guarded.Report(tmp_path / 'r.json', minutes=1, facts={})
+    owner = guarded.signal if step == 'setitimer' else report
+    original = getattr(owner, step)
+    calls = []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if step == 'setitimer':
+            original(*arguments)
+        if len(calls) == 1:
+            raise guarded.OutOfTime
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, step, interrupted)
+    assert report.attempt('a', 'x', lambda: None) is None
+    assert report.content['sections']['a'] == [dict(name='x', skipped='stopped, out of time')]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is not guarded.stop
+    assert not report.is_armed
