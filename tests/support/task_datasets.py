@@ -11,6 +11,7 @@ from mmdet.datasets import CocoDataset
 HEIGHT, WIDTH = 72, 104
 SPLITS = ('train', 'val')
 IMAGES = 4  # of each split
+IGNORED = 8  # rows of label maps
 BOX = (20, 16, 40, 36)  # of the only object: x, y, width, height
 
 
@@ -37,9 +38,11 @@ def _image(seed: int) -> np.ndarray:
 
 
 def _labels(classes: int) -> np.ndarray:
-    """Bars of all classes but the last ones that find no room."""
-    bars = np.arange(WIDTH) // 4 % classes
-    return np.broadcast_to(bars.astype(np.uint8), (HEIGHT, WIDTH))
+    """Bars of the first classes, below a strip that is ignored."""
+    labels = np.empty((HEIGHT, WIDTH), np.uint8)
+    labels[:] = np.arange(WIDTH) // 4 % classes
+    labels[:IGNORED] = 255
+    return labels
 
 
 def _write(path: Path, image: np.ndarray) -> None:

@@ -11,13 +11,13 @@ model = dict(
         dict(
             aux_head,
             num_classes=_base_.num_classes,
-            loss_decode=dict(aux_head.loss_decode, class_weight=_base_.class_weight),
+            loss_decode=dict(aux_head.loss_decode, **_base_.class_weights),
         ),
         dict(
             ocr_head,
             num_classes=_base_.num_classes,
             sampler=_base_.hard_pixels,
-            loss_decode=dict(ocr_head.loss_decode, class_weight=_base_.class_weight),
+            loss_decode=dict(ocr_head.loss_decode, **_base_.class_weights),
         ),
     ],
 )

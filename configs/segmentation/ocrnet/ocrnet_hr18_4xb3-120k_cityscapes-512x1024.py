@@ -8,7 +8,7 @@ decode_head = [
     dict(
         head,
         num_classes=_base_.num_classes,
-        loss_decode=dict(head.loss_decode, class_weight=_base_.class_weight),
+        loss_decode=dict(head.loss_decode, **_base_.class_weights),
     )
     for head in _base_.model.decode_head
 ]
