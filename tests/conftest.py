@@ -16,9 +16,6 @@ FIRST = (
     'test_distributed.py',
     'test_registry.py',
 )
-# After these, which load OpenVINO and ONNX Runtime, other tests of the process have ended with a
-# segmentation fault; why is not known.
-LAST = ('commands', 'export', 'apis')
 PASSED: set[str] = set()
 BROKEN = pytest.StashKey[list[str]]()
 
@@ -32,11 +29,7 @@ def no_default_scope(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def order(item: pytest.Item) -> tuple[bool, int]:
-        rooms = [LAST.index(part) for part in item.path.parts if part in LAST]
-        return item.path.name not in FIRST, max(rooms, default=-1)
-
-    items.sort(key=order)
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

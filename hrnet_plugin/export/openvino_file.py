@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,13 @@ def onnx_to_openvino(source: str | Path, path: str | Path, overwrite: bool = Fal
         RuntimeError: OpenVINO computes something else than ONNX Runtime.
         ValueError: ``source`` is not a pose model of this package.
     """
+    core = open_core('exporting as OpenVINO IR')
     openvino = import_openvino('exporting as OpenVINO IR')
     path = Path(path)
     weights = path.with_suffix('.bin')
     check_targets(path, overwrite)
     session = open_session(source, providers=['CPUExecutionProvider'])
     metadata = read_metadata(source, session)
-    core = openvino.Core()
     model = core.read_model(str(source))
     model.set_rt_info(session.get_modelmeta().custom_metadata_map[KEY], [KEY])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,3 +150,26 @@ def import_openvino(what: str) -> Any:
     except ImportError as error:
         raise ImportError(f'{what} needs OpenVINO: {INSTALL}') from error
     return openvino
+
+
+def open_core(what: str) -> Any:
+    """Return the one core of OpenVINO of this process.
+
+    Args:
+        what: What needs it, for the error.
+
+    Raises:
+        ImportError: OpenVINO is not installed; with the command that installs it.
+    """
+    import_openvino(what)
+    return _core()
+
+
+@cache
+def _core() -> Any:
+    # One for good: a core gives the thread a stack for signals, and when it ends, restores the one
+    # before. After two that do not end in reverse order that is freed memory, and the next signal
+    # ends the process: Ctrl-C, or a data loader's worker that has finished.
+    import openvino
+
+    return openvino.Core()

@@ -42,7 +42,9 @@ def ends_with_its_parent(environ: dict[str, str]) -> bool:
     return ended
 
 
-@pytest.mark.skipif(sys.platform != 'linux', reason='only on Linux')
+@pytest.mark.skipif(
+    sys.platform != 'linux', reason='only Linux lets a process end with its parent'
+)
 def test_processes_end_with_torchrun() -> None:
     assert ends_with_its_parent({'TORCHELASTIC_RUN_ID': 'none'})
     assert not ends_with_its_parent({})

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ...export.metadata import PoseMetadata
-from ...export.openvino_file import compile_model, import_openvino, read_openvino
+from ...export.openvino_file import compile_model, open_core, read_openvino
 from ...export.runtime import open_session, read_metadata
 from ...utils.errors import unknown_name
 from .backends import BackendOutput, PoseBackend
@@ -190,10 +190,9 @@ def graph_in_openvino(
             f"device={device!r}, but OpenVINO runs models on the CPU here; give 'cpu', or an "
             "*.onnx file and runtime='onnxruntime'"
         )
-    openvino = import_openvino("runtime='openvino'")
+    core = open_core("runtime='openvino'")
     if precision not in HINTS:
         raise ValueError(unknown_name('precision of the runtime', precision, HINTS))
-    core = openvino.Core()
     if precision == 'bfloat16' and 'BF16' not in core.get_property(
         'CPU', 'OPTIMIZATION_CAPABILITIES'
     ):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
-from ...export.openvino_file import import_openvino
+from ...export.openvino_file import open_core
 from ...export.runtime import as_input
 from ...utils.timing import by_turns
 from .backends import PoseBackend
@@ -45,7 +45,7 @@ def open_openvino_bfloat16(
         ImportError: OpenVINO is not installed.
         RuntimeError: The processor does not compute in bfloat16.
     """
-    core = import_openvino("runtime='openvino'").Core()
+    core = open_core("runtime='openvino'")
     if 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
         raise RuntimeError('OpenVINO bfloat16 needs a processor that computes in it')
     return open_openvino(path, device, threads, 'bfloat16')
@@ -236,7 +236,7 @@ def find_ties(path: str | Path, inputs: np.ndarray, codec: str) -> np.ndarray:
         Whether each is one (N, K); all False if the heatmaps cannot be read.
     """
     try:
-        core = import_openvino('finding ties').Core()
+        core = open_core('finding ties')
         model = core.read_model(str(path))
         model.add_outputs('heatmaps')
         compiled = core.compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
