@@ -24,7 +24,11 @@ from . import (
 )
 
 # Unavoidable OpenMMLab warnings
-NOISE = ('pkg_resources is deprecated', 'The metainfo config file .* does not exist. A matched')
+NOISE = (
+    'pkg_resources is deprecated',
+    'The metainfo config file .* does not exist. A matched',
+    r'`torch\.cuda\.amp\.autocast',  # of MMDetection's losses and heads
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.shell import exit_code
 
 from hrnet_plugin.apis import Benchmark, RuntimeTiming
 from hrnet_plugin.commands.cli import main
@@ -80,11 +81,7 @@ def test_wrong_usage(
     capsys: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    try:
-        code = main(['bench', *arguments])
-    except SystemExit as error:
-        code = error.code  # type: ignore[assignment]
-    assert code == 2
+    assert exit_code(['bench', *arguments]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -11,6 +11,7 @@ import pytest
 from mmengine.config import Config
 from support.paths import ROOT
 from support.random_models import POSE
+from support.shell import exit_code
 
 from hrnet_plugin.commands import export
 from hrnet_plugin.commands.cli import main
@@ -195,11 +196,7 @@ def test_wrong_usage(
     capsys: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    try:
-        code = main(['export', *arguments])
-    except SystemExit as error:
-        code = error.code  # type: ignore[assignment]
-    assert code == 2
+    assert exit_code(['export', *arguments]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -30,3 +30,13 @@ def run(command: list[str] | str, cwd: Path, **env: str) -> str:
     )
     assert result.returncode == 0, result.stdout[-3000:]
     return result.stdout
+
+
+def exit_code(arguments: list[str]) -> int:
+    """Run ``hrnet-plugin`` in this process; its exit code, also that of the parser's errors."""
+    from hrnet_plugin.commands.cli import main
+
+    try:
+        return main(arguments)
+    except SystemExit as error:
+        return int(error.code or 0)

@@ -1,18 +1,3 @@
-_base_ = [
-    '../../_base_/models/ocrnet_hrformer-base.py',
-    '../../_base_/datasets/ade20k_520x520.py',
-    '../../_base_/schedules/hrformer_150k.py',
-]
+_base_ = './ocrnet_hrformer-b_8xb1-150k_ade20k-520x520.py'
 
-aux_head, ocr_head = _base_.model.decode_head
-model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    backbone=dict(window=13),
-    decode_head=[
-        dict(aux_head, num_classes=_base_.num_classes),
-        dict(ocr_head, num_classes=_base_.num_classes, sampler=_base_.hard_pixels),
-    ],
-)
-
-train_dataloader = dict(batch_size=1)
-auto_scale_lr = dict(base_batch_size=8)
+model = dict(backbone=dict(window=13))
