@@ -158,6 +158,19 @@ def test_dynamic_size(tmp_path: Path, structure: str, normalize: bool) -> None:
         np.testing.assert_allclose(heatmaps, by_torch, atol=1e-4 * np.ptp(by_torch))
 
 
+def test_other_sizes_are_compared_as_strictly(tmp_path: Path) -> None:
+    model = pose_model(small_backbone('hrnet'))
+    graph = onnx_file.InferenceGraph(
+        model, (64, 96), outputs='heatmaps', normalize=True, flip_test=False, flip_indices=None
+    )
+    proto = onnx_file.trace(graph.eval(), (64, 96), dynamic_size=True)
+    onnx_file.check_dynamic_size(graph, proto)
+    with torch.no_grad():
+        graph.model.head.final_layer.weight *= 1.001
+    with pytest.raises(ValueError, match='exported for one size'):
+        onnx_file.check_dynamic_size(graph, proto)
+
+
 @pytest.mark.slow
 def test_dynamic_size_of_windows(tmp_path: Path) -> None:
     """Windows of attention are cut, and padded, for the size of the example."""
