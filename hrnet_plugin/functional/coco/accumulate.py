@@ -151,7 +151,7 @@ def accumulate(data: Instances, options: EvaluationOptions, matching: Matching) 
 
 
 def by_category(data: Instances) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, for each category, its detections by descending score, and a mask (G,) of instances."""
+    """Yield for each category its detections by descending score, and a mask (G,) of instances."""
     by_score = data.detections.by_score
     category = data.groups.category(data.detections.group[by_score])
     gt_category = data.groups.category(data.gt.group)

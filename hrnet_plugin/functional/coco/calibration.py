@@ -16,6 +16,7 @@ import numpy as np
 
 from ...utils.atomic_files import write_atomically
 from ...utils.json_files import read_json
+from .accumulate import read_instances
 from .reliability import (
     LOCALISATION_OKS,
     UNMATCHED,
@@ -27,7 +28,6 @@ from .reliability import (
     reliability,
 )
 from .schema import kind, quote
-from .accumulate import read_instances
 
 VERSION = 1
 METHODS = ('temperature', 'isotonic')

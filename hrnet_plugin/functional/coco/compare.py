@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Annotations, read_annotations, read_predictions
-from .ids import Groups, Ids
-from .instances import Detections, GroundTruth
-from .numeric import spans
 from .accumulate import (
     AREA_RANGES,
     Accumulated,
     Curves,
-    Instances,
     EvaluationOptions,
+    Instances,
     Matching,
     by_category,
     match_instances,
     mean_or_minus_one,
 )
+from .arrays import Annotations, read_annotations, read_predictions
+from .ids import Groups, Ids
+from .instances import Detections, GroundTruth
+from .numeric import spans
 
 METRICS = ('AP', 'AP50', 'AP75', 'AR')
 # Share of the images with detections in one file that may lack them in the other

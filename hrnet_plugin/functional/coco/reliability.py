@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .accumulate import AREA_RANGES, EvaluationOptions, Instances, match_instances, read_instances
 from .oks import keypoint_similarity
-from .accumulate import AREA_RANGES, Instances, EvaluationOptions, match_instances, read_instances
 
 UNMATCHED = ('wrong', 'skip')
 # OKS from which on the keypoints of a detection are compared with those of an annotation (M. R.
