@@ -7,6 +7,7 @@ Letters for axes: N scores, B blocks, I images, K keypoints.
 """
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -209,7 +210,7 @@ def fit_calibration(
 
     Returns:
         :class:`~hrnet_plugin.functional.Calibration`, with its errors before and after on the
-        other half of the images.
+        other half of the images. A warning says if one is no better after.
 
     Raises:
         OSError: A file cannot be read.
@@ -225,15 +226,19 @@ def fit_calibration(
     count = len(data.groups.images)
     for_fit = np.zeros(count, bool)
     for_fit[np.random.default_rng(seed).permutation(count)[: (count + 1) // 2]] = True
-    keypoints, keypoint_fit = _fit(
-        'keypoint',
-        method,
-        keypoint_samples(data, keypoint_options, similarity, unmatched),
-        for_fit,
-    )
-    instances, instance_fit = _fit(
-        'instance', method, instance_samples(data, instance_options), for_fit
-    )
+    keypoint_scores = keypoint_samples(data, keypoint_options, similarity, unmatched)
+    instance_scores = instance_samples(data, instance_options)
+    keypoints, keypoint_fit = _fit('keypoint', method, keypoint_scores, for_fit)
+    instances, instance_fit = _fit('instance', method, instance_scores, for_fit)
+    for name, fit in (('keypoint', keypoint_fit), ('instance', instance_fit)):
+        if fit.ece_after > fit.ece_before:
+            others = ' or '.join(map(repr, [m for m in METHODS if m != method]))
+            warnings.warn(
+                f'{method!r} does not improve {name} scores: their expected calibration error on '
+                f'the other images is {fit.ece_before:.4f} before and {fit.ece_after:.4f} after; '
+                f'try method={others}, or more images',
+                stacklevel=2,
+            )
     return Calibration(
         method,
         float(similarity),
