@@ -64,11 +64,12 @@ class ScoreMap:
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Convert scores (…) to probabilities (…), float64."""
         scores = np.asarray(scores, np.float64)
+        unit = _unit(scores, self.low, self.high)
         if self.temperature is None:
             mapped = np.interp(scores, self.scores, self.shares)
         else:
-            mapped = _sigmoid(_logit(scores, self.low, self.high) / self.temperature)
-        return (1 - STRICTNESS) * mapped + STRICTNESS * _unit(scores, self.low, self.high)
+            mapped = _sigmoid(_logit(unit) / self.temperature)
+        return (1 - STRICTNESS) * mapped + STRICTNESS * _line(unit)
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,8 @@ def _fit(
         )
     low, high = min(0.0, float(score.min())), max(1.0, float(score.max()))
     if method == 'temperature':
-        score_map = ScoreMap(low, high, _fit_temperature(_logit(score, low, high), correct))
+        logits = _logit(_unit(score, low, high))
+        score_map = ScoreMap(low, high, _fit_temperature(logits, correct))
     else:
         score_map = ScoreMap(low, high, None, *_isotonic_blocks(score, correct))
     before = reliability(test_score, test_correct).ece
@@ -343,17 +345,20 @@ def pool_adjacent_violators(
 
 
 def _unit(scores: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map scores to (0, 1), strictly increasing, and straight from low to high."""
-    x = (scores - low) / (high - low)
-    inside = MARGIN + (1 - 2 * MARGIN) * x
-    above = 1 - MARGIN / (1 + np.maximum(x - 1, 0))
-    below = MARGIN / (1 + np.maximum(-x, 0))
-    return np.where(x > 1, above, np.where(x < 0, below, inside))
+    """Scale scores so that ``low`` becomes 0 and ``high`` 1."""
+    return (scores - low) / (high - low)
 
 
-def _logit(scores: np.ndarray, low: float, high: float) -> np.ndarray:
-    x = _unit(scores, low, high)
+def _logit(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, MARGIN, 1 - MARGIN)
     return np.log(x) - np.log1p(-x)
+
+
+def _line(x: np.ndarray) -> np.ndarray:
+    """Map any number to (0, 1), strictly increasing: straight between 0 and 1."""
+    below, above = np.maximum(-x, 0), np.maximum(x - 1, 0)
+    inside = 0.1 + 0.8 * np.clip(x, 0, 1)
+    return inside - 0.1 * below / (1 + below) + 0.1 * above / (1 + above)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
