@@ -82,7 +82,8 @@ class Matching:
     matches: Matches
     gt_ignored: np.ndarray  # (G, A)
     dt_outside: np.ndarray  # (A, D), detections outside of the area range
-    good_pairs: np.ndarray  # indices of pairs matched at the lowest threshold, ignored ones apart
+    matched_pairs: np.ndarray  # indices of pairs matched at the lowest threshold, all areas
+    good_pairs: np.ndarray  # those of them whose annotated instance counts
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,10 @@ def match_instances(data: Instances, options: EvaluationOptions) -> Matching:
     ignored = data.gt.ignore[:, None] | _outside(data.gt.area, ranges)
     matches = match(data.gt, data.detections, ignored, options.thresholds, options.sigmas)
     a, t = options.all_areas, int(np.argmin(options.thresholds))
-    is_match = matches.unpack_one(matches.is_match, a, t)
-    good_pairs = np.flatnonzero(is_match & ~ignored[matches.pairs[1], a])
-    return Matching(matches, ignored, _outside(data.detections.area, ranges).T, good_pairs)
+    pairs = np.flatnonzero(matches.unpack_one(matches.is_match, a, t))
+    good_pairs = pairs[~ignored[matches.pairs[1][pairs], a]]
+    outside = _outside(data.detections.area, ranges).T
+    return Matching(matches, ignored, outside, pairs, good_pairs)
 
 
 def _outside(area: np.ndarray, ranges: np.ndarray) -> np.ndarray:
