@@ -341,7 +341,7 @@ def _soft_nms(dets: list[dict[str, Any]], scores: list[float], sigmas: list[floa
     scores = list(scores)
     left = list(range(len(dets)))
     while left:
-        best = max(left, key=lambda n: scores[n])  # the first of equals
+        best = max(left, key=lambda n: round(scores[n], 9))  # the first of equals
         left.remove(best)
         for n in left:
             a, b = dets[best], dets[n]
