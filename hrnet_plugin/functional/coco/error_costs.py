@@ -155,6 +155,7 @@ def _best_scores(data: Instances, options: EvaluationOptions, pairs: Pairs) -> n
     scores = np.zeros(len(detections.row))
     np.maximum.at(scores, d[counts], oks[counts])
     some = np.flatnonzero(scores >= LOWEST_OKS)  # the others decay none that is above them
+    some = some[np.argsort(detections.row[some])]  # of equals, the first prediction is chosen
     scores[some] = soft_nms_scores(
         detections.keypoints[detections.row[some], :, :2],
         scores[some],
