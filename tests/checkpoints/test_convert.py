@@ -418,7 +418,9 @@ class TestMMPose1:
         assert conversion.state_dict.keys() == backbone.keys()
 
     @pytest.mark.parametrize(
-        'neck', [dict(type='ConcatStreams', mixing=True), dict(type='HRFPN', out_channels=8)], ids=str
+        'neck',
+        [dict(type='ConcatStreams', mixing=True), dict(type='HRFPN', out_channels=8)],
+        ids=str,
     )
     @pytest.mark.parametrize('keypoints', [None, 5])
     def test_with_a_neck(self, neck: dict[str, Any], keypoints: int | None) -> None:

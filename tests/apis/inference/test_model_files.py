@@ -72,13 +72,15 @@ class TestPose:
 
     def test_a_detector_is_no_pose_model(self):
         assert_refused(
-            ValueError, 'top-down pose estimator: it is .* of MMDetection .* model RTMDet', DETECTOR
+            ValueError,
+            'top-down pose estimator: it is .* of MMDetection .* model RTMDet',
+            DETECTOR,
         )
 
     def test_a_classifier_is_no_pose_model(self):
         """Whichever command is given it: predict, export and bench all read it here."""
         config = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier')))
-        message = "MMPretrain .* ImageClassifier.*, not of pose .* `mim train hrnet_plugin CONFIG`"
+        message = 'MMPretrain .* ImageClassifier.*, not of pose .* `mim train hrnet_plugin CONFIG`'
         assert_refused(ValueError, message, config)
 
     def test_a_package_that_the_config_builds_on_is_missing(self, tmp_path, monkeypatch):
