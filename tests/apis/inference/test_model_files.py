@@ -87,7 +87,7 @@ class TestPose:
         path = tmp_path / 'segmentation.py'
         path.write_text("_base_ = 'mmseg::_base_/default_runtime.py'")
         monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
-        message = f"pose2d='{path}' needs mmseg, .*pip install mmsegmentation==1.2.2 .* installs"
+        message = f"pose2d='{path}' needs mmseg.*pip install mmsegmentation==1.2.2 .* installs"
         assert_refused(ImportError, message, str(path))
 
     @pytest.mark.parametrize(
