@@ -23,6 +23,7 @@ for name in names:
 print(len(names))
 """
 POSE = """
+import hrnet_plugin
 from mmpose.apis import init_model
 config = 'hrnet_plugin::demo/td-hm_hrnet-w18-small-v1_demo.py'
 open('mine.py', 'w').write(f'_base_ = {config!r}')
