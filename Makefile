@@ -3,10 +3,12 @@
 PYTHON ?= python3
 # torchvision: nothing is compiled. compiled: mmcv and xtcocotools are, for operations that torchvision lacks.
 OPS ?= $(if $(wildcard .venv/installed-compiled*),compiled,torchvision)
+# all: MMSegmentation and MMPretrain, too. pose: without them.
+TASKS ?= $(if $(wildcard .venv/installed-*pose),pose,all)
 # cpu: PyTorch without CUDA, from PyTorch's own index. Empty: as the Python registry has it.
-TORCH ?= $(if $(wildcard .venv/installed-*cpu),cpu)
+TORCH ?= $(if $(wildcard .venv/installed-*cpu*),cpu)
 BIN := .venv/bin
-INSTALLED := .venv/installed-$(OPS)$(TORCH)
+INSTALLED := .venv/installed-$(OPS)$(TORCH)$(filter pose,$(TASKS))
 PURELIB = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 SOURCES := pyproject.toml $(shell find packages -name pyproject.toml -o -path '*/src/*.py')
 
@@ -17,6 +19,8 @@ help:  ## List the targets; `make` alone installs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "make OPS=compiled … compiles mmcv, make TORCH=cpu … installs PyTorch without CUDA,"
+	@echo "make TASKS=pose … leaves out MMSegmentation and MMPretrain, which only configs of"
+	@echo "segmentation and classification need (TASKS=all installs them, as at first),"
 	@echo "make PYTHON=python3.12 … takes another Python."
 
 define CHECK_PYTHON
@@ -57,9 +61,14 @@ else ifeq ($(OPS),torchvision)
 else
   $(error OPS is $(OPS); expected torchvision or compiled)
 endif
+ifeq ($(TASKS),pose)
+  GROUPS += --no-group tasks
+else ifneq ($(TASKS),all)
+  $(error TASKS is $(TASKS); expected all or pose)
+endif
 ifeq ($(TORCH),cpu)
   SYNC = $(UV) pip install --quiet --python $(BIN)/python --torch-backend cpu --group dev --editable .
-  GROUPS := --group $(if $(filter compiled,$(OPS)),compiled,standins)
+  GROUPS := --group $(if $(filter compiled,$(OPS)),compiled,standins) $(if $(filter all,$(TASKS)),--group tasks)
 else ifneq ($(TORCH),)
   $(error TORCH is $(TORCH); expected cpu, or nothing)
 endif

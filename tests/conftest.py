@@ -1,6 +1,7 @@
 """Order of the tests; and that a run of all of them kept the promises of docs/promises.md."""
 
 import pytest
+from support.optional import INSTALL
 from support.promises import broken_promises
 
 collect_ignore = ['support']  # helpers, not tests: some run only where others are compiled
@@ -17,6 +18,7 @@ FIRST = (
     'test_registry.py',
 )
 PASSED: set[str] = set()
+SKIPPED: set[str] = set()  # for want of a package that `make TASKS=pose` leaves out
 BROKEN = pytest.StashKey[list[str]]()
 
 
@@ -34,8 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember what passed; with several processes, the first one gets all reports."""
+    name = report.nodeid.partition('[')[0]
     if report.when == 'call' and report.passed:
-        PASSED.add(report.nodeid.partition('[')[0])
+        PASSED.add(name)
+    elif report.skipped and INSTALL in str(report.longrepr):
+        SKIPPED.add(name)
 
 
 def is_complete(config: pytest.Config) -> bool:
@@ -52,7 +57,7 @@ def is_complete(config: pytest.Config) -> bool:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.OK and is_complete(session.config):
         with_slow = session.config.getoption('markexpr') == ''
-        session.config.stash[BROKEN] = broken_promises(PASSED, with_slow)
+        session.config.stash[BROKEN] = broken_promises(PASSED | SKIPPED, with_slow)
         if session.config.stash[BROKEN]:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.optional import INSTALL
 from support.paths import ROOT
 from support.promises import (
     PAGE,
@@ -128,7 +129,7 @@ class TestRun:
             (folder / name).parent.mkdir(exist_ok=True)
             if (ROOT / name).is_dir():
                 (folder / name).mkdir()
-                for file in ('__init__.py', 'paths.py', 'promises.py'):
+                for file in ('__init__.py', 'optional.py', 'paths.py', 'promises.py'):
                     shutil.copy(ROOT / name / file, folder / name)
             else:
                 shutil.copy(ROOT / name, folder / name)
@@ -138,7 +139,7 @@ class TestRun:
         (folder / 'tests/test_x.py').write_text(
             'import os, pytest\n'
             'def test_a():\n'
-            "    if 'SKIP' in os.environ: pytest.skip()\n"
+            "    if 'SKIP' in os.environ: pytest.skip(os.environ['SKIP'])\n"
             'def test_b(): pass\n'
         )
         return folder
@@ -149,6 +150,7 @@ class TestRun:
             (['-n', '2'], {}, 0),
             (['-n', '2'], {'SKIP': '1'}, 1),
             ([], {'SKIP': '1'}, 1),
+            ([], {'SKIP': f'mmseg is not installed: {INSTALL}'}, 0),
             (['-k', 'test_a'], {'SKIP': '1'}, 0),
             (['tests/test_x.py'], {'SKIP': '1'}, 0),
         ],

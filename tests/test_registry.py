@@ -138,44 +138,6 @@ print(METRICS.get('hrnet_plugin.OKSMetric').__name__)
     assert run(code, tmp_path).split() == ['HRNet', 'AtomicCheckpointHook', 'OKSMetric']
 
 
-def test_segmenters_classifiers_and_detectors_need_no_mmpose(tmp_path: Path) -> None:
-    """Each with our backbone and neck, from the registry of its own package, under its scope."""
-    code = """
-import sys
-sys.modules['mmpose'] = None
-import torch
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS as SEG
-from mmpretrain.registry import MODELS as PRETRAIN
-from mmdet.registry import MODELS as DET
-import mmseg.models, mmdet.models, mmpretrain.models
-x, channels = torch.rand(1, 3, 64, 64), (16, 32, 64, 128)
-backbone = dict(type='hrnet_plugin.HRNet', arch='w18-small-v1', multiscale_output=True,
-                upsample=dict(mode='bilinear', align_corners=False))
-def run(scope, registry, **model):
-    init_default_scope(scope)
-    model = registry.build(dict(backbone=backbone, **model)).eval()
-    with torch.no_grad():
-        print(model(x).shape[1])
-run('mmseg', SEG, type='EncoderDecoder', decode_head=dict(
-    type='FCNHead', in_channels=channels, in_index=(0, 1, 2, 3), channels=240, num_classes=19,
-    input_transform='resize_concat', kernel_size=1, num_convs=1, concat_input=False,
-    norm_cfg=dict(type='BN')))
-run('mmseg', SEG, type='EncoderDecoder', decode_head=dict(
-    type='FCNHead', in_channels=240, channels=240, num_classes=19, num_convs=0,
-    concat_input=False), neck=dict(type='hrnet_plugin.ConcatStreams', in_channels=channels))
-run('mmpretrain', PRETRAIN, type='ImageClassifier',
-    neck=[dict(type='hrnet_plugin.ClassificationNeck', in_channels=channels),
-          dict(type='GlobalAveragePooling')],
-    head=dict(type='LinearClsHead', in_channels=2048, num_classes=19))
-init_default_scope('mmdet')
-neck = dict(type='hrnet_plugin.HRFPN', in_channels=channels, out_channels=19)
-print(DET.build(neck).out_channels)
-print('hrnet_plugin' in sys.modules, sys.modules['mmpose'])
-"""
-    assert run(code, tmp_path).split() == ['19', '19', '19', '19', 'True', 'None']
-
-
 USES = ('from_package', 'from_room', 'by_config')
 
 

@@ -6,12 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import mmdet
-import mmpretrain
-import mmseg
 import numpy as np
 import pytest
 import torch
@@ -29,6 +27,7 @@ from support.config_files import (
     merged_bases,
     read_config,
 )
+from support.optional import is_installed, needs
 from support.paths import ROOT
 from support.task_datasets import HEIGHT, WIDTH, write_task_datasets
 from torch import nn
@@ -38,13 +37,14 @@ SCOPES = dict(segmentation='mmseg', detection='mmdet', classification='mmpretrai
 OURS = [p for p in CONFIGS if set(SCOPES) & set(p.parts)]
 SEGMENTATION, DETECTION, CLASSIFICATION = ([p for p in OURS if task in p.parts] for task in SCOPES)
 BASES = [p for p in CONFIGS if '_base_' in p.parts]
+INSTALLED = [scope for scope in SCOPES.values() if is_installed(scope)]
 STOCK = {
     scope: {
         p.name: p
-        for p in (Path(package.__file__).parent / '.mim/configs').rglob('*.py')
+        for p in (Path(str(find_spec(scope).origin)).parent / '.mim/configs').rglob('*.py')
         if p.parent.name == 'hrnet' and '_base_' not in p.parts
     }
-    for scope, package in dict(mmseg=mmseg, mmdet=mmdet, mmpretrain=mmpretrain).items()
+    for scope in INSTALLED
 }
 
 
@@ -202,13 +202,29 @@ class Name:
 def named(
     paths: list[Path], slow: Callable[[Path], bool] = lambda path: False, **options: Any
 ) -> pytest.MarkDecorator:
-    """Parametrize a test with configs, some of which take long."""
+    """Parametrize a test with configs; some take long, some need a package that is missing."""
     assert paths
     rows = [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if slow(path) else [])
+        pytest.param(
+            path,
+            id=path.stem,
+            marks=[needs(*packages_of(path)), *([pytest.mark.slow] if slow(path) else [])],
+        )
         for path in paths
     ]
     return pytest.mark.parametrize('path', rows, **options)
+
+
+@functools.cache
+def packages_of(path: Path) -> tuple[str, ...]:
+    """Return the packages whose configs a config builds on, through all of its bases."""
+    packages: set[str] = set()
+    for base in base_files(path):
+        if '::' in base:
+            packages.add(base.partition('::')[0])
+        else:
+            packages.update(packages_of((path.parent / base).resolve()))
+    return tuple(sorted(packages))
 
 
 @functools.cache
@@ -544,7 +560,7 @@ ELSEWHERE = {
 }
 SETTINGS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator')
 TRAINING = ('optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks')
-WITH_STOCK = [p for p in OURS if p.name in STOCK[cached(p).default_scope]]
+WITH_STOCK = [p for p in OURS if p.name in STOCK.get(SCOPES[Name.of(p).task], ())]
 
 
 def stock_of(path: Path) -> Path:
@@ -735,6 +751,7 @@ def test_mim_trains(path: Path, package: str, roots: dict[str, Path], tmp_path: 
     assert done.returncode == 0, done.stderr
 
 
+@needs('mmseg')
 def test_left_and_right_change_places_in_flips(roots: dict[str, Path]) -> None:
     path = next(p for p in SEGMENTATION if '_lip-' in p.name)
     config = read_config(path, roots)
@@ -860,6 +877,7 @@ PUBLISHED = {
 }
 
 
+@needs(*SCOPES.values())  # which say what stock has
 def test_other_results_are_the_papers() -> None:
     found = {}
     for path in set(OURS) - set(WITH_STOCK):

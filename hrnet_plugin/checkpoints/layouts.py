@@ -63,7 +63,7 @@ def layers(before: str, after: str, names: Mapping[str, str]) -> list[Rule]:
 
 PREFIXED = (r'backbone\.', 'backbone.')
 BARE = (r'', 'backbone.')
-POSE_HEAD = ((r'head\.', 'head.'),)
+POSE_HEAD = ((r'head\.', 'head.'), (r'neck\.', 'neck.'))
 POSE_HEAD_0 = ((r'keypoint_head\.', 'head.'),)
 
 NEAREST = dict(mode='nearest')
@@ -223,6 +223,14 @@ LAYOUTS = (
         task='detection',
         upsample=NEAREST,
         finish=put_background_last,
+    ),
+    Layout(
+        'MMPose 1.x model',  # with a neck of this plugin, maybe one that detectors have
+        marks=(r'backbone\.stage2\.0\.', r'neck\.', r'head\.final_layer\.'),
+        backbone=PREFIXED,
+        head=POSE_HEAD,
+        task='pose',
+        finish=split_final_layer,
     ),
     Layout(
         'MMDetection detector',

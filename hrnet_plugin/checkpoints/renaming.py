@@ -22,13 +22,20 @@ DROPS = (
     (r'(steps|n_averaged)$', 'a counter of the averaging'),
     (r'loss\.', 'weights of the loss, which are not part of the model'),
 )
-# The words of HeatmapHead's names; a test compares them with the class, which needs mmpose.
-HEAD_WORDS = frozenset(
-    [
-        *('deconv_layers', 'conv_layers', 'final_layer'),
-        *('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'),
-    ]
-)
+# The words of names of pose models; tests compare them with HeatmapHead, which needs mmpose, and
+# with the necks.
+LEAVES = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+WORDS = {
+    'head': frozenset([*('deconv_layers', 'conv_layers', 'final_layer'), *LEAVES]),
+    'neck': frozenset(
+        [
+            *('mixing', 'reduction_conv', 'fpn_convs', 'conv', 'bn'),
+            *('increase_layers', 'downsample_layers', 'final_layer', 'downsample'),
+            *('conv1', 'bn1', 'conv2', 'bn2', 'conv3', 'bn3'),
+            *LEAVES,
+        ]
+    ),
+}
 
 
 def rename_tensors(
@@ -104,13 +111,13 @@ def rename(name: str, rule: Rule) -> str:
 def is_known(name: str, task: Task) -> bool:
     """Return whether a name is one of OpenMMLab, or becomes one by joining projections.
 
-    Those of heads are if a rule led to them; pose heads keep theirs, and so are looked at.
+    Those of heads are if a rule led to them; pose models keep theirs, and so are looked at.
     """
     part, _, rest = PROJECTION.sub(r'\1qkv\2', name).partition('.')
     if part == 'backbone':
         return is_backbone_name(rest)
     if task == 'pose':
-        return part == 'head' and words_of([rest]) <= HEAD_WORDS
+        return part in WORDS and words_of([rest]) <= WORDS[part]
     return bool(name)
 
 

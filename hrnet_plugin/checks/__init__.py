@@ -17,6 +17,7 @@ looks at and returns `Findings`; one that reads a file returns its content, too,
 ``weights``               whether the checkpoints that a config names exist
 ``gathering``             whether processes can gather the results of stock metrics
 ``old_config``            whether a config is one of MMPose 0.x
+``other_task``            whether a config is one of segmentation, detection or classification
 ``contact_sheet``         samples of a pipeline on one page, to be looked at
 ========================  =============================================================
 

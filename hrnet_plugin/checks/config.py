@@ -17,6 +17,7 @@ from ..functional.coco.schema import quote
 from .dataloader import DataloaderCheck, Progress
 from .findings import Finding, Findings
 from .old_config import explain_old_config
+from .other_task import explain_other_task
 from .pipelines import decoder_of, output_error
 from .weights import check_checkpoint_paths, without_weights
 
@@ -64,7 +65,8 @@ def check_config(
     """Check a config: its annotations, boxes, images, metainfo, pipelines, codec and model.
 
     Args:
-        config: A config of MMPose; of one of 0.x, the report only says what 1.x calls its parts.
+        config: A config of MMPose; of one of 0.x, the report only says what 1.x calls its parts,
+            and of one of segmentation, detection or classification what runs it.
         read_images: Whether to decode every image; else the files only have to exist.
         draw: Whether to draw contact sheets.
         progress: A function that is called with each folder and its number of images; what it
@@ -77,6 +79,9 @@ def check_config(
     report = Report(findings)
     if explanation := explain_old_config(config):
         findings.error(explanation)
+        return report
+    if explanation := explain_other_task(config):
+        findings.error(f'{explanation}. Only configs of pose estimation are checked')
         return report
     scope = config.get('default_scope') or 'mmpose'
     if not isinstance(scope, str):

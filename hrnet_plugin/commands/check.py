@@ -13,9 +13,9 @@ LONGEST_CONFIG = 1 << 20  # characters; a longer file is not a config
 def add(parser: argparse.ArgumentParser) -> Run:
     """Add the arguments of the command."""
     parser.description = (
-        'Check a config and its data before training: annotations, boxes, images, metainfo, '
-        'pipelines, codec and model. Lists all errors and warnings with file and id. Exit code 1 '
-        'if there are errors.'
+        'Check a config of pose estimation and its data before training: annotations, boxes, '
+        'images, metainfo, pipelines, codec and model. Lists all errors and warnings with file '
+        'and id. Exit code 1 if there are errors.'
     )
     parser.add_argument('config', metavar='CONFIG', help='a file, or a name of `mim search`')
     parser.add_argument(
@@ -63,16 +63,20 @@ def read_config(name: str, changes: list[str]) -> Any:
     from mmengine.config import Config
 
     from ..apis import explain_old_config, find_config
+    from ..environment.requirements import explained_import_errors
     from .launch import import_custom
 
     path = find_config(name)
     try:
-        config = Config.fromfile(path, import_custom_modules=False)
+        with explained_import_errors(str(path)):
+            config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:  # a config is Python, which can fail in any way
         with path.open(encoding='utf-8', errors='replace') as file:
             beginning = file.read(LONGEST_CONFIG)
         if explanation := explain_old_config(beginning):
             return explanation
+        if isinstance(error, ImportError):  # explained, as of a package of its bases
+            raise
         reason = ' '.join(str(error).split())
         raise ValueError(f'{path} cannot be read: {type(error).__name__}: {reason}') from error
     try:

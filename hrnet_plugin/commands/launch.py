@@ -17,12 +17,11 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from ..checks.old_config import explain_old_config
+from ..checks.other_task import TASK_PACKAGES
 from ..environment.requirements import explained_import_errors
 from ..utils.allocator import disable_malloc_trim
 from .processes import end_with_launcher, explained_lost_peers, explained_worker_deaths
 
-# Packages whose configs their own tools run; MMPose's run all others.
-TASK_PACKAGES = ('mmseg', 'mmdet', 'mmpretrain')
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 

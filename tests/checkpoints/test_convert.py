@@ -23,8 +23,15 @@ from torch import Tensor, nn
 from hrnet_plugin.apis import convert_checkpoint, convert_file, convert_state_dict, read_checkpoint
 from hrnet_plugin.checkpoints.layouts import LAYOUTS
 from hrnet_plugin.checkpoints.published import find_family, vocabulary, words_of
-from hrnet_plugin.checkpoints.renaming import HEAD_WORDS
-from hrnet_plugin.models import HeatmapHead, HRFormer, HRNet
+from hrnet_plugin.checkpoints.renaming import WORDS
+from hrnet_plugin.models import (
+    HRFPN,
+    ClassificationNeck,
+    ConcatStreams,
+    HeatmapHead,
+    HRFormer,
+    HRNet,
+)
 from hrnet_plugin.models.archs import HRFORMER_ARCHS, HRNET_ARCHS, LITEHRNET_ARCHS
 from hrnet_plugin.models.families import FAMILIES
 
@@ -45,12 +52,19 @@ def _registered() -> None:
     register_all_modules()
 
 
-def pose_model(family: str, channels: int, head: dict[str, Any] | None = None, **options: Any):
+def pose_model(
+    family: str,
+    channels: int,
+    head: dict[str, Any] | None = None,
+    neck: dict[str, Any] | None = None,
+    **options: Any,
+):
     """A model of this plugin in float64, as a config builds it."""
     model = build_pose_estimator(
         dict(
             type='hrnet_plugin.TopdownPoseEstimator',
             backbone=dict(type=f'hrnet_plugin.{family}', **options),
+            neck=neck,
             head=dict(type='hrnet_plugin.HeatmapHead', in_channels=channels, out_channels=K)
             | (head or {}),
         )
@@ -363,7 +377,12 @@ class TestVocabulary:
             conv_out_channels=(5,),
             conv_kernel_sizes=(1,),
         )
-        assert words_of(head.state_dict()) == HEAD_WORDS
+        assert words_of(head.state_dict()) == WORDS['head']
+
+    def test_of_necks(self) -> None:
+        widths = (8, 16, 32, 64)
+        necks = (ConcatStreams(widths, mixing=True), HRFPN(widths, 8), ClassificationNeck(widths))
+        assert frozenset().union(*(words_of(neck.state_dict()) for neck in necks)) == WORDS['neck']
 
     def test_of_other_norms(self) -> None:
         norm = dict(type='GN', num_groups=2)
@@ -397,6 +416,30 @@ class TestMMPose1:
         assert conversion.layout == 'backbone alone'
         assert str(conversion.model) == f'HRNet {SMALL}, no head'
         assert conversion.state_dict.keys() == backbone.keys()
+
+    @pytest.mark.parametrize(
+        'neck',
+        [dict(type='ConcatStreams', mixing=True), dict(type='HRFPN', out_channels=8)],
+        ids=str,
+    )
+    @pytest.mark.parametrize('keypoints', [None, 5])
+    def test_with_a_neck(self, neck: dict[str, Any], keypoints: int | None) -> None:
+        """Also one that detectors have; nothing of it is left out."""
+        channels = 8 if neck['type'] == 'HRFPN' else 15 * WIDTH
+        widths = [WIDTH * 2**i for i in range(4)]
+        neck = neck | dict(type=f'hrnet_plugin.{neck["type"]}', in_channels=widths)
+        options = dict(arch=SMALL, multiscale_output=True)
+        model = scrambled(pose_model('HRNet', channels, neck=neck, **options))
+        state = model.state_dict()
+        conversion = convert_checkpoint(dict(state_dict=state), num_keypoints=keypoints)
+        assert conversion.layout == 'MMPose 1.x model'
+        assert str(conversion.model) == f'HRNet {SMALL}, {keypoints or K} keypoints'
+        head = dict(out_channels=keypoints or K)
+        loaded = pose_model('HRNet', channels, head, neck=neck, **options)
+        loaded.load_state_dict(conversion.state_dict, strict=True)
+        kept = [n for n in state if not keypoints or 'final_layer' not in n]
+        assert all(torch.equal(loaded.state_dict()[n], state[n]) for n in kept)
+        assert sum(n.startswith('neck.') for n in kept) > 5
 
     def test_without_position_bias(self) -> None:
         """MMPose's first HRFormers had none."""

@@ -12,15 +12,13 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpose.models.backbones import HRNet as StockHRNet
 from support import official_heads as heads
 from support.official_models import hrformer
+from support.optional import skip_without
 from torch import Tensor, nn
 
 from hrnet_plugin.apis import convert_checkpoint, convert_file, convert_state_dict
 from hrnet_plugin.models import HRFormer
 from hrnet_plugin.models.archs import HRFORMER_ARCHS, HRNET_ARCHS
 from hrnet_plugin.models.families import FAMILIES
-
-pytest.importorskip('mmseg')
-pytest.importorskip('mmpretrain')
 
 CLASSES = 5
 SIZE = (64, 96)
@@ -223,6 +221,7 @@ def checkpoints() -> dict[str, State]:
 
 def build(task: str, model: dict[str, Any], family: str, upsample: Any) -> Any:
     """OpenMMLab's model with the plugin's backbone, as its configs build it."""
+    skip_without(SCOPES[task])
     __import__(f'{SCOPES[task]}.models')
     backbone = dict(type=f'hrnet_plugin.{family}', extra=EXTRAS[family](), upsample=upsample)
     with DefaultScope.overwrite_default_scope(SCOPES[task]):

@@ -403,6 +403,29 @@ class TestCommand:
         assert main(['check', str(path)]) == 1
         assert 'total_epochs: train_cfg = dict(by_epoch=True' in capsys.readouterr().out
 
+    def test_another_task(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Nothing of it is checked, and the error says so."""
+        path = ROOT / 'configs/detection/hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py'
+        assert main(['check', str(path)]) == 1
+        out = capsys.readouterr().out.splitlines()
+        assert len(out) == 2
+        assert out[0].startswith("error: config: it is a config of MMDetection (default_scope='mm")
+        assert out[0].endswith('Only configs of pose estimation are checked')
+
+    def test_a_package_of_its_bases_is_missing(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        path = tmp_path / 'segmentation.py'
+        path.write_text("_base_ = 'mmseg::_base_/default_runtime.py'")
+        monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
+        assert main(['check', str(path)]) == 2
+        error = capsys.readouterr().err
+        assert f'{path} needs mmseg' in error
+        assert 'pip install mmsegmentation==1.2.2 ftfy regex installs it' in error
+
     def test_failing_custom_import(
         self,
         tmp_path: Path,

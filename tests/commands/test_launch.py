@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from support.optional import needs
 from support.paths import ROOT
 
 from hrnet_plugin.commands import launch
@@ -135,7 +136,7 @@ class TestTools:
         monkeypatch.setattr(launch.runpy, 'run_path', lambda path, run_name: runs.append(path))
         return runs
 
-    @pytest.mark.parametrize('package', TASKS)
+    @pytest.mark.parametrize('package', [pytest.param(p, marks=needs(p)) for p in TASKS])
     def test_of_the_package_that_a_config_is_for(
         self, package: str, runs: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -144,6 +145,7 @@ class TestTools:
         (tool,) = runs
         assert tool.endswith(f'/{package}/.mim/tools/train.py')
 
+    @needs('mmseg')
     @pytest.mark.parametrize('missing', ['mmseg', 'ftfy'])
     def test_missing_package(
         self, missing: str, runs: list[str], monkeypatch: pytest.MonkeyPatch

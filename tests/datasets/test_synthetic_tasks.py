@@ -7,12 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
-from mmpretrain.datasets import CustomDataset
-from mmseg.datasets import BaseSegDataset
-from mmseg.registry import TRANSFORMS
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
+from support.optional import needs
 
 from hrnet_plugin.commands.cli import main
 from hrnet_plugin.datasets import render_scene, scene_of, synthesize
@@ -501,8 +499,12 @@ def test_mmdet_reads_instances(dataset):
         np.testing.assert_array_equal(sample['gt_bboxes'].tensor, boxes)
 
 
+@needs('mmseg')
 @pytest.mark.parametrize('kind', ['person', 'parts'])
 def test_mmseg_reads_label_maps(dataset, kind):
+    from mmseg.datasets import BaseSegDataset
+    from mmseg.registry import TRANSFORMS
+
     metainfo = json.loads((dataset / f'segmentation/{kind}/metainfo.json').read_text())
     pairs = metainfo.pop('swap_seg_labels')
     reader = BaseSegDataset(
@@ -531,8 +533,11 @@ def test_mmseg_reads_label_maps(dataset, kind):
         np.testing.assert_array_equal(flipped, np.vectorize(mirrored.get)(labels))
 
 
+@needs('mmpretrain')
 @pytest.mark.parametrize('kind', list(CLASSIFICATIONS))
 def test_mmpretrain_reads_image_labels(dataset, kind):
+    from mmpretrain.datasets import CustomDataset
+
     reader = CustomDataset(
         data_root=str(dataset),
         data_prefix='val2017',

@@ -227,11 +227,15 @@ def test_notes_are_not_conflicts() -> None:
 
 def test_working_set_is_pyprojects() -> None:
     tomllib = pytest.importorskip('tomllib', reason='Python 3.10 has no tomllib')
-    groups = tomllib.loads((ROOT / 'pyproject.toml').read_text())['dependency-groups']
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+    groups = project['dependency-groups']
     assert sorted(WORKING_SET) == sorted(['mmcv-lite==2.1.0', *groups['openmmlab']])
     assert 'mmcv-lite==2.1.0' in groups['standins']
-    for requirements in OPTIONAL_SETS.values():
-        assert all(requirement in groups['dev'] for requirement in requirements)
+    optional = sorted(r for requirements in OPTIONAL_SETS.values() for r in requirements)
+    assert sorted(groups['tasks']) == optional
+    assert 'tasks' in project['tool']['uv']['default-groups']  # tests need them
+    names = [re.split('[<>=]', requirement)[0] for requirement in optional]
+    assert sorted(project['project']['optional-dependencies']['tasks']) == names
 
 
 @pytest.mark.parametrize(

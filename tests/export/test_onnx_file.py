@@ -61,6 +61,36 @@ def test_each_structure(tmp_path: Path, structure: str) -> None:
     assert keypoints.std() > 1
 
 
+@pytest.mark.parametrize(
+    ('structure', 'mixing'), [('hrnet', True), ('hrformer', False), ('lite', True)]
+)
+def test_with_all_streams(tmp_path: Path, structure: str, mixing: bool) -> None:
+    """HRNetV2 for poses: resizing, concatenation and mixing are in the graph."""
+    model = pose_model(small_backbone(structure), mixing=mixing, flip_test=True)
+    result = export(tmp_path / 'pose.onnx', model)
+    assert result.heatmap_difference <= 1e-4
+    for crops in (CROPS, CROPS[[0, 1, 0]]):
+        keypoints, scores = run(tmp_path / 'pose.onnx', crops)
+        by_torch = expected(model, crops, flip_test=True)
+        np.testing.assert_allclose(keypoints, by_torch[0], atol=0.01)
+        np.testing.assert_allclose(scores, by_torch[1], rtol=1e-4, atol=1e-5)
+    assert keypoints.std() > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mixing', [False, True])
+@pytest.mark.parametrize(
+    ('family', 'arch'), [('HRNet', 'w18-small-v1'), ('LiteHRNet', 'lite-18'), ('HRFormer', 'tiny')]
+)
+def test_architectures_with_all_streams(
+    tmp_path: Path, family: str, arch: str, mixing: bool
+) -> None:
+    model = pose_model(dict(type=f'hrnet_plugin.{family}', arch=arch), mixing=mixing)
+    assert export(tmp_path / 'pose.onnx', model).heatmap_difference <= 1e-4
+    keypoints, _ = run(tmp_path / 'pose.onnx', CROPS)
+    np.testing.assert_allclose(keypoints, expected(model, CROPS)[0], atol=0.01)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(('family', 'arch'), ARCHS)
 def test_each_architecture(tmp_path: Path, family: str, arch: str) -> None:

@@ -37,10 +37,12 @@ def estimator(structure: str, norm: str = 'BN') -> TopdownPoseEstimator:
     return with_head(backbone, row.width)
 
 
-def with_head(backbone: dict[str, Any], channels: int) -> TopdownPoseEstimator:
+def with_head(
+    backbone: dict[str, Any], channels: int, neck: dict[str, Any] | None = None
+) -> TopdownPoseEstimator:
     """A model in evaluation mode."""
     head = dict(type='hrnet_plugin.HeatmapHead', in_channels=channels, out_channels=17)
-    model = revert_sync_batchnorm(TopdownPoseEstimator(backbone, head=head))
+    model = revert_sync_batchnorm(TopdownPoseEstimator(backbone, neck, head))
     return randomised(model.eval())
 
 
@@ -73,6 +75,23 @@ def test_outputs_are_the_same_without_norms(structure: str, norm: str) -> None:
     assert len(before) > 50
     assert norms(fused) == []
     assert_same(model, fused, 2, 3, 96, 64)
+
+
+@pytest.mark.parametrize('kind', ['ConcatStreams', 'HRFPN'])
+def test_necks(kind: str) -> None:
+    """Their norms are folded, and their convolutions replaced, too."""
+    backbone = dict(type='hrnet_plugin.HRNet', extra=small_extra('hrnet'), multiscale_output=True)
+    neck = dict(type=f'hrnet_plugin.{kind}', in_channels=(8, 16, 32, 64), norm_cfg=BN)
+    neck |= dict(mixing=True) if kind == 'ConcatStreams' else dict(out_channels=120, num_outs=1)
+    model = with_head(backbone, 120, neck)
+    assert norms(model.neck)
+    form = to_inference_form(model, torch.rand(1, 3, 64, 96))
+    assert norms(form) == []
+    convs = [name for name, m in form.neck.named_modules() if isinstance(m, nn.Conv2d)]
+    assert fused_convs(form.neck) == convs
+    assert convs
+    assert_same(model, form, 2, 3, 96, 64)
+    assert_same(model, form, 1, 3, 75, 52)
 
 
 @pytest.fixture(scope='module', params=SMALL)

@@ -53,19 +53,35 @@ def pose_model(
     backbone: dict[str, Any],
     codec: dict[str, Any] | None = None,
     head: str = 'hrnet_plugin.HeatmapHead',
+    mixing: bool | None = None,
     **test_cfg: Any,
 ) -> nn.Module:
-    """Build an estimator in evaluation mode, with weights and statistics that are random."""
+    """Build an estimator in evaluation mode, with weights and statistics that are random.
+
+    Args:
+        backbone: Config of the backbone.
+        codec: Config of the codec.
+        head: Type of the head.
+        mixing: Whether streams are concatenated, and then mixed or not; None: one stream is read.
+        test_cfg: Options of the estimator.
+    """
     torch.manual_seed(0)
+    backbone = dict(backbone, multiscale_output=mixing is not None)
     built = MODELS.build(dict(backbone))
+    channels, neck = built.out_channels[0], None
+    if mixing is not None:
+        neck = dict(type='hrnet_plugin.ConcatStreams', in_channels=built.out_channels)
+        neck |= dict(mixing=mixing)
+        channels = sum(built.out_channels)
     model = MODELS.build(
         dict(
             type='mmpose.TopdownPoseEstimator',
             data_preprocessor=PREPROCESSOR,
             backbone=backbone,
+            neck=neck,
             head=dict(
                 type=head,
-                in_channels=built.out_channels[0],
+                in_channels=channels,
                 out_channels=3,
                 decoder=codec or codec_of('msra'),
                 **(dict(deconv_out_channels=None) if head.startswith('mmpose') else {}),

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ...checkpoints.files import read_checkpoint
 from ...checkpoints.recognise import last_rows
+from ...environment.requirements import explained_import_errors
 from ...utils.model_index import named_models
 
 CHECKPOINTS = ('.ckpt', '.pt', '.pth')
@@ -37,6 +38,7 @@ def read_model_config(
         The config, and the path or URL of the weights in the metafile, if any.
 
     Raises:
+        ImportError: A package that the config builds on is not installed.
         OSError: The file does not exist.
         ValueError: The name is unknown, or the file is not a config.
     """
@@ -50,7 +52,7 @@ def read_model_config(
             'that it was trained with'
         )
     if path.is_file():
-        with config_errors(option, model):
+        with config_errors(option, model), explained_import_errors(f'{option}={str(model)!r}'):
             return Config.fromfile(path), None
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f'{option}={str(model)!r}: there is no such config file')
@@ -63,7 +65,8 @@ def read_model_config(
             f'{len(models)} names in the metafiles of {" and ".join(scopes)}'
         )
     config, weights = models[str(model).lower()]
-    return Config.fromfile(config), weights
+    with explained_import_errors(f'{option}={str(model)!r}'):
+        return Config.fromfile(config), weights
 
 
 @contextmanager

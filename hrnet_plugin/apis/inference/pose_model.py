@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.structures import PoseDataSample, merge_data_samples
 
+from ...checks.other_task import explain_other_task
 from ...models.fuse import to_inference_form
 from ..inputs.images import Frame
 from .backends import BackendPredictor, Crop, PoseBackend, TorchPredictor
@@ -208,6 +209,8 @@ def check_topdown(cfg: Config) -> None:
             f'pose2d is a bottom-up model ({kind}): use MMPoseInferencer for it; expected '
             "data_mode='topdown'"
         )
+    if explanation := explain_other_task(cfg):
+        raise ValueError(f'pose2d is not a config of a top-down pose estimator: {explanation}')
     raise ValueError(
         f'pose2d is not a config of a top-down pose estimator: its model is {kind}, its data_mode '
         f"{mode}; expected data_mode='topdown' and a test_dataloader"

@@ -72,8 +72,23 @@ class TestPose:
 
     def test_a_detector_is_no_pose_model(self):
         assert_refused(
-            ValueError, 'not a config of a top-down pose estimator: its model is RTMDet', DETECTOR
+            ValueError,
+            'top-down pose estimator: it is .* of MMDetection .* model RTMDet',
+            DETECTOR,
         )
+
+    def test_a_classifier_is_no_pose_model(self):
+        """Whichever command is given it: predict, export and bench all read it here."""
+        config = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier')))
+        message = 'MMPretrain .* ImageClassifier.*, not of pose .* `mim train hrnet_plugin CONFIG`'
+        assert_refused(ValueError, message, config)
+
+    def test_a_package_that_the_config_builds_on_is_missing(self, tmp_path, monkeypatch):
+        path = tmp_path / 'segmentation.py'
+        path.write_text("_base_ = 'mmseg::_base_/default_runtime.py'")
+        monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
+        message = f"pose2d='{path}' needs mmseg.*pip install mmsegmentation==1.2.2 .* installs"
+        assert_refused(ImportError, message, str(path))
 
     @pytest.mark.parametrize(
         ('name', 'content', 'message'),

@@ -13,6 +13,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpose.apis import MMPoseInferencer
 from mmpose.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from support.random_models import POSE
 from support.stock_heads import TOP_DOWN, dekr, model_and_data
 
 from hrnet_plugin.apis import PoseInferencer
@@ -50,6 +51,27 @@ def test_top_down(tmp_path: Path, images: list[np.ndarray], kind: Any, backbone:
         (instance,) = result['predictions'][0]
         results.append(instance)
     stock, ours = results
+    assert np.ptp(ours['keypoints'], axis=0).min() > 10
+    np.testing.assert_allclose(ours['keypoints'], stock['keypoints'], atol=1e-3)
+    np.testing.assert_allclose(ours['keypoint_scores'], stock['keypoint_scores'], atol=1e-5)
+
+
+@pytest.mark.parametrize('mixing', [False, True])
+def test_all_streams(tmp_path: Path, images: list[np.ndarray], mixing: bool) -> None:
+    """HRNetV2 under our head: as stock's inferencer, which does not rewrite the network."""
+    config = Config.fromfile(POSE)
+    config.model.backbone.multiscale_output = True
+    config.model.neck = dict(
+        type='hrnet_plugin.ConcatStreams', in_channels=(16, 32, 64, 128), mixing=mixing
+    )
+    config.model.head.in_channels = 240
+    files = saved(config.to_dict(), tmp_path)
+    path = str(tmp_path / 'image.png')
+    cv2.imwrite(path, images[0])
+    stock, ours = (
+        next(kind(*files, device='cpu', det_model='whole_image')(path))['predictions'][0][0]
+        for kind in (MMPoseInferencer, PoseInferencer)
+    )
     assert np.ptp(ours['keypoints'], axis=0).min() > 10
     np.testing.assert_allclose(ours['keypoints'], stock['keypoints'], atol=1e-3)
     np.testing.assert_allclose(ours['keypoint_scores'], stock['keypoint_scores'], atol=1e-5)

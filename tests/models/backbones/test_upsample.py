@@ -6,9 +6,6 @@ from typing import Any
 import pytest
 import torch
 from mmengine.registry import DefaultScope
-from mmseg.models.backbones import hrnet as mmseg_hrnet
-from mmseg.models.decode_heads import FCNHead
-from mmseg.models.utils import resize
 from support.model_checks import (
     Pair,
     assert_close,
@@ -21,11 +18,17 @@ from support.model_checks import (
     shapes,
     small_extra,
 )
+from support.optional import is_installed, needs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrnet_plugin.models import HRFormer, HRNet
 from hrnet_plugin.models.layers import Exchange
+
+if is_installed('mmseg'):
+    from mmseg.models.backbones import hrnet as mmseg_hrnet
+    from mmseg.models.decode_heads import FCNHead
+    from mmseg.models.utils import resize
 
 BILINEAR = dict(mode='bilinear', align_corners=False)
 ALIGNED = dict(mode='bilinear', align_corners=True)
@@ -86,6 +89,7 @@ class NoUpsample(nn.Identity):
     """
 
 
+@needs('mmseg')
 class TestSegmentation:
     def test_bilinear_is_mmsegmentations(self) -> None:
         pair = segmenters(BILINEAR)

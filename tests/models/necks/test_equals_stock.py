@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 import torch
 from mmdet.models.necks import HRFPN as StockHRFPN
-from mmpretrain.models.necks import HRFuseScales
-from mmseg.models.decode_heads import FCNHead
 from support.model_checks import (
     assert_close,
     gradients,
@@ -14,9 +12,15 @@ from support.model_checks import (
     randomised,
     shapes,
 )
+from support.optional import is_installed, needs
 from torch import Tensor, nn
 
 from hrnet_plugin.models import HRFPN, ClassificationNeck, ConcatStreams
+
+if is_installed('mmpretrain'):
+    from mmpretrain.models.necks import HRFuseScales
+if is_installed('mmseg'):
+    from mmseg.models.decode_heads import FCNHead
 
 pytestmark = pytest.mark.usefixtures('no_default_scope')
 
@@ -63,6 +67,7 @@ def assert_same(
         assert_close(buffer, buffers[name])
 
 
+@needs('mmpretrain')
 class TestClassification:
     @pytest.mark.parametrize('size', [(64, 96), (224, 224)], ids=str)
     def test_outputs(self, size: tuple[int, int]) -> None:
@@ -117,6 +122,7 @@ class Apart(nn.Module):
         return [self.decode_head(self.neck(streams))]
 
 
+@needs('mmseg')
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('mixing', [False, True])
 def test_concatenation_is_that_of_mmsegmentations_heads(mixing: bool, align_corners: bool) -> None:
