@@ -22,8 +22,7 @@ def segment(config: str, weights: str, images: list[str], folder: str) -> None:
     from mmseg.apis import MMSegInferencer
 
     inferencer = MMSegInferencer(model=config, weights=weights)
-    inferencer.visualizer.alpha = 0.6
-    inferencer(images, out_dir=folder, with_labels=False)
+    inferencer(images, out_dir=folder, opacity=0.5, with_labels=False)
 
 
 def classify(config: str, weights: str, images: list[str], folder: str) -> None:
