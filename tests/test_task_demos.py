@@ -158,7 +158,7 @@ ROWS: dict[str, dict[str, Any]] = {
     # Always the class that is the most frequent of those held out, which the test counts
     'classification': dict(config=CLASSIFICATION, metric='accuracy/top1', chance=0.0),
 }
-IMAGES = 400
+SIZE = ('--images', '400', '--epochs', '6')
 
 
 def demo(*options: str) -> list[str]:
@@ -176,7 +176,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the demo has run, task by task."""
     home = tmp_path_factory.mktemp('my home, with blanks')
     for task in ROWS:
-        run(demo(task, '--images', str(IMAGES), '--epochs', '2'), cwd=home)
+        run(demo(task, *SIZE), cwd=home)
     return home
 
 
@@ -204,7 +204,7 @@ class TestDemo:
         assert page.shape == (3 * 240, 4 * 320, 3)
 
     def test_all_tasks_are_in_one_table(self, home: Path) -> None:
-        output = run(demo('--images', str(IMAGES), '--epochs', '2'), cwd=home)
+        output = run(demo(*SIZE), cwd=home)
         assert output.count('done before') == 1 + 3 * len(ROWS)
         for task, row in ROWS.items():
             pattern = rf'\| {task} \| {row["config"]}.py \| .* \| \d\.\d{{3}} \| \d+\.\d \|'
