@@ -12,11 +12,11 @@ INSTALLED := .venv/installed-$(OPS)$(TORCH)$(filter pose,$(TASKS))
 PURELIB = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 SOURCES := pyproject.toml $(shell find packages -name pyproject.toml -o -path '*/src/*.py')
 
-.PHONY: help install demo test test-all fuzz bench lint format clean
+.PHONY: help install demo demo-tasks test test-all fuzz bench lint format clean
 .DEFAULT_GOAL := install
 
 help:  ## List the targets; `make` alone installs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "make OPS=compiled … compiles mmcv, make TORCH=cpu … installs PyTorch without CUDA,"
 	@echo "make TASKS=pose … leaves out MMSegmentation and MMPretrain, which only configs of"
@@ -97,6 +97,11 @@ ARCH := w18-small-v1
 
 demo: $(INSTALLED)  ## Train a detector and a pose model on synthetic people, evaluate, draw
 	$(BIN)/python demo/run.py --arch $(ARCH)
+
+# Say: make demo-tasks DEMOS=detection
+DEMOS :=
+demo-tasks: $(INSTALLED)  ## Segment, detect and classify with the same backbone, on synthetic people
+	$(BIN)/python demo/tasks.py $(DEMOS)
 
 # One process a core, with one thread each. A file stays in one process, as its tests share what they set
 # up; the longest comes first (tests/conftest.py).

@@ -4,39 +4,12 @@ To be run in the folder where demo/run.py or demo/real.py left ``detector.pth`` 
 """
 
 import argparse
-import math
 from pathlib import Path
 
 import cv2
-import numpy as np
 from mmpose.apis import MMPoseInferencer
+from pictures import sheet, write_images
 from tqdm import tqdm
-
-from hrnet_plugin.datasets import scene_of
-
-# Larger synthetic images, of a seed that training and evaluation do not use
-SEED, NUM_IMAGES, SIZE = 2, 12, (640, 480)
-COLUMNS = 4
-
-
-def write_images(folder: Path) -> None:
-    """Write synthetic images that neither model has seen."""
-    folder.mkdir(exist_ok=True)
-    for i in range(NUM_IMAGES):
-        cv2.imwrite(str(folder / f'{i:02}.jpg'), scene_of(SEED, 'val', i, SIZE).image)
-
-
-def sheet(paths: list[Path]) -> np.ndarray:
-    """Put images (H, W, 3) on one page, at half their size, in rows of COLUMNS."""
-    images = [np.asarray(cv2.imread(str(path))) for path in paths]
-    height = max(image.shape[0] for image in images)
-    width = max(image.shape[1] for image in images)
-    rows, columns = math.ceil(len(images) / COLUMNS), min(len(images), COLUMNS)
-    page = np.full((rows * height, columns * width, 3), 255, np.uint8)
-    for i, image in enumerate(images):
-        y, x = i // COLUMNS * height, i % COLUMNS * width
-        page[y : y + image.shape[0], x : x + image.shape[1]] = image
-    return cv2.resize(page, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def main() -> None:

@@ -7,12 +7,11 @@ the command to resume an interrupted run.
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from commands import Commands
+from steps import Demo, Step, epoch_options, rows
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / 'configs' / 'demo'
@@ -26,90 +25,42 @@ POSES = {
 DEFAULT, *OTHERS = POSES
 # Column of the summary: name of the metric
 METRICS = dict(AP='coco/AP', AP50='coco/AP .5', AP75='coco/AP .75', AR='coco/AR')
-STEPS = {
-    'synthesise': 'Synthesise images of people',
-    'train_detector': 'Train the person detector',
-    'test_detector': 'Detect people in the held-out images',
-    'train_pose': 'Train the pose model',
-    'test_gt': 'Evaluate with ground-truth boxes',
-    'test_detected': "Evaluate with the detector's boxes",
-    'infer': 'Apply both to new images',
-}
 
 
-class Demo:
-    """The steps of the demo, each a method, with their results in a folder.
+class PoseDemo(Demo):
+    """The steps of the demo.
 
     Args:
-        root: The folder.
+        root: The folder of their results.
         arch: Architecture of the pose model, a key of POSES.
         images: How many images to synthesise.
         epochs: Epochs of each training; None for those of the configs.
     """
 
     def __init__(self, root: Path, arch: str, images: int, epochs: int | None) -> None:
-        self.root = root
         self.pose = POSES[arch]
         self.images = images
-        self.options = (
-            []
-            if epochs is None
-            else [
-                f'train_cfg.max_epochs={epochs}',
-                f'param_scheduler.1.end={epochs}',
-            ]
-        )
-        self.commands = Commands(root)
-        self.state_file = root / 'state.json'
-        settings = dict(
-            arch=arch,
-            images=images,
-            epochs=epochs,
-            configs=[c.read_text() for c in (DETECTOR, self.pose)],
-        )
-        self.state: dict[str, Any] = dict(settings=settings, results={}, seconds={})
-        if self.state_file.exists():
-            self.state = json.loads(self.state_file.read_text())
-            for name, value in settings.items():
-                if self.state['settings'].get(name) != value:
-                    raise SystemExit(
-                        f'{root} was made with other {name}; delete it, or name another folder '
-                        'with --work-dir'
-                    )
+        self.options = epoch_options(epochs)
+        configs = [c.read_text() for c in (DETECTOR, self.pose)]
+        super().__init__(root, dict(arch=arch, images=images, epochs=epochs, configs=configs))
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        return {
+            'synthesise': Step(
+                'Synthesise images of people', lambda: self.synthesise(self.images)
+            ),
+            'train_detector': Step('Train the person detector', self.train_detector),
+            'test_detector': Step('Detect people in the held-out images', self.test_detector),
+            'train_pose': Step('Train the pose model', self.train_pose),
+            'test_gt': Step('Evaluate with ground-truth boxes', self.test_gt),
+            'test_detected': Step("Evaluate with the detector's boxes", self.test_detected),
+            'infer': Step('Apply both to new images', self.infer),
+        }
 
     def run(self) -> None:
-        """Run the steps that are not done yet, and print a summary."""
-        self.save()
-        for number, (name, title) in enumerate(STEPS.items(), 1):
-            done = name in self.state['results']
-            print(f'[{number}/{len(STEPS)}] {title}{": done before" if done else ""}', flush=True)
-            if not done:
-                self.run_step(name)
+        super().run()
         plot_training(self.root / 'pose', self.root / 'training.png')
-        table = self.summary()
-        (self.root / 'summary.md').write_text(table)
-        print(table, end='')
-
-    def run_step(self, name: str) -> None:
-        """Run one step, and note its result and its time."""
-        start, before = time.perf_counter(), self.state['seconds'].get(name, 0)
-        try:
-            self.state['results'][name] = getattr(self, name)()
-        finally:  # the time of an interrupted step counts, too
-            self.state['seconds'][name] = before + time.perf_counter() - start
-            self.save()
-
-    def save(self) -> None:
-        """Write the state atomically."""
-        new = self.state_file.with_suffix('.new')
-        new.write_text(json.dumps(self.state))
-        new.replace(self.state_file)
-
-    def synthesise(self) -> None:
-        self.commands.call(
-            'synthesise',
-            *('hrnet-plugin', 'synth', 'data', '--images', self.images, '--seed', 1),
-        )
 
     def train_detector(self) -> None:
         self.commands.train('mmdet', DETECTOR, 'detector', self.options)
@@ -133,20 +84,19 @@ class Demo:
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
 
     def summary(self) -> str:
-        """Return all measurements as Markdown."""
         results = self.state['results']
         detector = results['test_detector']
         minutes = {name: seconds / 60 for name, seconds in self.state['seconds'].items()}
-        rows = [['held-out images', *METRICS], ['---'] * (len(METRICS) + 1)]
+        table = [['held-out images', *METRICS]]
         for name, title in (
             ('test_gt', 'ground-truth boxes'),
             ('test_detected', "the detector's boxes"),
         ):
             values = [results[name][metric] for metric in METRICS.values()]
-            rows.append([title, *(f'{value:.3f}' for value in values)])
+            table.append([title, *(f'{value:.3f}' for value in values)])
         return '\n'.join(
             [
-                *('| ' + ' | '.join(row) + ' |' for row in rows),
+                *rows(*table),
                 '',
                 f'Person detector: box AP {detector["coco/bbox_mAP"]:.3f}, '
                 f'AP50 {detector["coco/bbox_mAP_50"]:.3f}.',
@@ -196,7 +146,7 @@ def main() -> None:
     suffix = f'-{args.arch}' if args.arch in OTHERS else ''
     root = args.work_dir or Path(f'work_dirs/demo{suffix}')
     try:
-        Demo(root.resolve(), args.arch, args.images, args.epochs).run()
+        PoseDemo(root.resolve(), args.arch, args.images, args.epochs).run()
     except KeyboardInterrupt:
         sys.exit('\ninterrupted; re-run the command to resume')
 

@@ -31,9 +31,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hrnet_plugin.datasets import synthesize
 
 STOCK = Path(mmpose.__file__).parent / '.mim'
-# Those of other tasks: test_task_configs.py
-ALL = [p for p in CONFIGS if {'body_2d_keypoint', 'demo'} & set(p.parts)]
-POSE = [p for p in ALL if p.name.startswith('td-hm_')]
+# Those of other tasks: test_task_configs.py, test_task_demos.py
+POSE = [p for p in CONFIGS if p.name.startswith('td-hm_')]
+ALL = [*POSE, *(p for p in CONFIGS if p.stem == 'rtmdet_person')]
 PUBLISHED = [p for p in POSE if 'demo' not in p.parts]
 WITH_STOCK = [p for p in PUBLISHED if (STOCK / p.relative_to(ROOT)).exists()]
 

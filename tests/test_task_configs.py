@@ -37,6 +37,7 @@ SCOPES = dict(segmentation='mmseg', detection='mmdet', classification='mmpretrai
 OURS = [p for p in CONFIGS if set(SCOPES) & set(p.parts)]
 SEGMENTATION, DETECTION, CLASSIFICATION = ([p for p in OURS if task in p.parts] for task in SCOPES)
 BASES = [p for p in CONFIGS if '_base_' in p.parts]
+DEMOS = [p for p in CONFIGS if 'demo' in p.parts]  # they train in test_task_demos.py
 INSTALLED = [scope for scope in SCOPES.values() if is_installed(scope)]
 STOCK = {
     scope: {
@@ -775,7 +776,7 @@ def test_left_and_right_change_places_in_flips(roots: dict[str, Path]) -> None:
 # Files
 
 
-@named([p for p in [*OURS, *BASES] if base_files(p)])
+@named([p for p in [*OURS, *BASES, *DEMOS] if base_files(p)])
 def test_repeats_no_line_of_its_bases(path: Path, tmp_path: Path) -> None:
     inherited = merged_bases(path, tmp_path)
     repeated = [

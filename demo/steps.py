@@ -1,0 +1,103 @@
+"""Steps that are each done once, with their results and times in a folder."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from commands import Commands
+
+
+class Step(NamedTuple):
+    """A step of a demo.
+
+    Attributes:
+        title: What is printed when it begins.
+        run: Does it; returns its result, as JSON has it.
+    """
+
+    title: str
+    run: Callable[[], Any]
+
+
+class Demo:
+    """Steps whose results are kept, so that an interrupted run resumes where it stopped.
+
+    Args:
+        root: A folder; it is made if it is not there.
+        settings: What the results depend on, by the name that errors call it.
+
+    Raises:
+        SystemExit: The folder was made with other settings.
+    """
+
+    def __init__(self, root: Path, settings: dict[str, Any]) -> None:
+        self.root = root
+        self.commands = Commands(root)
+        self.state_file = root / 'state.json'
+        self.state: dict[str, Any] = dict(settings={}, results={}, seconds={})
+        if self.state_file.exists():
+            self.state = json.loads(self.state_file.read_text())
+        known = self.state['settings']
+        for name, value in settings.items():
+            if known.setdefault(name, value) != value:
+                raise SystemExit(
+                    f'{root} was made with other {name}; delete it, or name another folder '
+                    'with --work-dir'
+                )
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        """The steps by name, in order."""
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """Return all measurements as Markdown."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Run the steps that are not done yet, and print a summary."""
+        self.save()
+        for number, (name, step) in enumerate(self.steps.items(), 1):
+            done = name in self.state['results']
+            ending = ': done before' if done else ''
+            print(f'[{number}/{len(self.steps)}] {step.title}{ending}', flush=True)
+            if not done:
+                self.run_step(name, step)
+        table = self.summary()
+        (self.root / 'summary.md').write_text(table)
+        print(table, end='')
+
+    def run_step(self, name: str, step: Step) -> None:
+        """Run one step, and note its result and its time."""
+        start, before = time.perf_counter(), self.state['seconds'].get(name, 0)
+        try:
+            self.state['results'][name] = step.run()
+        finally:  # the time of an interrupted step counts, too
+            self.state['seconds'][name] = before + time.perf_counter() - start
+            self.save()
+
+    def save(self) -> None:
+        """Write the state atomically."""
+        new = self.state_file.with_suffix('.new')
+        new.write_text(json.dumps(self.state))
+        new.replace(self.state_file)
+
+    def synthesise(self, images: int, *options: str) -> None:
+        """Write a dataset of so many images."""
+        arguments = ['data', '--images', images, '--seed', 1, *options]
+        self.commands.call('synthesise', 'hrnet-plugin', 'synth', *arguments)
+
+
+def epoch_options(epochs: int | None) -> list[str]:
+    """Return changes to a config of configs/demo for so many epochs; none for None."""
+    if epochs is None:
+        return []
+    return [f'train_cfg.max_epochs={epochs}', f'param_scheduler.1.end={epochs}']
+
+
+def rows(*table: list[str]) -> list[str]:
+    """Return the lines of a table in Markdown, the first of which is its head."""
+    head, *body = table
+    return ['| ' + ' | '.join(row) + ' |' for row in (head, ['---'] * len(head), *body)]
