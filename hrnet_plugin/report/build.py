@@ -17,6 +17,7 @@ from ..functional import (
     KeypointDiagnosis,
     Reliability,
     bootstrap,
+    breakdown,
     compare,
     diagnose_keypoints,
     evaluate_coco_keypoints,
@@ -151,7 +152,7 @@ def build_report(
                     detections=len(predictions[number].score),
                     metrics=_metrics(evaluations[number], interval),
                     diagnosis=_diagnosis(diagnoses[number]),
-                    breakdown=[],
+                    breakdown=[each.to_dict() for each in breakdown(diagnoses[number], gt)],
                     calibration=_calibration(gt, tables[number], options, seed),
                 )
             )

@@ -113,7 +113,9 @@ def keypoint_bars(name: str, names: Sequence[str], shares: Mapping[str, np.ndarr
         )
 
 
-def skeleton_drawing(name: str, skeleton: Skeleton, places: np.ndarray, wrong: np.ndarray) -> str:
+def skeleton_drawing(
+    name: str, skeleton: Skeleton, places: np.ndarray, wrong: np.ndarray
+) -> str:
     """Draw the skeleton, with larger and fuller circles where more is wrong.
 
     Args:
@@ -122,86 +124,84 @@ def skeleton_drawing(name: str, skeleton: Skeleton, places: np.ndarray, wrong: n
         places: Where to draw them (K, 2), in 0..1, y down.
         wrong: Share (K,) of each that is not good; NaN where it is labelled nowhere.
     """
+    known = wrong[np.isfinite(wrong)]
+    low, high = known.min(initial=1), known.max(initial=0)
+    rank = np.nan_to_num((wrong - low) / max(high - low, 1e-9))
+    with_numbers = len(places) <= NUMBERED
     with figure_style(name):
-        figure = new_figure(WIDTH * 0.62, 4.1)
+        figure = new_figure(WIDTH * 0.75, WIDTH * 0.75)
         axes = figure.add_subplot()
         for a, b in skeleton.links:
             axes.plot(*places[[a, b]].T, color=COLORS['line'], linewidth=2.5, zorder=1)
-        with_numbers = len(places) <= NUMBERED
-        highest = max(float(np.nanmax(wrong, initial=0)), 1e-9)
         for k, (x, y) in enumerate(places):
-            share = 0.0 if np.isnan(wrong[k]) else float(wrong[k])
-            size = (90 if with_numbers else 15) * (1 + 1.6 * share / highest)
-            axes.scatter(x, y, size, facecolor=COLORS['surface'], edgecolor='none', zorder=2)
+            circle = dict(s=(75 if with_numbers else 12) * (1 + rank[k]), linewidth=0.9)
+            # Translucent fill on an opaque ground, which hides the links
+            axes.scatter(x, y, facecolor=COLORS['surface'], edgecolor='none', zorder=2, **circle)
             axes.scatter(
                 x,
                 y,
-                size,
-                facecolor=COLORS['miss'],
-                edgecolor=COLORS['ink'],
-                linewidth=0.9,
-                alpha=None,
+                facecolor=(COLORS['miss'], 0.06 + 0.84 * rank[k]),
+                edgecolor=(COLORS['ink'], 1),
                 zorder=3,
-            ).set_gid(f'keypoint-{k}')
+                **circle,
+            )
             if with_numbers:
-                axes.text(
-                    *(x, y), str(k + 1), ha='center', va='center_baseline', fontsize=7, zorder=4
+                axes.annotate(
+                    *(str(k + 1), (x, y)),
+                    ha='center',
+                    va='center_baseline',
+                    fontsize=7,
+                    fontweight='bold',
+                    zorder=4,
                 )
-        for k, circle in enumerate(axes.collections[1::2]):
-            share = 0.0 if np.isnan(wrong[k]) else float(wrong[k])
-            circle.set_facecolor((COLORS['miss'], 0.05 + 0.75 * share / highest))
-            circle.set_edgecolor((COLORS['ink'], 1))
-        margin = 0.09
-        low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
-        axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect='equal')
+        margin = 0.07
+        lowest, highest = places.min(axis=0) - margin, places.max(axis=0) + margin
+        axes.set(xlim=(lowest[0], highest[0]), ylim=(highest[1], lowest[1]), aspect='equal')
         axes.axis('off')
         return to_svg(figure, name, 'The skeleton, with the numbers of its keypoints')
 
 
 def reliability(
     name: str,
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    counts: np.ndarray,
-    edges: np.ndarray,
+    curves: Mapping[str, Mapping[str, np.ndarray]],
     right: str,
 ) -> str:
     """Draw how often predictions are right, by their score.
 
     Args:
         name: Name of the chart, unique on its page.
-        curves: For up to two kinds of scores, their mean (B,) in each bin, and the share (B,) that
-            is right, NaN in empty bins.
-        counts: Number (B,) of predictions in each bin, of the first kind.
-        edges: Edges (B + 1,) of the bins of the first kind.
+        curves: For up to two kinds of scores, ``mean_score`` and ``share_correct`` (B,), NaN in
+            empty bins, ``low`` and ``high`` (B,), the interval of the latter, ``count`` (B,) and
+            ``edges`` (B + 1,). The numbers of the first kind are drawn below.
         right: What counts as right.
     """
-    styles = (
+    styles: tuple[dict[str, Any], ...] = (
         dict(color=COLORS['accent'], marker='o', linestyle='-'),
         dict(color=COLORS['accent-2'], marker='s', linestyle='--'),
     )
+    first = next(iter(curves.values()))
     with figure_style(name):
-        figure = new_figure(WIDTH, 3.6)
+        figure = new_figure(WIDTH, 3.7)
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.grid()
-        axes.plot([0, 1], [0, 1], color=COLORS['muted'], linewidth=1, linestyle=':')
-        axes.annotate(
-            *('score = share that is right', (0.03, 0.03)),
-            color=COLORS['muted'],
-            fontsize=7,
-            rotation=axes.transData.transform_angles(np.array([45]), np.array([[0, 0]]))[0],
-            rotation_mode='anchor',
-            transform_rotates_text=True,
-            va='bottom',
+        axes.plot(
+            [0, 1], [0, 1], color=COLORS['muted'], linewidth=1, linestyle=':', label='as promised'
         )
-        for (label, (score, share)), style in zip(curves.items(), styles):
-            known = np.isfinite(score) & np.isfinite(share)
-            axes.plot(score[known], share[known], label=label, markersize=4, **style)
+        for (label, curve), style in zip(curves.items(), styles):
+            known = np.isfinite(curve['mean_score']) & (curve['count'] > 0)
+            score, share, low, high = (
+                curve[key][known] for key in ('mean_score', 'share_correct', 'low', 'high')
+            )
+            errors = np.maximum(0, [share - low, high - share])
+            axes.errorbar(
+                *(score, share, errors), label=label, markersize=4, elinewidth=0.8, **style
+            )
         axes.set(xlim=(0, 1), ylim=(0, 1), ylabel='share that is right')
-        axes.legend(loc='lower right', fontsize=SMALL)
+        axes.legend(loc='upper left', fontsize=SMALL)
         below.bar(
-            edges[:-1],
-            counts,
-            np.diff(edges),
+            first['edges'][:-1],
+            first['count'],
+            np.diff(first['edges']),
             align='edge',
             facecolor=COLORS['accent'],
             edgecolor=COLORS['surface'],

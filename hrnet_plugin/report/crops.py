@@ -10,7 +10,7 @@ import numpy as np
 from ..functional.coco.ids import as_id
 
 SIDE = 208  # longest side of a crop, in pixels
-BYTES = 6000  # of a JPEG file: 500 of them and their outlines are below 5 MB as text
+BYTES = 5000  # of a JPEG file: 500 of them and their outlines are below 5 MB as text
 QUALITIES = (82, 70, 58, 46, 34)
 SMALLER = 0.75  # sides of a crop that is too large in the lowest quality, again and again
 

@@ -29,6 +29,13 @@ ERRORS = {
 GOOD = ('Good', 'in its place (similarity above 0.85)')
 TITLES = {name: title for name, (title, _) in ERRORS.items()}
 KEYPOINT_ERRORS = ('jitter', 'inversion', 'swap', 'miss')
+# How keypoints are divided
+GROUPS = {
+    'size': ('By size', 'Areas of people as COCO divides them, at 32² and 96² pixels.'),
+    'labelled': ('By number of labelled keypoints', 'How much of a person is in the picture.'),
+    'crowding': ('By crowding', 'How much people overlap with others.'),
+    'visibility': ('By visibility', 'Keypoints that are seen, and those that are hidden.'),
+}
 METRIC_TITLES = {
     'AP': 'AP, OKS 0.50 to 0.95',
     'AP .5': 'AP at OKS 0.50',
@@ -373,11 +380,7 @@ class _Page:
                 _block(
                     model['name'] if len(self.models) > 1 else '',
                     charts=[
-                        _chart(
-                            drawn,
-                            'Larger and fuller circles: more often wrong. Numbers are those of '
-                            'the bars.',
-                        ),
+                        _chart(drawn, _skeleton_words(wrong)),
                         _chart(
                             bars,
                             'Of the labelled keypoints of detected people, how many are good, and '
@@ -396,56 +399,50 @@ class _Page:
         )
 
     def _breakdown(self) -> dict[str, Any]:
-        first = self.models[0]['breakdown']
-        if not first:
+        groups = list(dict.fromkeys(row['by'] for row in self.models[0]['breakdown']))
+        made = [self._group_chart(by) for by in groups if by in GROUPS]
+        if not made:
             return {}
-        blocks, made = [], []
-        for number, group in enumerate(first):
-            same = [
-                next(g for g in model['breakdown'] if g['by'] == group['by'])
-                for model in self.models
-            ]
-            labels = [row['label'] for row in group['rows']]
-            series = {
-                model['name']: [_triple(row['ap']) for row in each['rows']]
-                for model, each in zip(self.models, same)
-            }
-            columns = [group['title'], 'people']
-            for model in self.models:
-                suffix = self._of(model)
-                columns += [f'AP{suffix}', 'interval']
-            rows = [
-                [
-                    label,
-                    f'{group["rows"][n]["instances"]:,}',
-                    *(
-                        cell
-                        for each in same
-                        for cell in (
-                            _number(each['rows'][n]['ap']['value']),
-                            _interval(each['rows'][n]['ap']),
-                        )
-                    ),
-                ]
-                for n, label in enumerate(labels)
-            ]
-            if not labels:
-                continue
-            made.append(
-                _chart(
-                    charts.intervals(f'breakdown-{number}', labels, series, 'AP'),
-                    f'{group["text"]} Wide intervals: few people, little certainty.',
-                    _table(group['title'], columns, rows),
-                    group['title'],
-                )
-            )
-        blocks.append(_block('', charts=made))
         return dict(
             id='breakdown',
-            title='Who is found, and who is not',
-            text=['AP of parts of the data: points are values, bars are their intervals.'],
-            blocks=blocks,
+            title='Where it does well, and where not',
+            text=[
+                'Parts of the data: points are the share of keypoints that are good, bars its 95 % '
+                'interval. A wide one: few keypoints, little certainty.'
+            ],
+            blocks=[_block(charts=made)],
         )
+
+    def _group_chart(self, by: str) -> dict[str, Any]:
+        title, text = GROUPS[by]
+        rows = [
+            [row for row in model['breakdown'] if row['by'] == by and row['n']]
+            for model in self.models
+        ]
+        labels = list(dict.fromkeys(row['group'] for each in rows for row in each))
+        series, table = {}, []
+        for model, each in zip(self.models, rows):
+            by_group = {row['group']: row for row in each}
+            series[model['name']] = [_good(by_group.get(label)) for label in labels]
+            table += [self._group_row(model, by_group[g]) for g in labels if g in by_group]
+        columns = [title, 'people', 'keypoints', 'recall at OKS 0.5', 'mean OKS', 'good']
+        columns += ['interval', *(TITLES[error] for error in KEYPOINT_ERRORS)]
+        svg = charts.intervals(f'breakdown-{by}', labels, series, 'share of good keypoints')
+        return _chart(svg, text, _table(title, columns, table), title)
+
+    def _group_row(self, model: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+        people = row['num_instances']
+        good, low, high = _good(row)
+        return [
+            row['group'] + (f', {model["name"]}' if len(self.models) > 1 else ''),
+            '–' if people is None else f'{people:,}',
+            f'{row["n"]:,}',
+            _number(row['recall']),
+            _number(row['mean_oks']),
+            f'{good:.1%}',
+            f'{low:.1%} to {high:.1%}',
+            *(f'{share:.1%}' for share in row['share'][1:]),
+        ]
 
     def _calibration(self) -> dict[str, Any]:
         blocks = []
@@ -460,11 +457,7 @@ class _Page:
                 if part.get('calibrated'):
                     curves['calibrated'] = _curve(part['calibrated'])
                 svg = charts.reliability(
-                    f'reliability-{kind}-{number}',
-                    curves,
-                    np.array(part['predicted']['count'], float),
-                    np.array(part['predicted']['edges'], float),
-                    part['event'],
+                    f'reliability-{kind}-{number}', curves, part['event']
                 )
                 made.append(
                     _chart(
@@ -532,7 +525,7 @@ class _Page:
             id='settings',
             title='How it was made',
             blocks=[
-                _block(table=_table('Files and options', ['What', 'value'], rows)),
+                _block(table=_table('Files and options', ['What', 'value'], rows, True)),
                 _block(table=sigmas),
             ],
         )
@@ -569,9 +562,10 @@ def _chart(
 
 
 def _table(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False
 ) -> dict[str, Any]:
-    return dict(caption=caption, columns=list(columns), rows=[list(row) for row in rows])
+    rows = [list(row) for row in rows]
+    return dict(caption=caption, columns=list(columns), rows=rows, words=words)
 
 
 def _number(value: float | None) -> str:
@@ -629,13 +623,30 @@ def _costliest(diagnosis: Mapping[str, Any]) -> tuple[str, float] | None:
     return None if name is None or gains[name] <= 0 else (name, gains[name])
 
 
-def _curve(part: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _good(row: Mapping[str, Any] | None) -> tuple[float, float, float]:
+    """Return the share of good keypoints, and its interval."""
+    if row is None or row['share'][0] is None:
+        return (np.nan, np.nan, np.nan)
+    return (row['share'][0], *row['interval'][0])
+
+
+def _curve(part: Mapping[str, Any]) -> dict[str, np.ndarray]:
     nan = float('nan')
-    mean, share = (
-        np.array([nan if v is None else v for v in part[name]], float)
-        for name in ('mean_score', 'share_correct')
+    names = ('edges', 'count', 'mean_score', 'share_correct', 'low', 'high')
+    return {
+        name: np.array([nan if value is None else value for value in part[name]], float)
+        for name in names
+    }
+
+
+def _skeleton_words(wrong: np.ndarray) -> str:
+    known = wrong[np.isfinite(wrong)]
+    if not len(known):
+        return 'No keypoint is labelled in a detected person. Numbers are those of the bars.'
+    return (
+        f'Larger and fuller circles: more often wrong, from {known.min():.0%} to '
+        f'{known.max():.0%} of the labelled keypoints. Numbers are those of the bars.'
     )
-    return mean, share
 
 
 def _calibration_words(kind: str, part: Mapping[str, Any]) -> str:
