@@ -24,7 +24,7 @@ from hrnet_plugin.functional import (
     oks_nms,
     soft_oks_nms,
 )
-from hrnet_plugin.functional.coco import evaluate
+from hrnet_plugin.functional.coco import accumulate
 
 IMAGES = 5000
 CANDIDATES = 30
@@ -177,13 +177,13 @@ def compare_evaluation(detections: int) -> dict[str, Ratio]:
 
 
 def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
-    options = evaluate._Options.of(None, 20, None, None)
-    data = evaluate._read(gt, dt, options, True)
-    matching = evaluate._match(data, options)
+    options = accumulate.EvaluationOptions.of(None, 20, None, None)
+    data = accumulate.read_instances(gt, dt, options, True)
+    matching = accumulate.match_instances(data, options)
     parts = {
-        'reading, sorting, sizes': lambda: evaluate._read(gt, dt, options, True),
-        'OKS and matching': lambda: evaluate._match(data, options),
-        'precision and recall': lambda: evaluate._accumulate(data, options, matching),
+        'reading, sorting, sizes': lambda: accumulate.read_instances(gt, dt, options, True),
+        'OKS and matching': lambda: accumulate.match_instances(data, options),
+        'precision and recall': lambda: accumulate.accumulate(data, options, matching),
         'one pass over the keypoints (the least it can be)': dt['keypoints'].sum,
     }
     rows = [[name, 1e3 * best(part, 9)] for name, part in parts.items()]

@@ -110,6 +110,7 @@ def reference_from_samples(collected: Collected, crowded: bool) -> Reference:
         categories=table['category_id'],
         rows=np.arange(len(rows)),
         **take_rows(table, rows),
+        num_given=len(rows),
     )
     warn_about_units('the annotations that come with the samples', vars(annotations))
     category = _only_category(annotations, 1)

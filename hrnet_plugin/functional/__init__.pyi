@@ -1,4 +1,9 @@
 from .coco.arrays import coco_to_arrays as coco_to_arrays
+from .coco.breakdown import BreakdownRow as BreakdownRow
+from .coco.breakdown import breakdown as breakdown
+from .coco.diagnose import diagnose_keypoints as diagnose_keypoints
+from .coco.diagnosis_result import CorrectedPrecision as CorrectedPrecision
+from .coco.diagnosis_result import KeypointDiagnosis as KeypointDiagnosis
 from .coco.evaluate import evaluate_coco_keypoints as evaluate_coco_keypoints
 from .coco.evaluate import evaluate_each_keypoint as evaluate_each_keypoint
 from .coco.nms import oks_nms as oks_nms

@@ -42,6 +42,7 @@ class Annotations:
         area: (G,), in square pixels; NaN where there is none.
         iscrowd: (G,), boolean.
         num_keypoints: (G,), labelled keypoints; below 0 where they have to be counted.
+        num_given: Number of annotations that were given, if not all of them are here.
     """
 
     images: np.ndarray
@@ -55,6 +56,7 @@ class Annotations:
     area: np.ndarray
     iscrowd: np.ndarray
     num_keypoints: np.ndarray
+    num_given: int | None = None
 
     def take(self, indices: np.ndarray) -> 'Annotations':
         """Return the annotations at these indices, or where a mask (G,) is true."""
@@ -149,13 +151,15 @@ def read_annotations(gt: Any) -> Annotations:
         if isinstance(given, Mapping):
             table = _checked_table(given)
             rows = np.arange(len(table['image_id']))
+            num_given = len(rows)
         else:
             entries = coco_entries(content, 'annotations')
+            num_given = len(entries)
             rows = _of_categories(categories, entries)
             table = annotation_table([entries[row] for row in rows])
     if not len(categories):
         categories = table['category_id']
-    return Annotations(images=images, categories=categories, rows=rows, **table)
+    return Annotations(images, categories, rows, **table, num_given=num_given)
 
 
 def read_predictions(dt: Any, num_keypoints: int) -> Predictions:

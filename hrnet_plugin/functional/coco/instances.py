@@ -4,7 +4,7 @@ Letters for axes: D detections, G annotated instances, K keypoints.
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -77,6 +77,12 @@ class GroundTruth:
         ignore = self.crowd | ~(keypoints[:, 0, 2] > 0)
         return replace(self, keypoints=keypoints, ignore=ignore)
 
+    def take(self, mask: np.ndarray) -> 'GroundTruth':
+        """Keep the instances where a mask (G,) is true."""
+        return replace(
+            self, **{each.name: getattr(self, each.name)[mask] for each in fields(self)}
+        )
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -121,6 +127,32 @@ class Detections:
         keypoints = np.ascontiguousarray(self.keypoints[:, k, None])
         corner = keypoints[self.row, 0, :2].T.astype(np.float64)
         return replace(self, keypoints=keypoints, box=(corner, corner))
+
+    def with_keypoints(self, keypoints: np.ndarray) -> 'Detections':
+        """Replace the keypoints of all predictions (all predictions, K, 3); areas stay."""
+        low, high = (corner.take(self.row, axis=1) for corner in extents(keypoints))
+        return replace(self, keypoints=keypoints, box=(low, high))
+
+    def with_scores(self, score: np.ndarray) -> 'Detections':
+        """Replace the scores (D,) and sort anew; equal ones are in the order of predictions."""
+        given = np.argsort(self.row)
+        num_groups = self.group.max(initial=-1) + 1
+        place, by_score = _rank(self.group[given], score[given], num_groups, len(given))
+        place = given[place]
+        return replace(self._at(place), score=score[place], by_score=by_score)
+
+    def take(self, mask: np.ndarray) -> 'Detections':
+        """Keep the detections where a mask (D,) is true."""
+        number = np.cumsum(mask) - 1
+        return replace(
+            self._at(np.flatnonzero(mask)), by_score=number[self.by_score[mask[self.by_score]]]
+        )
+
+    def _at(self, place: np.ndarray) -> 'Detections':
+        """Return the detections at these places (D',), without order by score."""
+        low, high = (corner[:, place] for corner in self.box)
+        row, group, score = (each[place] for each in (self.row, self.group, self.score))
+        return Detections(row, group, score, place, self.keypoints, (low, high), self.area[place])
 
 
 def extents(keypoints: np.ndarray, labelled_only: bool = False) -> Box:

@@ -67,7 +67,7 @@ def match(
         sigmas: Standard deviations (K,) of the keypoints.
     """
     thresholds = np.minimum(thresholds, HIGHEST_THRESHOLD)
-    d, g, oks = _by_preference(*_similar_pairs(gt, detections, thresholds.min(), sigmas))
+    d, g, oks = _by_preference(*similar_pairs(gt, detections, thresholds.min(), sigmas))
     starts = np.diff(d, prepend=-1) != 0
     first, matcher = np.flatnonzero(starts), np.cumsum(starts) - 1
     rounds = list(_rounds(detections.group[d[first]], first, matcher))
@@ -101,10 +101,10 @@ def _by_preference(
     return d, g, oks
 
 
-def _similar_pairs(
+def similar_pairs(
     gt: GroundTruth, detections: Detections, lowest: float, sigmas: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs within a group with an OKS of at least ``lowest``.
+    """Return pairs within a group with an OKS of at least ``lowest``, sorted by instance.
 
     Returns:
         Detections (N,), annotated instances (N,) and their OKS (N,).

@@ -15,6 +15,8 @@ from .oks import EPSILON, check_keypoint_count, variances
 
 # Compare this many keypoints first; skip pairs that are already below the threshold.
 PREFILTER_KEYPOINTS = 4
+# Larger areas would overflow in a mean of two.
+HIGHEST_AREA = 1e300
 
 
 def oks_nms(
@@ -119,6 +121,38 @@ def soft_oks_nms(
     return keep[stable_argsort(image[keep], image.max(initial=0) + 1)]
 
 
+def soft_nms_scores(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    threshold: float,
+    sigmas: Sequence[float] | np.ndarray,
+    images: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the scores (N,) that soft-NMS gives instances, at which it chooses them.
+
+    Other than in :func:`soft_oks_nms`, the first of equal scores is chosen, and OKS is not
+    rounded. Arguments are as there.
+
+    Example:
+        >>> keypoints = np.array([[[10.0, 10.0]], [[10.0, 10.0]], [[80.0, 60.0]]])
+        >>> scores, areas = np.array([0.8, 0.9, 0.7]), np.array([400.0, 400.0, 400.0])
+        >>> soft_nms_scores(keypoints, scores, areas, threshold=0.5, sigmas=[0.1]).round(3)
+        array([0.108, 0.9  , 0.7  ])
+    """
+    candidates = _NMSCandidates(keypoints, np.minimum(areas, HIGHEST_AREA), sigmas)
+    image = _image_numbers(images, len(candidates))
+    result = np.array(scores, np.float64)
+    for left in _of_equal_size(image):
+        while left.shape[1] > 1:
+            is_best = np.zeros(left.shape, bool)
+            is_best[np.arange(len(left)), result[left].argmax(axis=1)] = True
+            best, left = left[is_best], left[~is_best].reshape(len(left), -1)
+            overlap = candidates.similarity(np.repeat(best, left.shape[1]), left.ravel())
+            result[left] *= np.exp(-np.square(overlap) / threshold).reshape(left.shape)
+    return result
+
+
 def _soft_nms(
     candidates: '_NMSCandidates',
     order: np.ndarray,
@@ -161,8 +195,11 @@ class _NMSCandidates:
 
     def oks(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Compute the OKS (N,), float32, of pairs of indices (N,)."""
-        total = self._sums(self.points, self.variances, first, second)
-        return (total / len(self.variances)).astype(np.float32)
+        return self.similarity(first, second).astype(np.float32)
+
+    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Compute the OKS (N,), as precise as the input, of pairs of indices (N,)."""
+        return self._sums(self.points, self.variances, first, second) / len(self.variances)
 
     def dissimilar(self, first: np.ndarray, second: np.ndarray, threshold: float) -> np.ndarray:
         """Return indices of the pairs with an OKS of at most ``threshold``."""
@@ -217,9 +254,14 @@ def _orders(scores: np.ndarray, image: np.ndarray) -> Iterator[np.ndarray]:
     NumPy's sort of a row leaves equal scores in the order in which it leaves them for that row
     alone, as MMPose sorts it. Anything else added to the row would change it.
     """
+    for rows in _of_equal_size(image):
+        yield np.take_along_axis(rows, np.argsort(scores[rows], axis=1)[:, ::-1], axis=1)
+
+
+def _of_equal_size(image: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield, for each N, indices (I, N) of the images with N instances, in the order given."""
     by_image = stable_argsort(image, image.max(initial=0) + 1)
     sizes = np.bincount(image)
     starts = np.cumsum(sizes) - sizes
     for size in np.unique(sizes[sizes > 0]):
-        rows = by_image[starts[sizes == size, None] + np.arange(size)]
-        yield np.take_along_axis(rows, np.argsort(scores[rows], axis=1)[:, ::-1], axis=1)
+        yield by_image[starts[sizes == size, None] + np.arange(size)]

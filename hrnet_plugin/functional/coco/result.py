@@ -15,7 +15,7 @@ import numpy as np
 COCO_AREAS = ('all', 'medium', 'large')
 
 
-class _ReadableAsDict(Mapping[str, Any]):
+class ReadableAsDict(Mapping[str, Any]):
     """A result that can also be read as the dict that :meth:`to_dict` returns."""
 
     @abstractmethod
@@ -33,7 +33,7 @@ class _ReadableAsDict(Mapping[str, Any]):
 
 
 @dataclass(frozen=True, eq=False)
-class KeypointMatches(_ReadableAsDict):
+class KeypointMatches(ReadableAsDict):
     """Which detections are matched to which annotations.
 
     Attributes:
@@ -67,7 +67,7 @@ class KeypointMatches(_ReadableAsDict):
 
 
 @dataclass(frozen=True, eq=False)
-class KeypointEvaluation(_ReadableAsDict):
+class KeypointEvaluation(ReadableAsDict):
     """Average precision and recall of keypoints, as COCO defines them.
 
     AP and AR are means over OKS thresholds and categories, -1 where there is no annotated instance
