@@ -1,6 +1,14 @@
 from .coco.arrays import coco_to_arrays as coco_to_arrays
 from .coco.breakdown import BreakdownRow as BreakdownRow
 from .coco.breakdown import breakdown as breakdown
+from .coco.calibration import Calibration as Calibration
+from .coco.calibration import fit_calibration as fit_calibration
+from .coco.compare import ImageChanges as ImageChanges
+from .coco.compare import Interval as Interval
+from .coco.compare import KeypointBootstrap as KeypointBootstrap
+from .coco.compare import KeypointComparison as KeypointComparison
+from .coco.compare import bootstrap as bootstrap
+from .coco.compare import compare as compare
 from .coco.diagnose import diagnose_keypoints as diagnose_keypoints
 from .coco.diagnosis_result import CorrectedPrecision as CorrectedPrecision
 from .coco.diagnosis_result import KeypointDiagnosis as KeypointDiagnosis
@@ -12,6 +20,10 @@ from .coco.oks import COCO_SIGMAS as COCO_SIGMAS
 from .coco.oks import estimate_sigmas as estimate_sigmas
 from .coco.oks import keypoint_similarity as keypoint_similarity
 from .coco.oks import oks as oks
+from .coco.reliability import Reliability as Reliability
+from .coco.reliability import instance_reliability as instance_reliability
+from .coco.reliability import keypoint_reliability as keypoint_reliability
+from .coco.reliability import reliability as reliability
 from .coco.result import KeypointEvaluation as KeypointEvaluation
 from .coco.result import KeypointMatches as KeypointMatches
 from .heatmaps.accuracy import heatmap_accuracy as heatmap_accuracy

@@ -4,7 +4,7 @@ Letters for axes: D detections, G annotated instances, K keypoints, T OKS thresh
 ranges, C categories, R recall steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,17 @@ class Accumulated:
     recall: np.ndarray  # (T, C, A, 1)
     scores: np.ndarray  # (T, R, C, A, 1)
 
+    @classmethod
+    def empty(cls, thresholds: int, categories: int, area_ranges: int) -> 'Accumulated':
+        """Return arrays of -1, as of categories without annotated instances."""
+        shape = (thresholds, len(RECALL_STEPS), categories, area_ranges, 1)
+        recall = np.full(shape[:1] + shape[2:], -1.0)
+        return cls(np.full(shape, -1.0), recall, np.full(shape, -1.0))
+
+    def set(self, c: int, a: int, curves: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Set precision (T, R), recall (T,) and scores (T, R) of a category and area range."""
+        self.precision[:, :, c, a, 0], self.recall[:, c, a, 0], self.scores[:, :, c, a, 0] = curves
+
 
 def read_instances(gt: Any, dt: Any, options: EvaluationOptions, use_area: bool) -> Instances:
     """Read and sort annotations and predictions in any form that evaluations take.
@@ -132,25 +143,26 @@ def _outside(area: np.ndarray, ranges: np.ndarray) -> np.ndarray:
 def accumulate(data: Instances, options: EvaluationOptions, matching: Matching) -> Accumulated:
     """Compute precision over recall of each category, area range and threshold."""
     num_thresholds, num_categories = len(options.thresholds), len(data.groups.categories)
-    shape = (num_thresholds, len(RECALL_STEPS), num_categories, len(options.area_ranges), 1)
-    precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
-    recall = np.full(shape[:1] + shape[2:], -1.0)
+    accumulated = Accumulated.empty(num_thresholds, num_categories, len(options.area_ranges))
+    for c, (order, annotated) in enumerate(by_category(data)):
+        curves = Curves.of(order, data.detections.score[order], matching.matches)
+        num_gt = np.sum(~matching.gt_ignored[annotated], axis=0)
+        for a in np.flatnonzero(num_gt):
+            accumulated.set(c, a, curves(a, matching.dt_outside[a, order], int(num_gt[a])))
+    return accumulated
+
+
+def by_category(data: Instances) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each category its detections by descending score, and a mask (G,) of instances."""
     by_score = data.detections.by_score
     category = data.groups.category(data.detections.group[by_score])
     gt_category = data.groups.category(data.gt.group)
-    for c in range(num_categories):
-        order = by_score[category == c]
-        curves = _Curves.of(order, data.detections.score[order], matching.matches)
-        num_gt = np.sum(~matching.gt_ignored[gt_category == c], axis=0)
-        for a in np.flatnonzero(num_gt):
-            precision[:, :, c, a, 0], recall[:, c, a, 0], scores[:, :, c, a, 0] = curves(
-                a, matching.dt_outside[a, order], int(num_gt[a])
-            )
-    return Accumulated(precision, recall, scores)
+    for c in range(len(data.groups.categories)):
+        yield by_score[category == c], gt_category == c
 
 
 @dataclass(frozen=True)
-class _Curves:
+class Curves:
     """Precision over recall of one category, of detections sorted by descending score.
 
     Precision rises only at a match, and only detections with similar instances can be matched: so
@@ -163,7 +175,7 @@ class _Curves:
     matched_to_ignored: np.ndarray  # (A, T, M)
 
     @classmethod
-    def of(cls, order: np.ndarray, score: np.ndarray, matches: Matches) -> '_Curves':
+    def of(cls, order: np.ndarray, score: np.ndarray, matches: Matches) -> 'Curves':
         number = np.full(max(order.max(initial=-1), matches.detection.max(initial=-1)) + 1, -1)
         number[matches.detection] = np.arange(len(matches.detection))
         numbers = number[order]
