@@ -11,18 +11,18 @@ import numpy as np
 from .skeleton import Skeleton
 from .svg import COLORS, figure_style, new_figure, to_svg
 
-# Patterns, so that areas differ without colour, too
+# Patterns, so that areas differ without colour, too. Dots are many circles, and so large in a file.
 HATCHES = {
     'good': '',
-    'jitter': '....',
+    'jitter': '||||',
     'inversion': '////',
     'swap': '\\\\\\\\',
     'miss': 'xxxx',
     'score': '----',
     'background': '++++',
-    'missed': 'oo',
+    'missed': '..',
 }
-WIDTH = 4.7  # inches of 72 CSS pixels: as wide as a phone, so that text is not scaled down there
+WIDTH = 4.2  # inches of 72 units: nearly as wide as a phone, where text must not become small
 ROW = 0.2
 SMALL = 8
 NUMBERED = 45  # keypoints, from more of which on a drawing has no numbers

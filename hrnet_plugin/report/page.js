@@ -176,7 +176,9 @@
     if (!isPairs && data.models.length > 1) filters.push(choice('Results', 'model', [['', 'All results'], ...data.models.map((m, i) => [String(i), m])]));
     if (!isPairs) filters.push(choice('Sort by', 'sort', Object.entries(SORTS).map(([key, [text]]) => [key, text])));
     const toggles = element('fieldset', {'aria-label': 'Layers'});
-    for (const [layer, text] of [['image', 'Image'], ['truth', 'Truth: solid, circles'], ['prediction', 'Prediction: dashed, squares'], ['others', 'Other people: dotted'], ['marks', 'Errors: J, I, S, M']]) {
+    const layers = [['image', 'Image'], ['truth', 'Truth: solid, circles'], ['prediction', 'Prediction: dashed, squares']];
+    if (!isPairs) layers.push(['others', 'Other people: dotted'], ['marks', 'Errors: J, I, S, M']);
+    for (const [layer, text] of layers) {
       const box = element('input', {type: 'checkbox', checked: true, name: layer});
       box.addEventListener('change', () => root.classList.toggle(`hide-${layer}`, !box.checked));
       toggles.append(element('label', {}, box, text));

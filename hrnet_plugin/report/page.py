@@ -405,10 +405,10 @@ class _Page:
             return {}
         return dict(
             id='breakdown',
-            title='Where it does well, and where not',
+            title='Parts of the data',
             text=[
-                'Parts of the data: points are the share of keypoints that are good, bars its 95 % '
-                'interval. A wide one: few keypoints, little certainty.'
+                'Where it does well, and where not: points are the share of keypoints that are good, '
+                'bars its 95 % interval. A wide one: few keypoints, little certainty.'
             ],
             blocks=[_block(charts=made)],
         )
