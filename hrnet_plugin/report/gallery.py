@@ -79,6 +79,10 @@ class Scene:
         """Predictions of each image, of each result file."""
         return [_grouped(model.image_id) for model in self.models]
 
+    def name_of(self, image_id: Any) -> str:
+        """Return what to call an image."""
+        return self.names.get(image_id, f'image {image_id}')
+
     def box_of(self, shown: Shown) -> np.ndarray:
         """Return left, top, right and bottom (4,) of the part of the image to show."""
         points: list[np.ndarray] = []
@@ -99,7 +103,7 @@ class Scene:
                 core = np.concatenate([predicted.min(axis=0), predicted.max(axis=0)])
         if core is None:
             core = np.array([0.0, 0, 64, 64])
-        return region(np.concatenate([*points, np.zeros((0, 2))]), core, self.sizes_of(shown))
+        return region(np.concatenate([*points, np.zeros((0, 2))]), core, self.sizes.get(shown.image_id))
 
     def box_of_image(self, image_id: Any) -> np.ndarray:
         """Return left, top, right and bottom (4,) of an image, or of the people in it."""
@@ -125,7 +129,7 @@ class Scene:
             kind='image',
             errors=[],
             image_id=image_id,
-            file=self.names.get(image_id, f'image {image_id}'),
+            file=self.name_of(image_id),
             oks=_rounded(oks, 4),
             score=None,
             size='',
@@ -137,9 +141,6 @@ class Scene:
             others=[],
         )
 
-    def sizes_of(self, shown: Shown) -> tuple[float, float] | None:
-        return self.sizes.get(shown.image_id)
-
     def to_dict(self, shown: Shown, crop: Crop) -> dict[str, Any]:
         """Return a card as JSON has it: what a page needs to draw it, without the image."""
         card: dict[str, Any] = dict(
@@ -147,7 +148,7 @@ class Scene:
             kind=shown.kind,
             errors=list(shown.errors),
             image_id=shown.image_id,
-            file=self.names.get(shown.image_id, ''),
+            file=self.name_of(shown.image_id),
             cost=_rounded(shown.cost, 6),
             score=_rounded(shown.score, 4),
             oks=_rounded(shown.oks, 4),
