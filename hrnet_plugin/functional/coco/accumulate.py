@@ -13,7 +13,7 @@ import numpy as np
 from .arrays import Annotations, read_annotations, read_predictions
 from .ids import Groups, Ids
 from .instances import Detections, GroundTruth
-from .matching import Matches, match
+from .matching import Matches, Pairs, match
 from .oks import COCO_SIGMAS
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -123,16 +123,24 @@ def read_instances(gt: Any, dt: Any, options: EvaluationOptions, use_area: bool)
     return Instances(groups, ground_truth, detections, annotations)
 
 
-def match_instances(data: Instances, options: EvaluationOptions) -> Matching:
-    """Match detections to annotated instances at each threshold, in each area range."""
+def match_instances(
+    data: Instances, options: EvaluationOptions, pairs: Pairs | None = None
+) -> Matching:
+    """Match detections to annotated instances at each threshold, in each area range.
+
+    Args:
+        data: Instances.
+        options: Options.
+        pairs: Similar pairs, see :func:`match`; computed by default.
+    """
     ranges = np.array(list(options.area_ranges.values()), np.float64)
     ignored = data.gt.ignore[:, None] | _outside(data.gt.area, ranges)
-    matches = match(data.gt, data.detections, ignored, options.thresholds, options.sigmas)
+    matches = match(data.gt, data.detections, ignored, options.thresholds, options.sigmas, pairs)
     a, t = options.all_areas, int(np.argmin(options.thresholds))
-    pairs = np.flatnonzero(matches.unpack_one(matches.is_match, a, t))
-    good_pairs = pairs[~ignored[matches.pairs[1][pairs], a]]
+    matched = np.flatnonzero(matches.unpack_one(matches.is_match, a, t))
+    good_pairs = matched[~ignored[matches.pairs[1][matched], a]]
     outside = _outside(data.detections.area, ranges).T
-    return Matching(matches, ignored, outside, pairs, good_pairs)
+    return Matching(matches, ignored, outside, matched, good_pairs)
 
 
 def _outside(area: np.ndarray, ranges: np.ndarray) -> np.ndarray:

@@ -31,8 +31,9 @@ from .diagnosis_result import (
     SWAP,
     KeypointDiagnosis,
 )
-from .error_costs import LocatedKeypoints, error_costs
+from .error_costs import LOWEST_OKS, LocatedKeypoints, error_costs
 from .instances import AREA_PER_BOX
+from .matching import similar_pairs
 from .nms import HIGHEST_AREA
 from .numeric import BLOCK, spans
 from .oks import keypoint_similarity
@@ -132,7 +133,9 @@ def diagnose_keypoints(
     partner = mirror_partners(flip_pairs, len(options.sigmas))
     data = read_instances(gt, dt, options, use_area)
     at_threshold = replace(options, thresholds=np.array([oks_threshold], np.float64))
-    matching = match_instances(data, at_threshold)
+    lowest = min(oks_threshold, LOWEST_OKS)
+    pairs = similar_pairs(data.gt, data.detections, lowest, options.sigmas)
+    matching = match_instances(data, at_threshold, pairs)
     d, g = (ends[matching.matched_pairs] for ends in matching.matches.pairs)
     oks = matching.matches.oks[matching.matched_pairs]
     ignored = matching.gt_ignored[:, 0]
@@ -154,7 +157,7 @@ def diagnose_keypoints(
     missed = ~ignored
     missed[g] = False
     recalled = np.zeros(len(ignored), bool)
-    predicted = match_instances(data, options)
+    predicted = match_instances(data, options, pairs)
     recalled[predicted.matches.pairs[1][predicted.good_pairs]] = True
     cost = _scatter((num_predictions,), 0.0, rows, unmatched.astype(float))
     cost[of_pair] = _cost_of_instances(located)
@@ -175,7 +178,7 @@ def diagnose_keypoints(
         missed=_scatter((num_given,), False, gt_rows, missed),
         recalled=_scatter((num_given,), False, gt_rows, recalled),
         area=_scatter((num_given,), np.nan, gt_rows, data.gt.area),
-        costs=error_costs(data, options, predicted, at_threshold, located),
+        costs=error_costs(data, options, pairs, oks_threshold, located),
         notes=tuple(_notes(data, matching, partner, use_area, np.sum(~counts))),
     )
 

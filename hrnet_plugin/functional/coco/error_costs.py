@@ -26,7 +26,7 @@ from .diagnosis_result import (
     SWAP,
     CorrectedPrecision,
 )
-from .matching import similar_pairs
+from .matching import Pairs, similar_pairs
 from .nms import soft_nms_scores
 from .oks import EPSILON, variances
 
@@ -43,6 +43,8 @@ SOFT_NMS_THRESHOLD = 0.5
 MARGIN = 1e-9
 # Scores are rounded to so many decimals, so that rounding errors do not order equal ones.
 SCORE_DECIMALS = 9
+# Lower ones are rounded to 0.
+LOWEST_OKS = 4e-10
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class LocatedKeypoints:
 def error_costs(
     data: Instances,
     options: EvaluationOptions,
-    predicted: Matching,
-    at_threshold: EvaluationOptions,
+    pairs: Pairs,
+    oks_threshold: float,
     located: LocatedKeypoints,
 ) -> dict[str, CorrectedPrecision]:
     """Evaluate predictions after each correction; see ``diagnose_keypoints``.
@@ -70,23 +72,29 @@ def error_costs(
     Args:
         data: Instances as predicted and annotated.
         options: Options of the evaluation, with COCO's thresholds and a single area range.
-        predicted: Matching of these.
-        at_threshold: The same with the threshold at which errors are diagnosed.
+        pairs: Pairs of these instances with an OKS of at least ``LOWEST_OKS``.
+        oks_threshold: OKS threshold below which instances count as not matched.
         located: Keypoints and their errors.
     """
-    costs = {'predicted': _precision(data, options, predicted)}
-    for name, corrected in _corrections(data, options, at_threshold, located):
-        costs[name] = _precision(corrected, options, match_instances(corrected, options))
-    return costs
+    return {
+        name: _precision(corrected, options, match_instances(corrected, options, pairs_then))
+        for name, corrected, pairs_then in _corrections(
+            data, options, pairs, oks_threshold, located
+        )
+    }
 
 
 def _corrections(
     data: Instances,
     options: EvaluationOptions,
-    at_threshold: EvaluationOptions,
+    pairs: Pairs,
+    oks_threshold: float,
     located: LocatedKeypoints,
-) -> Iterator[tuple[str, Instances]]:
-    """Yield the names of corrections, and instances after each."""
+) -> Iterator[tuple[str, Instances, Pairs]]:
+    """Yield the names of corrections, and instances and pairs after each."""
+    yield 'predicted', data, pairs
+
+    # Changed in place, as nobody looks back at the detections of an earlier step.
     keypoints = data.detections.keypoints.astype(np.float64)
     for name, (code, target) in CORRECTED_SIMILARITY.items():
         pair, k = np.nonzero(located.codes == code)
@@ -97,35 +105,67 @@ def _corrections(
         row = data.detections.row[d]
         keypoints[row, k, :2] = data.gt.keypoints[g, k, :2]
         keypoints[row, k, 0] += distance * (1 - MARGIN)
-        data = replace(data, detections=data.detections.with_keypoints(keypoints.copy()))
-        yield name, data
+        changed = np.zeros(len(data.detections.row), bool)
+        changed[d] = True
+        data = replace(data, detections=data.detections.with_keypoints(keypoints, changed))
+        pairs = _with_changed(pairs, data, options, min(oks_threshold, LOWEST_OKS), changed)
+        yield name, data, pairs
 
-    data = replace(data, detections=data.detections.with_scores(_best_scores(data, options)))
-    yield 'score', data
+    detections, place = data.detections.with_scores(_best_scores(data, options, pairs))
+    data, pairs = replace(data, detections=detections), (place[pairs[0]], *pairs[1:])
+    yield 'score', data, pairs
 
-    matching = match_instances(data, at_threshold)
+    at_threshold = replace(options, thresholds=np.array([oks_threshold], np.float64))
+    matching = match_instances(data, at_threshold, pairs)
     d, g = (ends[matching.matched_pairs] for ends in matching.matches.pairs)
-    is_matched, is_annotated = np.zeros(len(data.detections.row), bool), matching.gt_ignored[:, 0]
-    is_matched[d] = is_annotated[g] = True
-    data = replace(data, detections=data.detections.take(is_matched | matching.dt_outside[0]))
-    yield 'background', data
-    yield 'missed', replace(data, gt=data.gt.take(is_annotated))
+    keep, keep_gt = matching.dt_outside[0].copy(), matching.gt_ignored[:, 0].copy()
+    keep[d] = keep_gt[g] = True
+    data = replace(data, detections=data.detections.take(keep))
+    pairs = _renumbered(pairs, 0, keep)
+    yield 'background', data, pairs
+
+    yield 'missed', replace(data, gt=data.gt.take(keep_gt)), _renumbered(pairs, 1, keep_gt)
 
 
-def _best_scores(data: Instances, options: EvaluationOptions) -> np.ndarray:
+def _with_changed(
+    pairs: Pairs,
+    data: Instances,
+    options: EvaluationOptions,
+    lowest: float,
+    changed: np.ndarray,
+) -> Pairs:
+    """Compute pairs anew of those detections where a mask (D,) is true."""
+    d, g, oks = similar_pairs(data.gt, data.detections.take(changed), lowest, options.sigmas)
+    stay = ~changed[pairs[0]]
+    new = np.flatnonzero(changed)[d], g, oks
+    first, second, third = (np.concatenate([old[stay], n]) for old, n in zip(pairs, new))
+    return first, second, third
+
+
+def _renumbered(pairs: Pairs, end: int, keep: np.ndarray) -> Pairs:
+    """Keep the pairs whose detection (end 0) or annotated instance (1) a mask keeps."""
+    d, g, oks = (each[keep[pairs[end]]] for each in pairs)
+    number = np.cumsum(keep) - 1
+    return (number[d], g, oks) if end == 0 else (d, number[g], oks)
+
+
+def _best_scores(data: Instances, options: EvaluationOptions, pairs: Pairs) -> np.ndarray:
     """Return the best OKS (D,) with any instance that counts, decayed by soft-NMS."""
-    gt, detections = data.gt.take(~data.gt.ignore), data.detections
-    d, _, oks = similar_pairs(gt, detections, 0, options.sigmas)
+    detections = data.detections
+    d, g, oks = pairs
+    counts = ~data.gt.ignore[g]
     scores = np.zeros(len(detections.row))
-    np.maximum.at(scores, d, oks)
-    return soft_nms_scores(
-        detections.keypoints[detections.row, :, :2],
-        scores,
-        detections.area,
+    np.maximum.at(scores, d[counts], oks[counts])
+    some = np.flatnonzero(scores >= LOWEST_OKS)  # the others decay none that is above them
+    scores[some] = soft_nms_scores(
+        detections.keypoints[detections.row[some], :, :2],
+        scores[some],
+        detections.area[some],
         SOFT_NMS_THRESHOLD,
         options.sigmas,
-        images=detections.group,
-    ).round(SCORE_DECIMALS)
+        images=detections.group[some],
+    )
+    return scores.round(SCORE_DECIMALS)
 
 
 def _precision(

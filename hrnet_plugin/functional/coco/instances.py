@@ -128,18 +128,30 @@ class Detections:
         corner = keypoints[self.row, 0, :2].T.astype(np.float64)
         return replace(self, keypoints=keypoints, box=(corner, corner))
 
-    def with_keypoints(self, keypoints: np.ndarray) -> 'Detections':
-        """Replace the keypoints of all predictions (all predictions, K, 3); areas stay."""
-        low, high = (corner.take(self.row, axis=1) for corner in extents(keypoints))
+    def with_keypoints(self, keypoints: np.ndarray, changed: np.ndarray) -> 'Detections':
+        """Replace the keypoints; areas stay.
+
+        Args:
+            keypoints: Keypoints (all predictions, K, 3).
+            changed: Mask (D,) of the detections that they change.
+        """
+        low, high = (corner.copy() for corner in self.box)
+        low[:, changed], high[:, changed] = extents(keypoints[self.row[changed]])
         return replace(self, keypoints=keypoints, box=(low, high))
 
-    def with_scores(self, score: np.ndarray) -> 'Detections':
-        """Replace the scores (D,) and sort anew; equal ones are in the order of predictions."""
+    def with_scores(self, score: np.ndarray) -> tuple['Detections', np.ndarray]:
+        """Replace the scores (D,), and sort anew; equal ones are in the order of predictions.
+
+        Returns:
+            The detections, and the index (D,) of each among these.
+        """
         given = np.argsort(self.row)
         num_groups = self.group.max(initial=-1) + 1
-        place, by_score = _rank(self.group[given], score[given], num_groups, len(given))
-        place = given[place]
-        return replace(self._at(place), score=score[place], by_score=by_score)
+        order, by_score = _rank(self.group[given], score[given], num_groups, len(given))
+        order = given[order]
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return replace(self._at(order), score=score[order], by_score=by_score), place
 
     def take(self, mask: np.ndarray) -> 'Detections':
         """Keep the detections where a mask (D,) is true."""

@@ -24,6 +24,9 @@ HIGHEST_THRESHOLD = 1 - 1e-10
 # Combinations of area range and threshold that one integer (a word) decides: one bit for each.
 WORD = 64
 
+# Detections (N,), annotated instances (N,) and their OKS (N,)
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Matches:
@@ -56,6 +59,7 @@ def match(
     ignore: np.ndarray,
     thresholds: np.ndarray,
     sigmas: np.ndarray,
+    pairs: Pairs | None = None,
 ) -> Matches:
     """Match detections to annotated instances.
 
@@ -65,9 +69,17 @@ def match(
         ignore: (G, A), instances that are ignored in each area range.
         thresholds: OKS thresholds (T,).
         sigmas: Standard deviations (K,) of the keypoints.
+        pairs: What :func:`similar_pairs` returns for the lowest threshold or one below it, in any
+            order; computed by default.
     """
     thresholds = np.minimum(thresholds, HIGHEST_THRESHOLD)
-    d, g, oks = _by_preference(*similar_pairs(gt, detections, thresholds.min(), sigmas))
+    lowest = thresholds.min()
+    if pairs is None:
+        d, g, oks = similar_pairs(gt, detections, lowest, sigmas)
+    else:
+        enough = pairs[2] >= lowest
+        d, g, oks = (each[enough] for each in pairs)
+    d, g, oks = _by_preference(d, g, oks)
     starts = np.diff(d, prepend=-1) != 0
     first, matcher = np.flatnonzero(starts), np.cumsum(starts) - 1
     rounds = list(_rounds(detections.group[d[first]], first, matcher))
@@ -88,9 +100,7 @@ def match(
     return Matches(d[first], (d, g), oks, shape, *(list(w) for w in zip(*words)))
 
 
-def _by_preference(
-    d: np.ndarray, g: np.ndarray, oks: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_preference(d: np.ndarray, g: np.ndarray, oks: np.ndarray) -> Pairs:
     """Sort pairs (N,) by detection, then by descending OKS, the last of equals first."""
     order = stable_argsort(d, d.max(initial=0) + 1)
     d, g, oks = d[order], g[order], oks[order]
@@ -103,12 +113,8 @@ def _by_preference(
 
 def similar_pairs(
     gt: GroundTruth, detections: Detections, lowest: float, sigmas: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs within a group with an OKS of at least ``lowest``, sorted by instance.
-
-    Returns:
-        Detections (N,), annotated instances (N,) and their OKS (N,).
-    """
+) -> Pairs:
+    """Return pairs within a group with an OKS of at least ``lowest``."""
     first = np.searchsorted(detections.group, gt.group)
     count = np.searchsorted(detections.group, gt.group, side='right') - first
     d = spans(first, count)
