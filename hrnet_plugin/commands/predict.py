@@ -89,6 +89,12 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument(
         '--smooth', action='store_true', help='smooth keypoints over time; implies --track'
     )
+    parser.add_argument(
+        '--calibration',
+        metavar='FILE',
+        help='calibration of the scores, as fit_calibration(…).to_json writes it, fitted on '
+        'results of the same models; --kpt-thr applies to calibrated scores',
+    )
     parser.add_argument('--recursive', action='store_true', help='read subfolders, too')
     parser.add_argument(
         '--strict',
@@ -110,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
     from ..apis.inference.coco_results import CocoTask
     from ..apis.inference.exported import is_exported
     from ..apis.inputs.report import InputReport
+    from ..functional import Calibration
     from ..utils.allocator import disable_malloc_trim
 
     # What is cheap to check comes before the models.
@@ -129,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.box_categories and not args.boxes:
         raise ValueError('--box-categories selects boxes of a file: give --boxes, too')
+    calibration = None if args.calibration is None else Calibration.from_json(args.calibration)
     task = CocoTask(
         args.inputs,
         InputReport(strict=args.strict, quiet=True),
@@ -152,6 +160,7 @@ def run(args: argparse.Namespace) -> int:
         det_cat_ids=args.det_cat_ids,
         show_progress=True,
         runtime=args.runtime,
+        calibration=calibration,
     )
     try:
         task.write(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from mmengine.structures import InstanceData
 
-from ...functional.coco.scoring import score_instances
 from ..boxes.box_file import BoxFile
 from ..boxes.categories import Categories
 from ..boxes.given_boxes import GivenBoxes, given_boxes
 from ..inputs.file_names import check_out_folder, check_targets
 from ..inputs.report import InputReport
 from ..inputs.sources import Source, open_inputs, open_sources
+from .calibrated import instance_scores
 from .options import BBoxes, names_closest_option
 from .outputs import JsonList, call_targets
 
@@ -307,7 +307,7 @@ def coco_results(instances: InstanceData) -> list[CocoResult]:
     Returns:
         N dicts; ``keypoints`` are x, y and score of each keypoint, 3 K numbers.
     """
-    scores = score_instances('bbox_keypoint', instances.bbox_scores, instances.keypoint_scores)
+    scores = instance_scores(instances)
     triples = np.dstack([instances.keypoints, instances.keypoint_scores])
     sizes = instances.bboxes[:, 2:] - instances.bboxes[:, :2]
     results: list[CocoResult] = [

@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.device import get_device
 from tqdm import tqdm
 
+from ...functional import Calibration
 from ...registry import INFERENCERS, strict_options
 from ..boxes.box_file import BoxFile
 from ..boxes.categories import Categories
@@ -24,6 +25,7 @@ from ..inputs.report import InputReport
 from ..inputs.sources import Source, open_inputs
 from .backends import PoseBackend
 from .batches import CropBatches, ImageResult
+from .calibrated import calibrate
 from .coco_results import CocoTask
 from .detector import Detector
 from .exported import is_exported
@@ -71,6 +73,10 @@ class PoseInferencer:
             ``pose.backend_name`` says which.
         precision: ``'float32'``; or ``'bfloat16'``, in which OpenVINO computes float32 layers of
             an exported pose network, on CPUs that have it.
+        calibration: Calibration of :func:`~hrnet_plugin.functional.fit_calibration`, or the path
+            of its file, fitted on COCO results of the same models. Keypoint scores become
+            probabilities of being right, and instances get a calibrated ``score``; ``bbox_score``
+            stays the detector's. ``kpt_thr`` applies to calibrated scores.
 
     Raises:
         OSError: A file does not exist or cannot be read.
@@ -91,7 +97,16 @@ class PoseInferencer:
         backend: PoseBackend | None = None,
         runtime: str | None = None,
         precision: str = 'float32',
+        calibration: Calibration | str | Path | None = None,
     ) -> None:
+        if isinstance(calibration, str | Path):
+            calibration = Calibration.from_json(calibration)
+        if not isinstance(calibration, Calibration | None):
+            raise ValueError(
+                f'calibration is {type(calibration).__name__}; expected a Calibration or the path '
+                'of its file'
+            )
+        self.calibration = calibration
         self.box_categories = box_categories
         self.show_progress = show_progress
         exported: Any = next((m for m in (pose2d_weights, pose2d) if is_exported(m)), None)
@@ -331,6 +346,8 @@ class PoseInferencer:
             for frame, sample in self._predict(until_error(boxed, errors), max_pending, options):
                 if smoother is not None:
                     smoother.update(sample, frame.timestamp)
+                if self.calibration is not None:
+                    calibrate(sample.pred_instances, self.calibration)
                 writing.append(writer.submit(outputs.write, frame, sample))
                 while len(writing) > max_pending:
                     yield finish(writing.popleft(), outputs, bar)

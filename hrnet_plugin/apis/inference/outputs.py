@@ -252,8 +252,13 @@ class JsonList:
 
 
 def split_tracked(sample: PoseDataSample) -> list[dict[str, Any]]:
-    """Return the instances of a sample as MMPose's dicts, with ``track_id`` if tracked."""
+    """Return the instances of a sample as MMPose's dicts, with ``track_id`` if tracked.
+
+    Instances with calibrated scores have ``score``, too.
+    """
     instances = split_instances(sample.pred_instances)
+    for instance, score in zip(instances, sample.pred_instances.get('scores', ())):
+        instance['score'] = float(score)
     for instance, track_id in zip(instances, sample.pred_instances.get('track_ids', ())):
         instance['track_id'] = int(track_id)
     return instances

@@ -7,6 +7,7 @@ Letters for axes: N scores, B blocks, I images, K keypoints.
 """
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,11 +64,12 @@ class ScoreMap:
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Convert scores (…) to probabilities (…), float64."""
         scores = np.asarray(scores, np.float64)
+        unit = _unit(scores, self.low, self.high)
         if self.temperature is None:
             mapped = np.interp(scores, self.scores, self.shares)
         else:
-            mapped = _sigmoid(_logit(scores, self.low, self.high) / self.temperature)
-        return (1 - STRICTNESS) * mapped + STRICTNESS * _unit(scores, self.low, self.high)
+            mapped = _sigmoid(_logit(unit) / self.temperature)
+        return (1 - STRICTNESS) * mapped + STRICTNESS * _line(unit)
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def fit_calibration(
 
     Returns:
         :class:`~hrnet_plugin.functional.Calibration`, with its errors before and after on the
-        other half of the images.
+        other half of the images. A warning says if one is no better after.
 
     Raises:
         OSError: A file cannot be read.
@@ -225,15 +227,19 @@ def fit_calibration(
     count = len(data.groups.images)
     for_fit = np.zeros(count, bool)
     for_fit[np.random.default_rng(seed).permutation(count)[: (count + 1) // 2]] = True
-    keypoints, keypoint_fit = _fit(
-        'keypoint',
-        method,
-        keypoint_samples(data, keypoint_options, similarity, unmatched),
-        for_fit,
-    )
-    instances, instance_fit = _fit(
-        'instance', method, instance_samples(data, instance_options), for_fit
-    )
+    keypoint_scores = keypoint_samples(data, keypoint_options, similarity, unmatched)
+    instance_scores = instance_samples(data, instance_options)
+    keypoints, keypoint_fit = _fit('keypoint', method, keypoint_scores, for_fit)
+    instances, instance_fit = _fit('instance', method, instance_scores, for_fit)
+    for name, fit in (('keypoint', keypoint_fit), ('instance', instance_fit)):
+        if fit.ece_after > fit.ece_before:
+            others = ' or '.join(map(repr, [m for m in METHODS if m != method]))
+            warnings.warn(
+                f'{method!r} does not improve {name} scores: their expected calibration error on '
+                f'the other images is {fit.ece_before:.4f} before and {fit.ece_after:.4f} after; '
+                f'try method={others}, or more images',
+                stacklevel=2,
+            )
     return Calibration(
         method,
         float(similarity),
@@ -274,7 +280,8 @@ def _fit(
         )
     low, high = min(0.0, float(score.min())), max(1.0, float(score.max()))
     if method == 'temperature':
-        score_map = ScoreMap(low, high, _fit_temperature(_logit(score, low, high), correct))
+        logits = _logit(_unit(score, low, high))
+        score_map = ScoreMap(low, high, _fit_temperature(logits, correct))
     else:
         score_map = ScoreMap(low, high, None, *_isotonic_blocks(score, correct))
     before = reliability(test_score, test_correct).ece
@@ -338,17 +345,20 @@ def pool_adjacent_violators(
 
 
 def _unit(scores: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map scores to (0, 1), strictly increasing, and straight from low to high."""
-    x = (scores - low) / (high - low)
-    inside = MARGIN + (1 - 2 * MARGIN) * x
-    above = 1 - MARGIN / (1 + np.maximum(x - 1, 0))
-    below = MARGIN / (1 + np.maximum(-x, 0))
-    return np.where(x > 1, above, np.where(x < 0, below, inside))
+    """Scale scores so that ``low`` becomes 0 and ``high`` 1."""
+    return (scores - low) / (high - low)
 
 
-def _logit(scores: np.ndarray, low: float, high: float) -> np.ndarray:
-    x = _unit(scores, low, high)
+def _logit(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, MARGIN, 1 - MARGIN)
     return np.log(x) - np.log1p(-x)
+
+
+def _line(x: np.ndarray) -> np.ndarray:
+    """Map any number to (0, 1), strictly increasing: straight between 0 and 1."""
+    below, above = np.maximum(-x, 0), np.maximum(x - 1, 0)
+    inside = 0.1 + 0.8 * np.clip(x, 0, 1)
+    return inside - 0.1 * below / (1 + below) + 0.1 * above / (1 + above)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

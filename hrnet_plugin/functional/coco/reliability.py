@@ -272,7 +272,7 @@ def _bins(
     num_bins: int,
     by_group: Mapping[Any, Reliability] | None = None,
 ) -> Reliability:
-    edges = np.linspace(0, 1, num_bins + 1)
+    edges = np.arange(num_bins + 1) / num_bins
     # A score on an edge is in the bin above, but 1 in the last.
     number = np.clip(np.searchsorted(edges, scores, side='right') - 1, 0, num_bins - 1)
     count = np.bincount(number, minlength=num_bins)
