@@ -13,7 +13,6 @@ import numpy as np
 
 from . import charts
 from .skeleton import Skeleton
-from .svg import COLORS, figure_style, new_figure, to_svg
 
 HERE = Path(__file__).parent
 # What errors are called, and what they are
@@ -351,7 +350,7 @@ class _Page:
         entries = []
         for name in names:
             title, text = GOOD if name == 'good' else ERRORS[name]
-            entries.append(dict(title=title, text=text, swatch=_trusted(_swatch(name))))
+            entries.append(dict(name=name, title=title, text=text))
         return entries
 
     def _keypoints(self) -> dict[str, Any]:
@@ -684,31 +683,3 @@ def _calibration_table(
         )
     ]
     return _table('By score', ['Score', 'number', 'mean score', 'share right'], rows)
-
-
-def _swatch(name: str) -> str:
-    """Return a small area in the colour and pattern of an error."""
-    id = f'swatch-{name}'
-    with figure_style(id):
-        figure = new_figure(0.55, 0.26)
-        figure.set_layout_engine('none')
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.axis('off')
-        axes.add_patch(_rectangle(name))
-        svg = to_svg(figure, id, '')
-    return svg.replace('role="img" aria-label=""', 'aria-hidden="true"')
-
-
-def _rectangle(name: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(
-        (0, 0),
-        1,
-        1,
-        facecolor=COLORS[name],
-        edgecolor=COLORS['surface'],
-        hatch=charts.HATCHES[name],
-        linewidth=0,
-        alpha=0.35 if name == 'good' else 1,
-    )

@@ -90,6 +90,9 @@ def to_svg(figure: 'Figure', name: str, description: str) -> str:
     """
     for axes in figure.axes:
         axes.patch.set_visible(False)
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine('none')  # savefig would draw once more to lay out again
     buffer = io.StringIO()
     nothing: dict[str, Any] = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
     figure.savefig(buffer, format='svg', metadata=nothing)
