@@ -145,12 +145,14 @@ def _annotated_skeleton(
     annotations: str | Path, content: Mapping[str, Any], reference: Reference
 ) -> tuple[Skeleton, list[str]]:
     same_sigma = (
-        f'every sigma of the OKS is {USUAL_SIGMA}, as nothing says how exact each keypoint can be: '
+        f'every sigma of the OKS is {USUAL_SIGMA}, as nothing says how exact a keypoint can be: '
         'give metainfo or sigmas'
     )
-    named = [c for c in coco_entries(content, 'categories') if c.get('keypoints')] if (
-        content.get('categories')
-    ) else []
+    named = (
+        [c for c in coco_entries(content, 'categories') if c.get('keypoints')]
+        if (content.get('categories'))
+        else []
+    )
     if not named:
         count = reference.num_keypoints
         if count in (None, len(KEYPOINTS)):

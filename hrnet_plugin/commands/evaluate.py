@@ -95,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
         raise NotADirectoryError(f'--out {args.out} is a file; expected a folder')
 
     from ..apis import evaluate_files
+    from ..report.content import require_page_packages
 
+    require_page_packages()
     with _Bar() as bar:
         report = evaluate_files(
             args.annotations,

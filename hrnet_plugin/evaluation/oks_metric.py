@@ -94,7 +94,7 @@ class OKSMetric(BaseMetric):
             ``OKS (name)``, and ``OKS`` of all together.
         area_ranges: Name -> lowest and highest area, in square pixels, of which to add
             ``AP (name)`` and ``AR (name)``.
-        report_dir: Folder to which ``report.html``, a page about the errors of the predictions, and
+        report_dir: Folder to which ``report.html``, a page about errors of the predictions, and
             ``report.json`` are written at each evaluation; see :mod:`hrnet_plugin.report`. By
             default, they are not written.
         report_images: Folder of the images that the page shows, by the file names of the

@@ -2,13 +2,13 @@
 
 import warnings
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
 
 from ..functional.coco.ids import as_id
+from ..report.content import require_page_packages
 from .gather import Table
 from .reference import Reference
 
@@ -26,9 +26,7 @@ def check_report(images: str | bool, format_only: bool) -> None:
     """
     if format_only:
         raise ValueError('format_only=True evaluates nothing: there is no report for report_dir')
-    for package in ('matplotlib', 'jinja2'):
-        if find_spec(package) is None:
-            raise ImportError(f'report_dir needs {package}: pip install {package}')
+    require_page_packages()
     if isinstance(images, str) and not Path(images).is_dir():
         raise OSError(f'report_images={images!r} is no folder')
 

@@ -55,7 +55,9 @@ CHANGED = 24  # images that changed most
 CHANGED_SIDE, CHANGED_BYTES = 320, 12_000  # of their pictures: longest side, and JPEG file
 LEAST_CHANGE = 0.005  # of the OKS
 SHOWN_PREDICTIONS = 12  # of a whole image
-FEW_IMAGES = 0.5  # share of images with people, below which a note says that some have no detection
+FEW_IMAGES = (
+    0.5  # share of images with people, below which a note says that some have no detection
+)
 LISTED = 5  # problems of one kind that a note lists
 
 # Called with what is done now, how much of it is done, and how much there is (0: not known)
@@ -487,9 +489,7 @@ class _Pictures:
             done += 1
             self.progress('images', done, total)
 
-        crops, problems = crop_images(
-            boxes, ids, self.source, self.scene.names, advance, *size
-        )
+        crops, problems = crop_images(boxes, ids, self.source, self.scene.names, advance, *size)
         self.problems += [problem for problem in problems if problem not in self.problems]
         self.files.update({key: crop.jpeg for key, crop in crops.items() if crop.jpeg})
         return crops

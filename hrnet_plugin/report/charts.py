@@ -11,7 +11,7 @@ import numpy as np
 from .skeleton import Skeleton
 from .svg import COLORS, figure_style, new_figure, to_svg
 
-# Patterns, so that areas differ without colour, too. Dots are many circles, and so large in a file.
+# Patterns tell areas apart without colour. Dots are many circles, and make files large.
 HATCHES = {
     'good': '',
     'jitter': '||||',
@@ -113,9 +113,7 @@ def keypoint_bars(name: str, names: Sequence[str], shares: Mapping[str, np.ndarr
         )
 
 
-def skeleton_drawing(
-    name: str, skeleton: Skeleton, places: np.ndarray, wrong: np.ndarray
-) -> str:
+def skeleton_drawing(name: str, skeleton: Skeleton, places: np.ndarray, wrong: np.ndarray) -> str:
     """Draw the skeleton, with larger and fuller circles where more is wrong.
 
     Args:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ import numpy as np
 
 from ..utils.atomic_files import write_atomically
 
+# What a page is made with; a report without a page needs neither
+PACKAGES = ('matplotlib', 'jinja2')
 JSON_FILE, PAGE_FILE = 'report.json', 'report.html'
+
+
+def require_page_packages() -> None:
+    """Raise an ImportError that names the package if one is missing that pages are made with."""
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise ImportError(f'the page of a report needs {package}: pip install {package}')
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +66,7 @@ class Report:
 
     def html(self) -> str:
         """Return the page."""
+        require_page_packages()
         from .page import render
 
         return render(self.content, self.places, self.pictures)

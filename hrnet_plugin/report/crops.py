@@ -49,9 +49,7 @@ class ImageSource:
     folder: str
 
     @classmethod
-    def from_folder(
-        cls, folder: str | Path, images: Sequence[Mapping[str, Any]]
-    ) -> 'ImageSource':
+    def from_folder(cls, folder: str | Path, images: Sequence[Mapping[str, Any]]) -> 'ImageSource':
         """Look images of annotations up in a folder, by their file names.
 
         Args:

@@ -103,7 +103,9 @@ class Scene:
                 core = np.concatenate([predicted.min(axis=0), predicted.max(axis=0)])
         if core is None:
             core = np.array([0.0, 0, 64, 64])
-        return region(np.concatenate([*points, np.zeros((0, 2))]), core, self.sizes.get(shown.image_id))
+        return region(
+            np.concatenate([*points, np.zeros((0, 2))]), core, self.sizes.get(shown.image_id)
+        )
 
     def box_of_image(self, image_id: Any) -> np.ndarray:
         """Return left, top, right and bottom (4,) of an image, or of the people in it."""

@@ -1,11 +1,12 @@
 """The page of a report: from what its JSON file holds, and pictures, to one HTML file.
 
-Every text of a file goes through the template, which escapes it, or through matplotlib, which does.
+Every text of a file goes through the template or through matplotlib, which both escape it.
 """
 
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -406,8 +407,8 @@ class _Page:
             id='breakdown',
             title='Parts of the data',
             text=[
-                'Where it does well, and where not: points are the share of keypoints that are good, '
-                'bars its 95 % interval. A wide one: few keypoints, little certainty.'
+                'Where it does well, and where not: points are the share of keypoints that are '
+                'good, bars its 95% interval. A wide one: few keypoints, little certainty.'
             ],
             blocks=[_block(charts=made)],
         )
@@ -455,9 +456,7 @@ class _Page:
                 curves = {'as predicted': _curve(part['predicted'])}
                 if part.get('calibrated'):
                     curves['calibrated'] = _curve(part['calibrated'])
-                svg = charts.reliability(
-                    f'reliability-{kind}-{number}', curves, part['event']
-                )
+                svg = charts.reliability(f'reliability-{kind}-{number}', curves, part['event'])
                 made.append(
                     _chart(
                         svg,
@@ -473,7 +472,7 @@ class _Page:
             title='What scores say',
             text=[
                 'A score should say how often a prediction is right: of all with a score of 0.8, '
-                '80 % should be. On the dotted line it does; below it, scores promise too much.'
+                '80% should be. On the dotted line it does; below it, scores promise too much.'
             ],
             blocks=blocks,
         )
@@ -612,7 +611,7 @@ def _gains(diagnosis: Mapping[str, Any]) -> dict[str, float]:
     steps = diagnosis['costs']
     if not steps or min(step['ap'] for step in steps) < 0:
         return {}
-    return {step['step']: step['ap'] - last['ap'] for last, step in zip(steps, steps[1:])}
+    return {step['step']: step['ap'] - last['ap'] for last, step in pairwise(steps)}
 
 
 def _costliest(diagnosis: Mapping[str, Any]) -> tuple[str, float] | None:
@@ -660,9 +659,7 @@ def _calibration_words(kind: str, part: Mapping[str, Any]) -> str:
     return f'{text}. The bars below count {kind}.'
 
 
-def _calibration_table(
-    kind: str, part: Mapping[str, Any], names: Sequence[str]
-) -> dict[str, Any]:
+def _calibration_table(kind: str, part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     if kind == 'keypoints':
         groups = part['by_keypoint']
         rows = [

@@ -1,7 +1,8 @@
-"""What a report holds equals what the functions say; its files are whole, and names are escaped."""
+"""A report holds what the functions say; its files are whole, and names are escaped."""
 
 import json
 import re
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from hrnet_plugin.functional import (
 )
 from hrnet_plugin.functional.coco.arrays import read_annotations
 from hrnet_plugin.report import ImageSource, Results, Skeleton, build_report
+from hrnet_plugin.report.build import METRICS
 from hrnet_plugin.report.gallery import Shown, choose
 from hrnet_plugin.report.page import ERRORS
 from hrnet_plugin.report.skeleton import drawing
@@ -49,9 +51,7 @@ def test_the_ten_numbers_are_the_evaluations(report, data):
         (data.worse, data.better), report.content['models'], report.metrics
     ):
         result = evaluate_coco_keypoints(data.annotations, path)
-        expected = [
-            result[name] for name in 'AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL'.split()
-        ]
+        expected = [result[name] for name in METRICS.values()]
         assert list(metrics.values()) == expected
         assert list(metrics)[:4] == ['coco/AP', 'coco/AP .5', 'coco/AP .75', 'coco/AP (M)']
         assert model['detections'] == len(json.loads(path.read_text()))
@@ -116,7 +116,9 @@ def test_the_gallery_has_each_kind_of_error_and_the_costliest(report, data):
     missed = [c for c in cards if c['kind'] == 'missed' and c['model'] == 0]
     assert len(missed) == diagnosis.missed.sum()
     ids = [a['id'] for a in data.coco['annotations']]
-    assert {c['annotation_id'] for c in missed} == {ids[g] for g in np.flatnonzero(diagnosis.missed)}
+    assert {c['annotation_id'] for c in missed} == {
+        ids[g] for g in np.flatnonzero(diagnosis.missed)
+    }
     for card in (c for c in cards if c['kind'] == 'matched' and c['model'] == 0):
         d = card['detection']
         assert card['codes'] == diagnosis.codes[d].tolist()
@@ -145,7 +147,9 @@ def test_crops_show_what_is_in_the_image(report, data):
     crop = cv2.imdecode(np.frombuffer(report.pictures[card['picture']], np.uint8), 1)
     image = cv2.imread(str(data.images / card['file']))
     left, top, right, bottom = map(int, card['box'])
-    part = cv2.resize(image[top:bottom, left:right], crop.shape[1::-1], interpolation=cv2.INTER_AREA)
+    part = cv2.resize(
+        image[top:bottom, left:right], crop.shape[1::-1], interpolation=cv2.INTER_AREA
+    )
     assert np.abs(part.astype(int) - crop).mean() < 12
     assert max(map(len, report.pictures.values())) < 12_000
 
@@ -187,7 +191,7 @@ def test_the_first_screen_says_ap_and_the_costliest_error(page, report):
         assert f'{metrics["coco/AP"]:.3f}' in words
     assert '95% interval' in words
     steps = report.content['models'][0]['diagnosis']['costs']
-    gains = {b['step']: b['ap'] - a['ap'] for a, b in zip(steps, steps[1:])}
+    gains = {b['step']: b['ap'] - a['ap'] for a, b in pairwise(steps)}
     costliest = max(gains, key=gains.get)
     assert re.search(f'Costliest error of worse *{ERRORS[costliest][0]}', ' '.join(words.split()))
 

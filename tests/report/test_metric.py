@@ -82,6 +82,6 @@ def test_what_prevents_a_report_is_an_error_before_the_run(tmp_path, monkeypatch
         OKSMetric(report_dir='report', report_images=str(tmp_path / 'nowhere'))
     with pytest.raises(ValueError, match='there is no report'):
         OKSMetric(report_dir='report', format_only=True, outfile_prefix='results')
-    monkeypatch.setattr('hrnet_plugin.evaluation.pages.find_spec', lambda name: None)
+    monkeypatch.setattr('hrnet_plugin.report.content.find_spec', lambda name: None)
     with pytest.raises(ImportError, match='needs matplotlib'):
         OKSMetric(report_dir='report')

@@ -1,4 +1,4 @@
-"""Predictions with errors as models make them, from annotations: jitter, inversions, swaps, misses."""
+"""Predictions with errors as models make them: jitter, inversions, swaps, misses."""
 
 from typing import Any
 

@@ -41,9 +41,7 @@ def kites(folder: Path) -> tuple[Path, Path]:
     points = [80, 40, 2, 62, 60, 2, 99, 61, 2, 81, 105, 2, 92, 130, 2]
     coco = dict(
         categories=[category],
-        images=[
-            dict(id=n, file_name=f'<i>{n}</i>.jpg', width=160, height=160) for n in range(6)
-        ],
+        images=[dict(id=n, file_name=f'<i>{n}</i>.jpg', width=160, height=160) for n in range(6)],
         annotations=[
             dict(
                 id=n,
