@@ -47,29 +47,42 @@ def pycocotools_evaluates(
 
     It takes an annotation id of 0 for 'not matched', so annotations are numbered anew, from 1.
     """
-    gt = copy.deepcopy(gt)
-    for number, ann in enumerate(gt['annotations'], 1):
-        ann['id'] = number
-    area_ranges = area_ranges or AREAS
     with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = gt
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(copy.deepcopy(dt)), 'keypoints')
-        params = evaluation.params
-        params.kpt_oks_sigmas = np.array(sigmas)
-        params.maxDets = [max_dets]
-        params.areaRng = [list(limits) for limits in area_ranges.values()]
-        params.areaRngLbl = list(area_ranges)
-        if oks_thresholds is not None:
-            params.iouThrs = np.array(oks_thresholds)
-        evaluation.evaluate()
+        evaluation = run_pycocotools(gt, dt, sigmas, max_dets, oks_thresholds, area_ranges)
         evaluation.accumulate()
-        params.maxDets = [20]  # the only number for which it sums up; the arrays have one anyhow
+        # the only number for which it sums up; the arrays have one anyhow
+        evaluation.params.maxDets = [20]
         evaluation.summarize()
     result = dict(zip(STATS, evaluation.stats))
     result.update({name: evaluation.eval[name] for name in ARRAYS})
     return {**result, 'matches': matches_of(evaluation, len(gt['annotations']))}
+
+
+def run_pycocotools(
+    gt: dict[str, Any],
+    dt: list[dict[str, Any]],
+    sigmas: Sequence[float] | np.ndarray,
+    max_dets: int,
+    oks_thresholds: Sequence[float] | np.ndarray | None,
+    area_ranges: Mapping[str, Sequence[float]] | None,
+) -> COCOeval:
+    """Return an evaluation whose matches are found; it prints."""
+    # It writes into the dicts of annotations and predictions, and into nothing below these.
+    annotations = [dict(ann, id=number) for number, ann in enumerate(gt['annotations'], 1)]
+    area_ranges = area_ranges or AREAS
+    coco = COCO()
+    coco.dataset = dict(gt, annotations=annotations)
+    coco.createIndex()
+    evaluation = COCOeval(coco, coco.loadRes([dict(det) for det in dt]), 'keypoints')
+    params = evaluation.params
+    params.kpt_oks_sigmas = np.array(sigmas)
+    params.maxDets = [max_dets]
+    params.areaRng = [list(limits) for limits in area_ranges.values()]
+    params.areaRngLbl = list(area_ranges)
+    if oks_thresholds is not None:
+        params.iouThrs = np.array(oks_thresholds)
+    evaluation.evaluate()
+    return evaluation
 
 
 def matches_of(evaluation: COCOeval, annotations: int) -> dict:

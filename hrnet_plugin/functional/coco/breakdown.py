@@ -193,7 +193,7 @@ def _instances_row(
 ) -> BreakdownRow:
     """Return the row of annotations where a mask (G,) is true."""
     is_member = is_member & diagnosis.evaluated
-    matched = (diagnosis.matched >= 0) & is_member[diagnosis.matched]
+    matched = np.append(is_member, False)[diagnosis.matched]  # the last is that of -1
     return replace(
         _row(by, group, _count(diagnosis.codes[matched])),
         num_instances=int(is_member.sum()),

@@ -27,7 +27,7 @@ from .diagnosis_result import (
     CorrectedPrecision,
 )
 from .matching import Pairs, similar_pairs
-from .nms import soft_nms_scores
+from .nms import SCORE_DECIMALS, soft_nms_scores
 from .oks import EPSILON, variances
 
 # Similarity of corrected keypoints; None: the largest that was found.
@@ -41,9 +41,7 @@ CORRECTED_SIMILARITY = {
 SOFT_NMS_THRESHOLD = 0.5
 # Move keypoints this share less, so that rounding does not decide whether they reach a threshold.
 MARGIN = 1e-9
-# Scores are rounded to so many decimals, so that rounding errors do not order equal ones.
-SCORE_DECIMALS = 9
-# Lower ones are rounded to 0.
+# A lower one is rounded to a score of 0.
 LOWEST_OKS = 4e-10
 
 
@@ -157,6 +155,7 @@ def _best_scores(data: Instances, options: EvaluationOptions, pairs: Pairs) -> n
     scores = np.zeros(len(detections.row))
     np.maximum.at(scores, d[counts], oks[counts])
     some = np.flatnonzero(scores >= LOWEST_OKS)  # the others decay none that is above them
+    some = some[np.argsort(detections.row[some])]  # of equals, the first prediction is chosen
     scores[some] = soft_nms_scores(
         detections.keypoints[detections.row[some], :, :2],
         scores[some],

@@ -17,6 +17,8 @@ from .oks import EPSILON, check_keypoint_count, variances
 PREFILTER_KEYPOINTS = 4
 # Larger areas would overflow in a mean of two.
 HIGHEST_AREA = 1e300
+# Rounding errors are to order no scores that should be equal.
+SCORE_DECIMALS = 9
 
 
 def oks_nms(
@@ -131,8 +133,8 @@ def soft_nms_scores(
 ) -> np.ndarray:
     """Return the scores (N,) that soft-NMS gives instances, at which it chooses them.
 
-    Other than in :func:`soft_oks_nms`, the first of equal scores is chosen, and OKS is not
-    rounded. Arguments are as there.
+    Other than in :func:`soft_oks_nms`, OKS is not rounded, and of scores that are equal to
+    ``SCORE_DECIMALS`` decimals the first is chosen. Arguments are as there.
 
     Example:
         >>> keypoints = np.array([[[10.0, 10.0]], [[10.0, 10.0]], [[80.0, 60.0]]])
@@ -146,7 +148,8 @@ def soft_nms_scores(
     for left in _of_equal_size(image):
         while left.shape[1] > 1:
             is_best = np.zeros(left.shape, bool)
-            is_best[np.arange(len(left)), result[left].argmax(axis=1)] = True
+            rounded = result[left].round(SCORE_DECIMALS)
+            is_best[np.arange(len(left)), rounded.argmax(axis=1)] = True
             best, left = left[is_best], left[~is_best].reshape(len(left), -1)
             overlap = candidates.similarity(np.repeat(best, left.shape[1]), left.ravel())
             result[left] *= np.exp(-np.square(overlap) / threshold).reshape(left.shape)
