@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +25,7 @@ from hrnet_plugin.functional import (
     oks_nms,
     soft_oks_nms,
 )
+from hrnet_plugin.functional import compare as compare_files
 from hrnet_plugin.functional.coco import accumulate
 
 IMAGES = 5000
@@ -37,13 +39,16 @@ TARGETS = {
 STATS = ('AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL')
 
 
-def make_scene(detections: int, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+def make_scene(
+    detections: int, seed: int = 0, share: float = 0.5
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return 6,700 annotated instances in half of the images, and detections, as arrays.
 
-    Two of five detections are near an annotated instance, the others anywhere.
+    Two of five detections are near an annotated instance, the others anywhere. Another ``share``
+    of the images has as many more or fewer instances.
     """
     rng = np.random.default_rng(seed)
-    counts = np.where(rng.random(IMAGES) < 0.5, np.minimum(rng.geometric(0.374, IMAGES), 20), 0)
+    counts = np.where(rng.random(IMAGES) < share, np.minimum(rng.geometric(0.374, IMAGES), 20), 0)
     image = np.repeat(np.arange(IMAGES), counts)
     size = np.exp(rng.normal(4.6, 0.8, len(image))).clip(15, 480)[:, None] * [0.5, 1]
     corner = rng.random((len(image), 2)) * [500, 350]
@@ -190,6 +195,34 @@ def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
     return table(['where the time goes', 'at best (ms)'], rows)
 
 
+def bootstrap_costs() -> str:
+    """As many annotations as in COCO val2017, and two files of detections."""
+    gt, dt_a = make_scene(48_000, share=0.82)
+    noise = np.random.default_rng(0).normal(0, 1, (48_000, 17, 1))
+    dt_b = dict(dt_a, keypoints=dt_a['keypoints'] + noise)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / 'scene').write_bytes(pickle.dumps((gt, dt_a, dt_b)))
+        command = [sys.executable, __file__, '--bootstrap', f'{folder}/scene']
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    instances = len(gt['annotations']['id'])
+    rows = [[f'1,000 resamples, {instances} instances, 2 x 48,000', *json.loads(done.stdout)]]
+    return table(['comparison of two files', 'seconds', 'beside its input (MB)'], rows)
+
+
+def bootstrap_cost(scene: str) -> list[float]:
+    """Seconds, and resident megabytes at the highest beside the input; -1 without /proc."""
+    gt, dt_a, dt_b = pickle.loads(Path(scene).read_bytes())
+    compare_files(gt, dt_a, dt_b, resamples=2)  # for imports and caches of the first time
+    is_measured = Path('/proc/self/clear_refs').exists()
+    if is_measured:
+        held = resident('VmRSS')
+        Path('/proc/self/clear_refs').write_text('5')  # reset the highest value
+    start = time.perf_counter()
+    compare_files(gt, dt_a, dt_b)
+    seconds = time.perf_counter() - start
+    return [seconds, resident('VmHWM') - held if is_measured else -1]
+
+
 def compare_nms(images: int, function: Any, repeats: int) -> Ratio:
     rng = np.random.default_rng(0)
     poses = rng.normal(0, 40, (images, 10, 17, 2)) + rng.random((images, 10, 1, 2)) * 500
@@ -273,11 +306,14 @@ def main() -> None:
     print(ratio_table(ratios, TARGETS))
     if Path('/proc/self/clear_refs').exists():
         print(compare_memory())
+    print(bootstrap_costs())
     print('With', ', '.join(map(named, ('pycocotools', 'faster-coco-eval', 'hotcoco'))))
 
 
 if __name__ == '__main__':
     if sys.argv[1:2] == ['--memory']:
         print(json.dumps(memory(*sys.argv[2:])))
+    elif sys.argv[1:2] == ['--bootstrap']:
+        print(json.dumps(bootstrap_cost(*sys.argv[2:])))
     else:
         main()

@@ -17,6 +17,8 @@ from support.video_files import damage, save_video
 from hrnet_plugin.apis import PoseInferencer, write_coco_results
 from hrnet_plugin.apis.inference.batches import CropBatches
 from hrnet_plugin.commands.cli import main
+from hrnet_plugin.functional import Calibration
+from hrnet_plugin.functional.coco.calibration import CalibrationFit, ScoreMap
 
 BUILT: dict[str, PoseInferencer] = {}
 
@@ -197,6 +199,8 @@ def test_boxes_of_images_in_folders(images, options, boxes, tmp_path, capsys):
         (lambda a: a[:-2], 'nothing says where instances are: give a detector with --det'),
         (lambda a: [a[0], 'none.jpg', *a[2:]], 'none.jpg'),
         (lambda a: [*a, '--config', 'no.py'], "pose2d='no.py': there is no such config file"),
+        (lambda a: [*a, '--calibration', 'none.json'], 'none.json'),
+        (lambda a: [*a, '--calibration', __file__], 'test_predict.py cannot be read as JSON'),
         (lambda a: [*a, '--runtime', 'auto'], '--runtime auto runs an exported model: give one'),
     ],
 )
@@ -206,6 +210,24 @@ def test_bad_input_exits_with_2(folder, options, capsys, change, message):
     captured = capsys.readouterr()
     assert captured.err.startswith('hrnet-plugin: error: ')
     assert message in captured.err
+
+
+def test_calibrated_scores(folder, options, tmp_path):
+    """Instances get probabilities in the order of their scores, of 1e-6 to each side of 0.7."""
+    fit = CalibrationFit(9, 9, 0.2, 0.1)
+    always = ScoreMap(0, 1, None, (0.5,), (0.7,))
+    calibration = Calibration(
+        'isotonic', 0.5, 0.5, 'wrong', 0, 5, 5, always, always, fit, fit
+    )
+    calibration.to_json(tmp_path / 'calibration.json')
+    arguments = ['predict', str(folder), *options, '--det', 'whole_image']
+    assert main(arguments) == 0
+    before = [result['score'] for result in results(tmp_path)]
+    assert main([*arguments, '--calibration', str(tmp_path / 'calibration.json')]) == 0
+    after = [result['score'] for result in results(tmp_path)]
+    assert after == pytest.approx([0.7] * len(before), abs=1e-6)
+    assert np.argsort(after).tolist() == np.argsort(before).tolist()
+    assert len(set(before)) > 2
 
 
 def test_whole_image(folder, options, tmp_path, monkeypatch):
