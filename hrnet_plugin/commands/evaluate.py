@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from . import INCOMPLETE, OK, Run, positive
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     from ..report.content import require_page_packages
 
     require_page_packages()
-    with _Bar() as bar:
+    with _Bar() as bar, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # they are among the notes
         report = evaluate_files(
             args.annotations,
             args.results,
