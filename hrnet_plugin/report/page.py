@@ -4,7 +4,6 @@ Every text of a file goes through the template or through matplotlib, which both
 """
 
 import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from . import charts
 from .skeleton import Skeleton
 
 HERE = Path(__file__).parent
+COMPACT: dict[str, Any] = dict(ensure_ascii=False, allow_nan=False, separators=(',', ':'))
 # What errors are called, and what they are
 ERRORS = {
     'jitter': ('Jitter', 'J: near its place, but not exactly there (similarity 0.5 to 0.85)'),
@@ -63,6 +63,7 @@ def render(
         pictures: JPEG files, by the names that cards of the galleries give in ``'picture'``.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2.utils import htmlsafe_json_dumps
 
     environment = Environment(
         autoescape=True,
@@ -72,7 +73,6 @@ def render(
         lstrip_blocks=True,
     )
     page = _Page(report, places)
-    # Jinja's |tojson would do, but for the size: it is the file that must not be copied again.
     return environment.get_template('page.html.j2').render(
         version=report['version'],
         title=page.title,
@@ -82,7 +82,7 @@ def render(
         sections=page.sections(),
         css=_trusted((HERE / 'page.css').read_text(encoding='utf-8')),
         script=_trusted((HERE / 'page.js').read_text(encoding='utf-8')),
-        data=_trusted(_embedded_json(_page_data(report, pictures))),
+        data=htmlsafe_json_dumps(_page_data(report, pictures), **COMPACT),
     )
 
 
@@ -91,14 +91,6 @@ def _trusted(text: str) -> Any:
     from markupsafe import Markup
 
     return Markup(text)
-
-
-def _embedded_json(content: Any) -> str:
-    """Return JSON that cannot end the element of a page that it is in."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(',', ':'))
-    for character in '<>&\u2028\u2029':
-        text = text.replace(character, f'\\u{ord(character):04x}')
-    return text
 
 
 def _page_data(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> dict[str, Any]:
@@ -400,7 +392,7 @@ class _Page:
 
     def _breakdown(self) -> dict[str, Any]:
         groups = list(dict.fromkeys(row['by'] for row in self.models[0]['breakdown']))
-        made = [self._group_chart(by) for by in groups if by in GROUPS]
+        made = list(filter(None, (self._group_chart(by) for by in groups if by in GROUPS)))
         if not made:
             return {}
         return dict(
@@ -413,13 +405,16 @@ class _Page:
             blocks=[_block(charts=made)],
         )
 
-    def _group_chart(self, by: str) -> dict[str, Any]:
+    def _group_chart(self, by: str) -> dict[str, Any] | None:
+        """Return the chart of one way to divide keypoints; None if no group has any."""
         title, text = GROUPS[by]
         rows = [
             [row for row in model['breakdown'] if row['by'] == by and row['n']]
             for model in self.models
         ]
         labels = list(dict.fromkeys(row['group'] for each in rows for row in each))
+        if not labels:
+            return None
         series, table = {}, []
         for model, each in zip(self.models, rows):
             by_group = {row['group']: row for row in each}

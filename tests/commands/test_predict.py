@@ -216,9 +216,7 @@ def test_calibrated_scores(folder, options, tmp_path):
     """Instances get probabilities in the order of their scores, of 1e-6 to each side of 0.7."""
     fit = CalibrationFit(9, 9, 0.2, 0.1)
     always = ScoreMap(0, 1, None, (0.5,), (0.7,))
-    calibration = Calibration(
-        'isotonic', 0.5, 0.5, 'wrong', 0, 5, 5, always, always, fit, fit
-    )
+    calibration = Calibration('isotonic', 0.5, 0.5, 'wrong', 0, 5, 5, always, always, fit, fit)
     calibration.to_json(tmp_path / 'calibration.json')
     arguments = ['predict', str(folder), *options, '--det', 'whole_image']
     assert main(arguments) == 0
