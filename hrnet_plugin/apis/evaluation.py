@@ -107,6 +107,7 @@ def evaluate_files(
 def _names(paths: Sequence[str | Path]) -> list[str]:
     """Return short names of files, which differ."""
     stems = [Path(path).stem.removesuffix('.keypoints') for path in paths]
+    stems = [stem.encode('utf-8', 'replace').decode() for stem in stems]
     if len({*stems}) == len(stems):
         return stems
     longer = [f'{Path(path).resolve().parent.name}/{stem}' for path, stem in zip(paths, stems)]
@@ -148,11 +149,8 @@ def _annotated_skeleton(
         f'every sigma of the OKS is {USUAL_SIGMA}, as nothing says how exact a keypoint can be: '
         'give metainfo or sigmas'
     )
-    named = (
-        [c for c in coco_entries(content, 'categories') if c.get('keypoints')]
-        if (content.get('categories'))
-        else []
-    )
+    listed = dict(content, categories=content.get('categories') or ())
+    named = [each for each in coco_entries(listed, 'categories') if each.get('keypoints')]
     if not named:
         count = reference.num_keypoints
         if count in (None, len(KEYPOINTS)):
