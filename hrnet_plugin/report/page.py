@@ -487,7 +487,7 @@ class _Page:
     def _changed(self) -> dict[str, Any]:
         return dict(
             id='changed',
-            title='What changed most',
+            title='Changes',
             text=[
                 'Images by how much the mean OKS of their people changed from '
                 f'{self.models[0]["name"]} to {self.models[1]["name"]}, people without a '
@@ -516,7 +516,7 @@ class _Page:
         )
         return dict(
             id='settings',
-            title='How it was made',
+            title='Settings',
             blocks=[
                 _block(table=_table('Files and options', ['What', 'value'], rows, True)),
                 _block(table=sigmas),

@@ -38,7 +38,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope='module')
 def report(data):
     files = data.annotations, [data.worse, data.better]
-    return evaluate_files(*files, images=data.images, resamples=RESAMPLES, gallery=40)
+    return evaluate_files(*files, images=data.images, resamples=RESAMPLES, gallery=25)
 
 
 @pytest.fixture(scope='module')
@@ -110,7 +110,7 @@ def test_calibration_is_that_of_the_other_half(report, data):
 def test_the_gallery_has_each_kind_of_error_and_the_costliest(report, data):
     cards = report.content['gallery']
     diagnosis = diagnose_keypoints(data.annotations, data.worse)
-    assert len(cards) == 40
+    assert len(cards) == 25 < report.content['gallery_total']
     assert {error for card in cards for error in card['errors']} == {*ERRORS} - {'score'}
     assert [c['cost'] for c in cards] == sorted((c['cost'] for c in cards), reverse=True)
     missed = [c for c in cards if c['kind'] == 'missed' and c['model'] == 0]
