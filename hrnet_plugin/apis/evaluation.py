@@ -13,10 +13,11 @@ from ..evaluation.reference import Reference, reference_from_content
 from ..functional.coco.arrays import read_predictions
 from ..functional.coco.evaluate import evaluate_coco_keypoints
 from ..functional.coco.oks import COCO_SIGMAS
-from ..functional.coco.schema import coco_entries, errors_name, quote
+from ..functional.coco.schema import coco_entries, errors_name, kind, quote
 from ..report import ImageSource, Report, Results, Skeleton, build_report
 from ..utils.json_files import read_json
 
+EXPECTED = 'a list of COCO results, [{"image_id": 1, "category_id": 1, "keypoints": […], "score": 0.9}, …]'
 COCO_SKELETON = Skeleton(
     names=KEYPOINTS,
     sigmas=COCO_SIGMAS,
@@ -84,7 +85,11 @@ def evaluate_files(
         source = ImageSource.from_folder(images, reference.image_entries)
     named = []
     for name, path in zip(_names(paths), paths):
-        table = read_predictions(path, len(skeleton.sigmas))
+        predictions = read_json(path)
+        with errors_name(path):
+            if not isinstance(predictions, list):
+                raise ValueError(f'it holds {kind(predictions)}; expected {EXPECTED}')
+            table = read_predictions(predictions, len(skeleton.sigmas))
         columns = {key: value for key, value in vars(table).items() if value is not None}
         named.append(Results(name, str(path), columns))
     return build_report(

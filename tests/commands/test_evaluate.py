@@ -98,7 +98,7 @@ def with_nan(results):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (as_dict, 'expected'),
+        (as_dict, 'it holds a dict; expected a list of COCO results'),
         (of_other_images, 'image 5 of the predictions is not among the annotations'),
         (of_fewer_keypoints, 'keypoints'),
         (with_nan, 'NaN or infinite'),
