@@ -17,7 +17,10 @@ from ..functional.coco.schema import coco_entries, errors_name, kind, quote
 from ..report import ImageSource, Report, Results, Skeleton, build_report
 from ..utils.json_files import read_json
 
-EXPECTED = 'a list of COCO results, [{"image_id": 1, "category_id": 1, "keypoints": […], "score": 0.9}, …]'
+EXPECTED = (
+    'a list of COCO results, '
+    '[{"image_id": 1, "category_id": 1, "keypoints": […], "score": 0.9}, …]'
+)
 COCO_SKELETON = Skeleton(
     names=KEYPOINTS,
     sigmas=COCO_SIGMAS,
