@@ -21,6 +21,7 @@ from timing import Ratio, best, compare, ratio_table, table, use_threads
 
 from hrnet_plugin.functional import (
     COCO_SIGMAS,
+    diagnose_keypoints,
     evaluate_coco_keypoints,
     oks_nms,
     soft_oks_nms,
@@ -189,6 +190,8 @@ def where_the_time_goes(gt: dict[str, Any], dt: dict[str, Any]) -> str:
         'reading, sorting, sizes': lambda: accumulate.read_instances(gt, dt, options, True),
         'OKS and matching': lambda: accumulate.match_instances(data, options),
         'precision and recall': lambda: accumulate.accumulate(data, options, matching),
+        'all of the evaluation': lambda: evaluate_coco_keypoints(gt, dt),
+        'diagnosis of errors and their costs': lambda: diagnose_keypoints(gt, dt),
         'one pass over the keypoints (the least it can be)': dt['keypoints'].sum,
     }
     rows = [[name, 1e3 * best(part, 9)] for name, part in parts.items()]

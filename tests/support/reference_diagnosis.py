@@ -47,7 +47,7 @@ def make_diagnosis_scene(seed: int) -> DiagnosisScene:
     dets: list[dict[str, Any]] = []
     images = [dict(id=int(i)) for i in rng.choice(100, rng.integers(1, 5), replace=False)]
     for image in images:
-        here = []
+        here: list[dict[str, Any]] = []
         for _ in range(rng.choice([0, 1, 2, 3, 6])):
             size = rng.choice([20, 50, 120], 2) if coarse else rng.uniform(10, 200, 2)
             corner = rng.choice([0, 20, 40], 2) if coarse else rng.uniform(0, 100, 2)
