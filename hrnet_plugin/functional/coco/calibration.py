@@ -93,7 +93,8 @@ class CalibrationFit:
 class Calibration:
     """Maps of keypoint scores and of instance scores to probabilities of being right.
 
-    Both are strictly increasing: ranks of instances, and so AP, stay as they are.
+    Both are strictly increasing in float64: ranks of instances, and so AP, stay as they are. Where
+    nothing tells scores apart, the maps differ by less than 1e-6, which float32 cannot hold.
 
     Attributes:
         method: ``'temperature'`` or ``'isotonic'``.
