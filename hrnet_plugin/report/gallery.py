@@ -239,9 +239,9 @@ def choose(candidates: Sequence[Shown], at_most: int) -> list[Shown]:
     chosen: set[int] = set()
     while waiting and len(chosen) < at_most:
         for key in list(waiting):
-            number = next((n for n in waiting[key] if n not in chosen), None)
-            if number is None:
+            following = next((n for n in waiting[key] if n not in chosen), None)
+            if following is None:
                 del waiting[key]
             elif len(chosen) < at_most:
-                chosen.add(number)
+                chosen.add(following)
     return [candidates[n] for n in order if n in chosen]

@@ -33,7 +33,7 @@ COLORS = {
         )
     )
 }
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     'svg.fonttype': 'none',  # text stays text: sharp, selectable, in the page's font
     'text.parse_math': False,  # a name may have a $
     'font.size': 9,
