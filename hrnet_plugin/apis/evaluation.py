@@ -161,7 +161,7 @@ def _annotated_skeleton(
     named = [each for each in coco_entries(listed, 'categories') if each.get('keypoints')]
     if not named:
         count = reference.num_keypoints
-        if count in (None, len(KEYPOINTS)):
+        if count is None or count == len(KEYPOINTS):
             return COCO_SKELETON, []
         names = tuple(str(k + 1) for k in range(count))
         return Skeleton(names, (USUAL_SIGMA,) * count), [
