@@ -56,6 +56,7 @@ class PoseDemo(Demo):
             'test_gt': Step('Evaluate with ground-truth boxes', self.test_gt),
             'test_detected': Step("Evaluate with the detector's boxes", self.test_detected),
             'infer': Step('Apply both to new images', self.infer),
+            'evaluate': Step('Write a page about the errors of the pose model', self.evaluate),
         }
 
     def run(self) -> None:
@@ -76,12 +77,24 @@ class PoseDemo(Demo):
         return self.commands.test('mmpose', self.pose, 'pose', [])
 
     def test_detected(self) -> dict[str, float]:
-        options = ['test_dataloader.dataset.bbox_file=detector/detections.bbox.json']
+        options = [
+            'test_dataloader.dataset.bbox_file=detector/detections.bbox.json',
+            'test_evaluator.outfile_prefix=pose/detected',
+        ]
         return self.commands.test('mmpose', self.pose, 'pose', options)
 
     def infer(self) -> None:
         configs = ['--detector', DETECTOR, '--pose', self.pose]
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
+
+    def evaluate(self) -> None:
+        if not (self.root / 'pose' / 'detected.keypoints.json').exists():
+            self.test_detected()  # as by an earlier version, which did not keep what it predicted
+        self.commands.call(
+            'evaluate',
+            *('hrnet-plugin', 'evaluate', 'data/annotations/person_keypoints_val2017.json'),
+            *('pose/detected.keypoints.json', '--images', 'data/val2017', '--out', 'report'),
+        )
 
     def summary(self) -> str:
         results = self.state['results']
@@ -106,6 +119,7 @@ class PoseDemo(Demo):
                 'The images are synthetic: these scores validate the pipeline, not accuracy on '
                 'photographs.',
                 f'Images in {self.root}: skeletons.jpg, heatmaps.jpg, training.png.',
+                'Errors, and the people with the costliest: report/report.html, in a browser.',
                 '',
             ]
         )

@@ -8,6 +8,7 @@ from . import functional as functional
 from . import hooks as hooks
 from . import models as models
 from . import registry as registry
+from . import report as report
 from .codecs import GaussianHeatmap as GaussianHeatmap
 from .evaluation import OKSMetric as OKSMetric
 from .hooks import AtomicCheckpointHook as AtomicCheckpointHook

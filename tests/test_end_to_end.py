@@ -123,6 +123,14 @@ class TestDemo:
         table = (out / 'summary.md').read_text()
         assert re.search(r'\| ground-truth boxes \|( \d\.\d{3} \|){4}', table)
         assert re.search(r"\| the detector's boxes \|( \d\.\d{3} \|){4}", table)
+        state, report = (
+            json.loads((out / name).read_text()) for name in ('state.json', 'report/report.json')
+        )
+        numbers = report['models'][0]['metrics']
+        tested = state['results']['test_detected']['coco/AP']
+        assert numbers['coco/AP']['value'] == pytest.approx(tested, abs=1e-6)
+        assert report['images']['problems'] == []
+        assert (out / 'report' / 'report.html').exists()
 
     def test_predictions_have_17_keypoints(self, home: Path) -> None:
         files = sorted((home / 'work_dirs/demo/predictions').glob('*.json'))
@@ -134,7 +142,7 @@ class TestDemo:
     def test_second_run_does_nothing_again(self, home: Path) -> None:
         commands = home / 'work_dirs/demo/commands.txt'
         before = commands.read_text()
-        assert run(demo(), cwd=home).count('done before') == 7
+        assert run(demo(), cwd=home).count('done before') == 8
         assert commands.read_text() == before
 
     def test_other_settings_do_not_pass_for_these(self, home: Path) -> None:

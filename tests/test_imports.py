@@ -37,6 +37,7 @@ def run(code: str, cwd: Path, *arguments: str) -> list[str]:
         ('hrnet_plugin', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.commands.cli', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.functional', (*OPENMMLAB, 'cv2', 'matplotlib')),
+        ('hrnet_plugin.report', (*OPENMMLAB, 'cv2', 'matplotlib', 'jinja2')),
         ('hrnet_plugin.archs', (*OPENMMLAB, 'cv2', 'torch', 'numpy')),
         ('hrnet_plugin.checks.coco', (*OPENMMLAB, 'cv2', 'torch')),
         ('hrnet_plugin.evaluation, hrnet_plugin.models.backbones', ('mmpose.models', 'mmdet')),
@@ -65,7 +66,10 @@ print('hrnet_plugin' in MODELS.children)
 
 @pytest.mark.parametrize(
     'package',
-    ['', '.apis', '.checkpoints', '.checks', '.datasets', '.functional', '.hooks', '.models'],
+    [
+        *('', '.apis', '.checkpoints', '.checks', '.datasets', '.functional', '.hooks', '.models'),
+        '.report',
+    ],
 )
 def test_every_public_name_is_there(package: str) -> None:
     module = import_module(f'hrnet_plugin{package}')
@@ -141,7 +145,7 @@ LEVELS = (
     'environment version',
     'utils',
     'registry functional',
-    'codecs',
+    'codecs report',
     'models evaluation datasets checkpoints',
     'checks export',
     'hooks',
@@ -159,7 +163,7 @@ INSIDE = {
         'estimators',
         'fuse',
     ),
-    'apis': ('inputs', 'boxes', 'inference'),
+    'apis': ('inputs evaluation', 'boxes', 'inference'),
 }
 # (importing room, imported module) -> why it may
 EXCEPTIONS = {

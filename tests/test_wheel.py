@@ -79,6 +79,13 @@ def test_is_typed(wheel: Path) -> None:
     assert names >= {'hrnet_plugin/py.typed', *stubs}
 
 
+def test_carries_what_pages_are_made_of(wheel: Path) -> None:
+    names = set(ZipFile(wheel).namelist())
+    parts = {str(path.relative_to(ROOT)) for path in ROOT.glob('hrnet_plugin/report/page.*')}
+    assert {Path(part).suffix for part in parts} == {'.css', '.j2', '.js', '.py'}
+    assert names >= parts
+
+
 def test_installing_it_changes_no_version_of_the_environment(wheel: Path) -> None:
     """pip has no index here: anything else to install would be an error."""
     pip = [sys.executable, '-m', 'pip', 'install', '--quiet', '--dry-run', '--no-index']

@@ -11,6 +11,7 @@ from ..export import export_detector_onnx as export_detector_onnx
 from ..export import export_onnx as export_onnx
 from ..utils.model_index import config_names as config_names
 from ..utils.model_index import find_config as find_config
+from .evaluation import evaluate_files as evaluate_files
 from .inference import BackendOutput as BackendOutput
 from .inference import CocoSummary as CocoSummary
 from .inference import PoseBackend as PoseBackend

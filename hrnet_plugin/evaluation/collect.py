@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..functional.coco.arrays import annotation_table
-from .gather import Table, concatenate, gather, id_column
+from .gather import Table, concatenate, gather, id_column, object_array
 
 
 class Collected(NamedTuple):
@@ -15,7 +15,8 @@ class Collected(NamedTuple):
 
     Attributes:
         samples: One row for each sample: ``id``, ``image_id``, ``category_id``,
-            ``num_instances`` and ``has_boxes``; with annotations also ``crowd_index``.
+            ``num_instances`` and ``has_boxes``; with annotations also ``crowd_index``, and with
+            paths ``img_path``.
         instances: One row for each predicted instance, sample by sample: ``keypoints``
             (N, K, 2), ``keypoint_scores`` (N, K), ``bbox_scores`` (N,), ``areas`` (N,) and
             ``bbox`` (N, 4).
@@ -34,6 +35,7 @@ def collect(
     num_keypoints: int,
     with_annotations: bool,
     with_crowd_index: bool,
+    with_paths: bool = False,
 ) -> Collected:
     """Collect what evaluation needs of data samples.
 
@@ -42,14 +44,17 @@ def collect(
         num_keypoints: Expected number of keypoints.
         with_annotations: Whether to keep the annotations that come with the samples.
         with_crowd_index: Whether these must have a crowd index.
+        with_paths: Whether to keep the paths of the images, empty where a sample has none.
 
     Raises:
         ValueError: Predictions are missing or have another number of keypoints, or annotations or
             their ids are missing.
     """
-    parts = [_empty(num_keypoints, with_annotations)]
+    parts = [_empty(num_keypoints, with_annotations, with_paths)]
     for sample in samples:
         row, instances = _predictions(sample, num_keypoints)
+        if with_paths:
+            row['img_path'] = object_array([str(sample.get('img_path') or '')])
         annotations: Table = {}
         if with_annotations:
             annotations = _annotations(sample, with_crowd_index, num_keypoints)
@@ -135,7 +140,7 @@ def _annotations(sample: Mapping[str, Any], with_crowd_index: bool, num_keypoint
     return table
 
 
-def _empty(num_keypoints: int, with_annotations: bool) -> Collected:
+def _empty(num_keypoints: int, with_annotations: bool, with_paths: bool) -> Collected:
     """Return the tables of no samples, with all columns."""
     sample = dict(id=0, img_id=0, pred_instances=_no_instances(num_keypoints), raw_ann_info=[])
     row, instances = _predictions(sample, num_keypoints)
@@ -143,6 +148,8 @@ def _empty(num_keypoints: int, with_annotations: bool) -> Collected:
     if with_annotations:
         annotations = _annotations(sample, False, num_keypoints)
         row['crowd_index'] = np.array([np.nan])
+    if with_paths:
+        row['img_path'] = object_array([''])
     return Collected({name: column[:0] for name, column in row.items()}, instances, annotations)
 
 

@@ -23,6 +23,7 @@ from ..registry import METRICS, strict_options
 from ..utils.errors import unknown_name
 from .collect import Collected, collect, gather_collected, join
 from .gather import Table, dense_rank, take_rows, unique_rows
+from .pages import check_report, write_report
 from .reference import (
     Reference,
     reference_from_file,
@@ -93,6 +94,12 @@ class OKSMetric(BaseMetric):
             ``OKS (name)``, and ``OKS`` of all together.
         area_ranges: Name -> lowest and highest area, in square pixels, of which to add
             ``AP (name)`` and ``AR (name)``.
+        report_dir: Folder to which ``report.html``, a page about errors of the predictions, and
+            ``report.json`` are written at each evaluation; see :mod:`hrnet_plugin.report`. By
+            default, they are not written.
+        report_images: Folder of the images that the page shows, by the file names of the
+            annotations. By default, images are read where the test dataset has read them; False
+            for a page without images.
         collect_device: For stock configs, which name it; not used. Results of several processes
             come together through the process group, on the device that its backend needs.
         prefix: Prefix of the metric names, instead of ``'coco'``.
@@ -117,6 +124,8 @@ class OKSMetric(BaseMetric):
         outfile_prefix: str | None = None,
         per_keypoint: bool = False,
         area_ranges: Mapping[str, Sequence[float]] | None = None,
+        report_dir: str | None = None,
+        report_images: str | bool = True,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -138,7 +147,11 @@ class OKSMetric(BaseMetric):
         self.nms_thr = nms_thr
         self.format_only = format_only
         self.outfile_prefix = outfile_prefix
+        if report_dir is not None:
+            check_report(report_images, format_only)
         self.per_keypoint = per_keypoint
+        self.report_dir = report_dir
+        self.report_images = report_images
         self.area_ranges = {n: _area_range(n, limits) for n, limits in (area_ranges or {}).items()}
         _check_names('area_ranges of OKSMetric', self.area_ranges, ())
         # None where annotations come with the samples, or are not needed
@@ -200,7 +213,13 @@ class OKSMetric(BaseMetric):
 
     def _collect(self, data_samples: Sequence[Mapping[str, Any]]) -> Collected:
         with_annotations = self.reference is None and not self.format_only
-        return collect(data_samples, len(self._sigmas), with_annotations, self._is_crowded)
+        return collect(
+            data_samples,
+            len(self._sigmas),
+            with_annotations,
+            self._is_crowded,
+            with_paths=self.report_dir is not None,
+        )
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather the results of all processes, and evaluate them.
@@ -255,6 +274,16 @@ class OKSMetric(BaseMetric):
         has_keypoints: np.ndarray = np.any(predictions['keypoints'][..., 2] > 0, axis=-1)
         predictions = take_rows(predictions, has_keypoints)
         values = self._values(reference, predictions)
+        if self.report_dir is not None:
+            write_report(
+                self.report_dir,
+                reference,
+                predictions,
+                self.dataset_meta or {},
+                self.report_images,
+                collected.samples,
+                self.use_area,
+            )
         if not len(predictions['score']) and not len(reference.annotations.id):
             return dict.fromkeys(values, 0.0)  # no samples at all
         return values

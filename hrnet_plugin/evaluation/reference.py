@@ -25,11 +25,13 @@ class Reference:
         annotations: Annotations as arrays, in which an area of 0 or less is as good as none.
         crowd_index: Crowd index (I,) of the images; None where it is not needed.
         default_category: Category of predictions that come without one.
+        image_entries: ``'images'`` of the file; empty where annotations come with the samples.
     """
 
     annotations: Annotations
     crowd_index: np.ndarray | None
     default_category: Any
+    image_entries: Sequence[Mapping[str, Any]] = ()
 
     @property
     def num_keypoints(self) -> int | None:
@@ -57,6 +59,20 @@ def reference_from_file(ann_file: str, crowded: bool) -> Reference:
     """
     with get_local_path(ann_file) as path:
         content = read_json(path)
+    return reference_from_content(ann_file, content, crowded)
+
+
+def reference_from_content(ann_file: str, content: Any, crowded: bool) -> Reference:
+    """Take the annotations of a file that was read.
+
+    Args:
+        ann_file: Path or URL of the file, for messages.
+        content: What it holds.
+        crowded: Whether images must have a crowd index, as CrowdPose's do.
+
+    Raises:
+        ValueError: The file is not in COCO format, or lacks a crowd index.
+    """
     try:
         annotations = read_annotations(content)
         images = coco_entries(content, 'images')
@@ -76,7 +92,7 @@ def reference_from_file(ann_file: str, crowded: bool) -> Reference:
             )
         crowd_index = np.array(given, float)
     category = _only_category(annotations, _person_category(content.get('categories') or ()))
-    return Reference(_prepared(annotations, crowded), crowd_index, category)
+    return Reference(_prepared(annotations, crowded), crowd_index, category, images)
 
 
 def reference_from_samples(collected: Collected, crowded: bool) -> Reference:
