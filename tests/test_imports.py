@@ -142,7 +142,7 @@ LEVELS = (
     'utils',
     'registry functional',
     'codecs',
-    'models evaluation datasets checkpoints',
+    'models evaluation datasets checkpoints optim',
     'checks export',
     'hooks',
     'apis',
@@ -159,7 +159,7 @@ INSIDE = {
         'estimators',
         'fuse',
     ),
-    'apis': ('inputs', 'boxes', 'inference'),
+    'apis': ('inputs', 'boxes', 'inference', 'training'),
 }
 # (importing room, imported module) -> why it may
 EXCEPTIONS = {
