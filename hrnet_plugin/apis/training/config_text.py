@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import Any
 
 WIDTH = 99
@@ -60,9 +61,7 @@ def literal(value: Any, indent: str = '', offset: int = 0) -> str:
         return flat
     inner = f'{indent}    '
     begin, end = _brackets(value)
-    lines = [
-        f'{inner}{key}{literal(item, inner, len(key) + 1)},\n' for key, item in _items(value)
-    ]
+    lines = [f'{inner}{key}{literal(item, inner, len(key) + 1)},\n' for key, item in _items(value)]
     return f'{begin}\n{"".join(lines)}{indent}{end}'
 
 
@@ -78,7 +77,7 @@ def _flat(value: Any) -> str:
 
 
 def _is_call(value: Mapping[Any, Any]) -> bool:
-    return all(isinstance(key, str) and key.isidentifier() for key in value)
+    return all(isinstance(k, str) and k.isidentifier() and not iskeyword(k) for k in value)
 
 
 def _brackets(value: Any) -> tuple[str, str]:
@@ -92,3 +91,12 @@ def _items(value: Any) -> list[tuple[str, Any]]:
         sign = '{}=' if _is_call(value) else '{!r}: '
         return [(sign.format(key), item) for key, item in value.items()]
     return [('', item) for item in value] if isinstance(value, (list, tuple)) else []
+
+
+def to_plain(value: Any) -> Any:
+    """Return dicts, lists and tuples of MMEngine's configs as Python's own."""
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_plain(item) for item in value)
+    return value

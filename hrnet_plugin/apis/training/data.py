@@ -1,7 +1,6 @@
 """Find the annotations and images to train on, and what a training needs to know of them."""
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from ...functional.coco.arrays import coco_to_arrays
 from ...functional.coco.schema import check_coco_dict, coco_entries, errors_name, keypoint_names
 from ...utils.atomic_files import write_atomically
 from ...utils.json_files import read_json
+from .config_text import to_plain
 from .derive import median_aspect, split, usable_instances
 
 PROBED_IMAGES = 50  # files that are looked for in a folder of images
@@ -32,7 +32,6 @@ class Annotations:
         num_instances: Number of instances that MMPose trains on.
         num_keypoints: K of the instances.
         aspect: Median of width / height of their boxes.
-        checksum: CRC-32 of the file.
     """
 
     path: Path
@@ -41,7 +40,6 @@ class Annotations:
     num_instances: int
     num_keypoints: int
     aspect: float
-    checksum: int
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,6 @@ def read_annotations(path: Path, root: Path, images: str | Path | None = None) -
         num_instances=int(usable.sum()),
         num_keypoints=keypoints.shape[1],
         aspect=round(median_aspect(boxes[usable]), 3),
-        checksum=zlib.crc32(path.read_bytes()),
     )
 
 
@@ -247,9 +244,7 @@ def find_metainfo(
         try:
             info = metainfo_from_coco(content, name=root.name)
         except ValueError as error:
-            raise ValueError(
-                f'{error}. Or give a file of metainfo, --metainfo FILE'
-            ) from error
+            raise ValueError(f'{error}. Or give a file of metainfo, --metainfo FILE') from error
     return info, f'the categories of {train.name}; without metainfo.py, every sigma is 0.05'
 
 
@@ -257,9 +252,7 @@ def is_coco_person(content: Any) -> bool:
     """Return whether the categories of annotations name COCO's 17 keypoints of people."""
     names = [i['name'] for i in mmpose_metainfo(COCO_METAINFO)['keypoint_info'].values()]
     with_keypoints = [
-        category
-        for category in coco_entries(content, 'categories')
-        if category.get('keypoints')
+        category for category in coco_entries(content, 'categories') if category.get('keypoints')
     ]
     return bool(with_keypoints) and all(keypoint_names(c) == names for c in with_keypoints)
 
@@ -289,4 +282,4 @@ def read_metainfo(path: Path) -> dict[str, Any]:
             f'{path} has no dataset_info with keypoint_info; expected a file such as '
             '`hrnet-plugin metainfo` writes'
         )
-    return info.to_dict()
+    return to_plain(info)

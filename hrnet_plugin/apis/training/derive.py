@@ -77,9 +77,7 @@ class Schedule:
     reason: str
 
 
-def usable_instances(
-    boxes: np.ndarray, keypoints: np.ndarray, iscrowd: np.ndarray
-) -> np.ndarray:
+def usable_instances(boxes: np.ndarray, keypoints: np.ndarray, iscrowd: np.ndarray) -> np.ndarray:
     """Return which annotations MMPose trains on.
 
     Args:
@@ -188,9 +186,7 @@ def learning_rate(recipe: Recipe, batch: int) -> float:
     return float(f'{lr:.2g}')
 
 
-def schedule(
-    instances: int, batch: int, recipe: Recipe, epochs: int | None = None
-) -> Schedule:
+def schedule(instances: int, batch: int, recipe: Recipe, epochs: int | None = None) -> Schedule:
     """Choose the number of epochs, and scale the published schedule to it.
 
     The published number of epochs, within 1,500 to 60,000 iterations: small data are repeated
@@ -239,7 +235,9 @@ def num_workers(cores: int, processes: int, on_gpu: bool) -> int:
     return min(MAX_WORKERS, max(1, share - 1 if on_gpu else share // 4))
 
 
-def split(items: Sequence[T], seed: int, fraction: float = VAL_FRACTION) -> tuple[list[T], list[T]]:
+def split(
+    items: Sequence[T], seed: int, fraction: float = VAL_FRACTION
+) -> tuple[list[T], list[T]]:
     """Split items at random into those for training and those for validation, each in order.
 
     Args:

@@ -54,9 +54,7 @@ def inspect_machine(environ: Mapping[str, str] = os.environ) -> Machine:
     else:
         memory = main_memory() // local
         amp = 'bfloat16' if device == 'cpu' and has_bfloat16() else None
-    return Machine(
-        device, memory, usable_cores(), int(environ.get('WORLD_SIZE', 1)), local, amp
-    )
+    return Machine(device, memory, usable_cores(), int(environ.get('WORLD_SIZE', 1)), local, amp)
 
 
 def main_memory() -> int:

@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from ...models.families import find_arch
 from ...utils.model_index import MIM
+from .config_text import to_plain
 from .derive import Recipe
 
 BASES = MIM / 'configs/_base_'
@@ -31,12 +32,12 @@ def read_recipe(arch: str) -> Recipe:
     warmup, steps = cfg.param_scheduler
     return Recipe(
         optimizer=dict(cfg.optim_wrapper.optimizer),
-        paramwise=_plain(cfg.optim_wrapper.get('paramwise_cfg')),
+        paramwise=to_plain(cfg.optim_wrapper.get('paramwise_cfg')),
         batch_size=cfg.auto_scale_lr.base_batch_size,
         epochs=cfg.train_cfg.max_epochs,
         warmup=warmup.end,
         milestones=tuple(steps.milestones),
-        augmentation=_plain(cfg.get('augmentation')) or {},
+        augmentation=to_plain(cfg.get('augmentation')) or {},
     )
 
 
@@ -50,7 +51,7 @@ def read_model(arch: str) -> dict[str, Any]:
         ValueError: There is no such architecture.
     """
     family, name = find_arch(arch)
-    model = _plain(Config.fromfile(BASES / f'models/{FILES[family.name][1]}.py').model)
+    model = to_plain(Config.fromfile(BASES / f'models/{FILES[family.name][1]}.py').model)
     model['backbone'] |= dict(arch=name, init_cfg=None)
     model['head']['in_channels'] = family.archs[name].spec.out_channels[0]
     return model
@@ -58,15 +59,4 @@ def read_model(arch: str) -> dict[str, Any]:
 
 def read_data() -> dict[str, Any]:
     """Return the published pipelines, loaders and codec, for any dataset."""
-    return _plain(Config.fromfile(BASES / 'datasets/topdown_256x192.py'))
-
-
-def _plain(cfg: Any) -> Any:
-    """Return a config as plain dicts, lists and tuples."""
-    if isinstance(cfg, Config):
-        cfg = cfg._cfg_dict
-    if isinstance(cfg, dict):
-        return {name: _plain(value) for name, value in cfg.items()}
-    if isinstance(cfg, (list, tuple)):
-        return type(cfg)(_plain(item) for item in cfg)
-    return cfg
+    return to_plain(Config.fromfile(BASES / 'datasets/topdown_256x192.py')._cfg_dict)
