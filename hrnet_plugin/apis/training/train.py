@@ -1,5 +1,6 @@
 """Train a pose model on annotations alone."""
 
+import inspect
 import io
 import json
 import os
@@ -16,6 +17,8 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, init_dist, is_main_process
 
 from ...checks.config import check_config
+from ...evaluation import OKSMetric
+from ...hooks import ProgressHook
 from ...utils.allocator import disable_malloc_trim
 from ...utils.atomic_files import write_atomically
 from ..inference.model_files import CONFIG, best_checkpoint
@@ -380,8 +383,6 @@ def run(folder: Path, prepared: Prepared, launcher: str, report: Report) -> dict
     Returns:
         The metrics of the best checkpoint.
     """
-    from ...hooks import ProgressHook
-
     cfg = runtime_config(folder, prepared, launcher)
     if get_device() == 'cpu':
         disable_malloc_trim()
@@ -401,7 +402,6 @@ def run(folder: Path, prepared: Prepared, launcher: str, report: Report) -> dict
         write_atomically(folder / EVALUATION, json.dumps(metrics, indent=1).encode())
         state.write(folder)
         finished_metrics(folder, report)
-        write_report(folder, report)
     return metrics
 
 
@@ -413,10 +413,18 @@ def runtime_config(folder: Path, prepared: Prepared, launcher: str) -> Config:
         cfg.merge_from_dict(dict(resume=True, load_from=None))
     if launcher == 'pytorch' and get_device() == 'cpu':
         cfg.merge_from_dict(cpu_changes(cfg))
+    cfg.test_evaluator = dict(cfg.test_evaluator, **report_options(folder))
     # MMEngine keeps visualizers by name, and writes the resolved config by the name of its file,
     # which is not to replace ours.
     cfg.visualizer.name = str(folder)
     return Config(cfg._cfg_dict, cfg_text=cfg.text, filename=str(folder / 'resolved_config.py'))
+
+
+def report_options(folder: Path) -> dict[str, str]:
+    """Return options of the metric that let the evaluation at the end write its page, if any."""
+    if 'report_dir' in inspect.signature(OKSMetric).parameters:
+        return dict(report_dir=str(folder / 'report'))
+    return {}
 
 
 def evaluate_best(runner: QuietRunner, folder: Path) -> dict[str, float]:
@@ -441,7 +449,3 @@ def finished_metrics(folder: Path, report: Report) -> dict[str, float]:
     report(f'curves: {folder / "curves.png"}')
     report(f'predict: hrnet-plugin predict IMAGES --config {folder} --det whole_image')
     return metrics
-
-
-def write_report(folder: Path, report: Report) -> None:
-    """Write the page of the evaluation."""
