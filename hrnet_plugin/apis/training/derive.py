@@ -23,6 +23,7 @@ MAX_BATCH = 64
 MIN_BATCH = 8
 MIN_ITERATIONS_PER_EPOCH = 10
 MEMORY_SHARE = 0.5
+COCO_INSTANCES = 149_813  # that the published recipes are for
 # Bounds of the number of updates; the published recipe has 61,000 of 512 instances.
 MIN_ITERATIONS, MAX_ITERATIONS = 1_500, 60_000
 WARMUP_SHARE = 0.1
@@ -171,19 +172,22 @@ def batch_size(
     return 2 ** int(math.log2(max(1, limits[reason]))), reason
 
 
-def learning_rate(recipe: Recipe, batch: int) -> float:
-    """Scale the published learning rate with the square root of the batch.
+def learning_rate(recipe: Recipe, batch: int, seen: int) -> float:
+    """Scale the published learning rate with the batch, and for a shorter training.
 
-    That is the rule for Adam and AdamW, whose steps have the same length whatever the noise of
-    the gradients (Malladi et al. 2022, https://arxiv.org/abs/2205.10287); linear scaling is
-    SGD's.
+    Adam's rule is the square root of the batch, for as many instances seen (Malladi et al. 2022,
+    https://arxiv.org/abs/2205.10287): what counts is the number of updates times the square of
+    the rate. Where fewer are seen, a larger rate makes up for it, up to the published one.
 
     Args:
         recipe: The published recipe.
         batch: Instances of all processes together.
+        seen: Instances of all epochs together.
     """
-    lr = recipe.optimizer['lr'] * math.sqrt(batch / recipe.batch_size)
-    return float(f'{lr:.2g}')
+    by_batch = math.sqrt(batch / recipe.batch_size)
+    published = COCO_INSTANCES * recipe.epochs
+    factor = by_batch * max(1, math.sqrt(published / seen))
+    return float(f'{recipe.optimizer["lr"] * min(factor, max(1, by_batch)):.2g}')
 
 
 def schedule(instances: int, batch: int, recipe: Recipe, epochs: int | None = None) -> Schedule:

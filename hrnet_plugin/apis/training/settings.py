@@ -194,10 +194,17 @@ def derive_settings(
     whole_batch = batch * machine.processes
     plan = derive.schedule(train.num_instances, whole_batch, recipe, options.epochs)
     reasons['epochs'] = plan.reason
+    seen = train.num_instances * plan.epochs
+    rate = derive.learning_rate(recipe, whole_batch, seen)
+    published = recipe.optimizer['lr']
     reasons['learning_rate'] = (
-        f'{recipe.optimizer["type"]}, {recipe.optimizer["lr"]:g} at {recipe.batch_size} as '
-        f'published, times sqrt({whole_batch}/{recipe.batch_size})'
+        f'{recipe.optimizer["type"]}, as published for batches of {recipe.batch_size}'
+        if rate == published
+        else f'{recipe.optimizer["type"]}, {published:g} as published for batches of '
+        f'{recipe.batch_size}, scaled to {whole_batch}'
     )
+    if rate == published and whole_batch < recipe.batch_size:
+        reasons['learning_rate'] += ', not scaled down, as far fewer instances are seen'
     precision = 'float32'
     if options.amp:
         reasons['precision'] = 'this device has it'
@@ -221,7 +228,7 @@ def derive_settings(
         input_size=size,
         sigma=derive.heatmap_sigma(size),
         batch_size=batch,
-        learning_rate=derive.learning_rate(recipe, whole_batch),
+        learning_rate=rate,
         schedule=plan,
         workers=derive.num_workers(
             machine.cores, machine.local_processes, machine.device != 'cpu'

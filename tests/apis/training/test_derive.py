@@ -87,12 +87,23 @@ class TestBatch:
 
 
 class TestLearningRate:
-    def test_is_the_published_one_at_the_published_batch(self) -> None:
-        assert derive.learning_rate(ADAM, 512) == 5e-4
+    SEEN = 149_813 * 210  # COCO, as published
 
-    def test_scales_with_the_root(self) -> None:
-        assert derive.learning_rate(ADAM, 128) == 2.5e-4
-        assert derive.learning_rate(ADAM, 32) == 1.2e-4  # 1.25e-4, of two digits
+    def test_is_the_published_one_at_the_published_batch(self) -> None:
+        assert derive.learning_rate(ADAM, 512, self.SEEN) == 5e-4
+
+    def test_scales_with_the_root_of_the_batch(self) -> None:
+        assert derive.learning_rate(ADAM, 128, self.SEEN) == 2.5e-4
+        assert derive.learning_rate(ADAM, 2048, self.SEEN) == 1e-3
+        assert derive.learning_rate(ADAM, 2, 2 * self.SEEN) == 3.1e-5  # 3.125e-5
+
+    def test_is_larger_where_less_is_seen(self) -> None:
+        """Half of the rate for a sixteenth of the batch and a quarter of the instances."""
+        assert derive.learning_rate(ADAM, 32, self.SEEN // 4) == 2.5e-4
+
+    def test_never_beyond_the_published_one(self) -> None:
+        assert derive.learning_rate(ADAM, 16, 160 * 15) == 5e-4
+        assert derive.learning_rate(ADAM, 2048, 160 * 15) == 1e-3  # but as scaled by the batch
 
 
 class TestSchedule:
