@@ -31,8 +31,9 @@ def test_products_are_in_bfloat16_and_losses_and_weights_are_not() -> None:
         loss = nn.functional.mse_loss(outputs, torch.zeros_like(outputs, dtype=torch.float32))
     assert outputs.dtype == torch.bfloat16
     assert loss.dtype == torch.float32
-    wrapper.update_params(loss)
+    wrapper.backward(loss)
     assert model.weight.dtype == model.weight.grad.dtype == torch.float32
+    wrapper.step()
     assert not torch.equal(model.weight, before)
     assert not torch.is_autocast_enabled('cpu')
 

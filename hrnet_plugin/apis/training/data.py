@@ -1,6 +1,7 @@
 """Find the annotations and images to train on, and what a training needs to know of them."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,7 +241,8 @@ def find_metainfo(
     if is_coco_person(content):
         info = mmpose_metainfo(COCO_METAINFO)
         return info, "MMPose's of COCO, whose 17 keypoints the annotations have"
-    with errors_name(train):
+    with errors_name(train), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # checks before the training report the same
         try:
             info = metainfo_from_coco(content, name=root.name)
         except ValueError as error:

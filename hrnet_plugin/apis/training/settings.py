@@ -213,8 +213,9 @@ def derive_settings(
         precision = machine.amp or precision
     swaps = [info.get('swap') for info in metainfo['keypoint_info'].values()]
     types = {info.get('type') for info in metainfo['keypoint_info'].values()}
+    pairs = sum(map(bool, swaps)) // 2
     reasons['mirrors'] = (
-        f'{sum(map(bool, swaps)) // 2} pairs of keypoints are swapped'
+        f'{pairs} {"pairs" if pairs > 1 else "pair"} of keypoints swapped'
         if any(swaps)
         else 'no keypoints are swapped: what is left would be learnt as right'
     )

@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -357,7 +358,9 @@ def check(path: Path, settings: Settings, report: Report) -> None:
         ValueError: There are errors; the message lists them.
     """
     decoded = settings.train.num_images + settings.val.num_images <= MAX_DECODED
-    result = check_config(Config.fromfile(path), decoded)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # what metrics warn of is among the findings
+        result = check_config(Config.fromfile(path), decoded)
     for finding in result.findings:
         if not finding.is_error:
             report(f'note: {finding}')

@@ -1,5 +1,6 @@
 """Find out what a training can start from, before it starts."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from torch import nn
@@ -57,6 +58,7 @@ def starting_weights(
     if sorted(head) != sorted(FINAL_LAYER) or state[FINAL_LAYER[0]].shape[2:] != (1, 1):
         return _backbone_weights(given, path, arch)
     if write:
+        work_dir.mkdir(parents=True, exist_ok=True)
         convert_file(path, work_dir / COPY, overwrite=True)
     differs = model.keypoints != num_keypoints
     layer = (
@@ -91,8 +93,6 @@ def find_weights(given: str) -> Path:
         OSError: It cannot be fetched.
         ValueError: There is neither such a file nor such a name.
     """
-    from contextlib import ExitStack
-
     path = Path(given).expanduser()
     if path.is_file():
         return path.absolute()
