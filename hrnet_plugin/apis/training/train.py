@@ -420,7 +420,13 @@ def runtime_config(folder: Path, prepared: Prepared, launcher: str) -> Config:
     # MMEngine keeps visualizers by name, and writes the resolved config by the name of its file,
     # which is not to replace ours.
     cfg.visualizer.name = str(folder)
-    return Config(cfg._cfg_dict, cfg_text=cfg.text, filename=str(folder / 'resolved_config.py'))
+    # Without yapf, which takes a second for each checkpoint, and hides that it was interrupted
+    return Config(
+        cfg._cfg_dict,
+        cfg_text=cfg.text,
+        filename=str(folder / 'resolved_config.py'),
+        format_python_code=False,
+    )
 
 
 def report_options(folder: Path) -> dict[str, str]:
