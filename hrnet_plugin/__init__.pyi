@@ -7,14 +7,17 @@ from . import evaluation as evaluation
 from . import functional as functional
 from . import hooks as hooks
 from . import models as models
+from . import optim as optim
 from . import registry as registry
 from . import report as report
 from .codecs import GaussianHeatmap as GaussianHeatmap
 from .evaluation import OKSMetric as OKSMetric
 from .hooks import AtomicCheckpointHook as AtomicCheckpointHook
 from .hooks import ChannelsLastHook as ChannelsLastHook
+from .hooks import CurvesHook as CurvesHook
 from .hooks import ExactResumeHook as ExactResumeHook
 from .hooks import PreflightHook as PreflightHook
+from .hooks import ProgressHook as ProgressHook
 from .models import HRFPN as HRFPN
 from .models import ClassificationNeck as ClassificationNeck
 from .models import ConcatStreams as ConcatStreams
@@ -24,4 +27,5 @@ from .models import HRNet as HRNet
 from .models import LiteHRNet as LiteHRNet
 from .models import TopdownPoseEstimator as TopdownPoseEstimator
 from .models import archs as archs
+from .optim import AutocastOptimWrapper as AutocastOptimWrapper
 from .version import __version__ as __version__

@@ -159,9 +159,12 @@ HOOKS = _child(
     root.HOOKS,
     'hooks.atomic_checkpoint',
     'hooks.channels_last',
+    'hooks.curves',
     'hooks.exact_resume',
     'hooks.preflight',
+    'hooks.progress',
 )
+OPTIM_WRAPPERS = _child('optim_wrapper', root.OPTIM_WRAPPERS, 'optim.autocast')
 WEIGHT_INITIALIZERS = _child(
     'weight initializer', root.WEIGHT_INITIALIZERS, 'checkpoints.pretrained'
 )

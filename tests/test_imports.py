@@ -146,7 +146,7 @@ LEVELS = (
     'utils',
     'registry functional',
     'codecs report',
-    'models evaluation datasets checkpoints',
+    'models evaluation datasets checkpoints optim',
     'checks export',
     'hooks',
     'apis',
@@ -163,7 +163,7 @@ INSIDE = {
         'estimators',
         'fuse',
     ),
-    'apis': ('inputs evaluation', 'boxes', 'inference'),
+    'apis': ('inputs evaluation', 'boxes', 'inference', 'training'),
 }
 # (importing room, imported module) -> why it may
 EXCEPTIONS = {

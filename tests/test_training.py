@@ -270,6 +270,11 @@ OPTIONS: dict[str, tuple[dict[str, Any], Callable[[], object], Callable[[Any], b
         allow_amp_on_cpu,
         lambda last: 'loss_scaler' in last['optimizer'],
     ),
+    'mixed precision on a CPU': (
+        dict(optim_wrapper=dict(type='hrnet_plugin.AutocastOptimWrapper')),
+        lambda: None,
+        lambda last: 'loss_scaler' not in last['optimizer'],
+    ),
     'accumulated gradients': (
         dict(optim_wrapper=dict(accumulative_counts=2), train_dataloader=dict(batch_size=5)),
         lambda: None,
@@ -292,7 +297,7 @@ def steps(checkpoint: dict[str, Any]) -> int:
     return int(checkpoint['optimizer']['state'][0]['step'])
 
 
-@pytest.mark.parametrize('option', quick(OPTIONS, 'mixed precision'))
+@pytest.mark.parametrize('option', quick(OPTIONS, 'mixed precision', 'mixed precision on a CPU'))
 def test_resumes_with(people: Path, tmp_path: Path, option: str) -> None:
     changes, prepare, shows = OPTIONS[option]
     changes = changes | dict(train_cfg=dict(max_epochs=2))

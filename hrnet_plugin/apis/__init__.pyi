@@ -22,3 +22,5 @@ from .inference.benchmark import RuntimeTiming as RuntimeTiming
 from .inference.benchmark import benchmark_model as benchmark_model
 from .inference.export import export_files as export_files
 from .inference.export_detector import export_detector_file as export_detector_file
+from .training.train import TrainResult as TrainResult
+from .training.train import train as train

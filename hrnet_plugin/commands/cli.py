@@ -22,6 +22,7 @@ from . import (
     metainfo,
     predict,
     synth,
+    train,
 )
 
 # Unavoidable OpenMMLab warnings
@@ -61,6 +62,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], Run]]] = {
     'metainfo': ('write the metainfo of a custom dataset', metainfo.add),
     'predict': ('predict poses in images and videos', predict.add),
     'synth': ('write a synthetic dataset in COCO format', synth.add),
+    'train': ('train a pose model on annotations, without a config', train.add),
 }
 
 

@@ -4,9 +4,7 @@ import argparse
 import os
 import runpy
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
@@ -16,6 +14,7 @@ import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
+from ..apis.training.distributed import check_launcher, cpu_options, join_processes
 from ..checks.old_config import explain_old_config
 from ..checks.other_task import TASK_PACKAGES
 from ..environment.requirements import explained_import_errors
@@ -68,7 +67,7 @@ def run_stock_tool(name: str) -> None:
             another process of the run ended.
     """
     arguments = ToolArguments.parse(sys.argv[1:])
-    _check_launcher(arguments.launcher, os.environ)
+    check_launcher(arguments.launcher, os.environ)
     end_with_launcher(os.environ)
     on_cpu = get_device() == 'cpu'
     path = None
@@ -77,7 +76,7 @@ def run_stock_tool(name: str) -> None:
         path = tool_path(name, cfg, arguments.config)
         if arguments.launcher == 'pytorch' and on_cpu:
             sys.argv += ['--cfg-options', *cpu_options(cfg)]
-            _join_processes(cfg)
+            join_processes(cfg)
     if on_cpu:
         disable_malloc_trim()
     try:
@@ -161,72 +160,3 @@ def import_custom(cfg: Config, path: str | Path) -> None:
                 f'custom_imports of {path} names {name}, whose import failed: '
                 f'{type(error).__name__}: {error}{hint}'
             ) from error
-
-
-def cpu_options(cfg: Config) -> list[str]:
-    """Return changes with which a config runs in several processes without a GPU.
-
-    DistributedDataParallel has no device then, and SyncBN works on GPUs only.
-
-    Args:
-        cfg: Config.
-
-    Returns:
-        Arguments of ``--cfg-options``.
-    """
-    options = {
-        'model_wrapper_cfg.type': 'MMDistributedDataParallel',
-        'model_wrapper_cfg.broadcast_buffers': False,
-        'model_wrapper_cfg.find_unused_parameters': cfg.get('find_unused_parameters', False),
-    }
-    own = cfg.get('model_wrapper_cfg') or {}
-    options = {key: value for key, value in options.items() if key.split('.')[1] not in own}
-    options['model_wrapper_cfg.device_ids'] = None
-    norms = list(_find_sync_norms(cfg.get('model', {}), 'model'))
-    if norms:
-        print(f'Without a GPU, batch norms are not synchronised between processes: {norms}')
-    return [f'{key}={value}' for key, value in options.items()] + [f'{n}=BN' for n in norms]
-
-
-def _find_sync_norms(node: Any, path: str) -> Iterator[str]:
-    """Yield the keys of a config with ``type='SyncBN'``."""
-    if isinstance(node, dict):
-        if node.get('type') == 'SyncBN':
-            yield f'{path}.type'
-        children: Any = node.items()
-    else:
-        children = enumerate(node) if isinstance(node, (list, tuple)) else ()
-    for key, child in children:
-        yield from _find_sync_norms(child, f'{path}.{key}')
-
-
-def _join_processes(cfg: Config) -> None:
-    """Initialise the process group, which MMEngine does only for CUDA devices.
-
-    Raises:
-        ValueError: ``env_cfg.dist_cfg.timeout`` is not a number of seconds.
-    """
-    seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
-    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
-        raise ValueError(
-            f'env_cfg.dist_cfg.timeout is {seconds!r}; expected a number of seconds, more than 0'
-        )
-    torch.distributed.init_process_group(
-        'gloo', timeout=None if seconds is None else timedelta(seconds=seconds)
-    )
-
-
-def _check_launcher(launcher: str, environ: Mapping[str, str]) -> None:
-    """Raise a ValueError if ``--launcher`` contradicts how processes were launched."""
-    processes = int(environ.get('WORLD_SIZE', 1))
-    if launcher == 'none' and processes > 1:
-        raise ValueError(
-            f'{processes} processes were launched (WORLD_SIZE), but without --launcher pytorch '
-            'each would do all of the work and overwrite the results of the others; add it'
-        )
-    if launcher == 'pytorch' and 'WORLD_SIZE' not in environ:
-        raise ValueError(
-            '--launcher pytorch expects to be started by torchrun, which sets WORLD_SIZE: '
-            'torchrun --nproc-per-node N … --launcher pytorch, or '
-            'mim … --launcher pytorch --gpus N'
-        )

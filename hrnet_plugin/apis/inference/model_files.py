@@ -20,6 +20,7 @@ from ...checkpoints.recognise import last_rows
 from ...environment.requirements import explained_import_errors
 from ...utils.model_index import named_models
 
+CONFIG = 'config.py'  # which `hrnet-plugin train` writes
 CHECKPOINTS = ('.ckpt', '.pt', '.pth')
 ModelConfig: TypeAlias = str | Path | Config | ConfigDict | Mapping[str, Any]
 
@@ -31,15 +32,16 @@ def read_model_config(
 
     Args:
         option: Name of the argument, for errors.
-        model: Config, path of one, or name in a metafile.
+        model: Config, path of one, name in a metafile, or work folder of a training.
         scopes: Packages whose metafiles are searched for the name.
 
     Returns:
-        The config, and the path or URL of the weights in the metafile, if any.
+        The config, and the path or URL of the weights in the metafile, or the best checkpoint of
+        the work folder, if any.
 
     Raises:
         ImportError: A package that the config builds on is not installed.
-        OSError: The file does not exist.
+        OSError: The file does not exist, or the folder is not of a training.
         ValueError: The name is unknown, or the file is not a config.
     """
     if isinstance(model, Mapping | Config):
@@ -54,6 +56,10 @@ def read_model_config(
     if path.is_file():
         with config_errors(option, model), explained_import_errors(f'{option}={str(model)!r}'):
             return Config.fromfile(path), None
+    if path.is_dir():
+        config_path, checkpoint = work_folder_files(option, path)
+        with config_errors(option, model), explained_import_errors(f'{option}={str(model)!r}'):
+            return Config.fromfile(config_path), str(checkpoint)
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f'{option}={str(model)!r}: there is no such config file')
     models = {name: files for scope in scopes for name, files in named_models(scope).items()}
@@ -67,6 +73,47 @@ def read_model_config(
     config, weights = models[str(model).lower()]
     with explained_import_errors(f'{option}={str(model)!r}'):
         return Config.fromfile(config), weights
+
+
+def work_folder_files(option: str, folder: Path) -> tuple[Path, Path]:
+    """Return the config and the best checkpoint in the work folder of a training.
+
+    Args:
+        option: Name of the argument, for errors.
+        folder: Folder with ``config.py``, or only one other config, and checkpoints.
+
+    Raises:
+        FileNotFoundError: It has no config, or no checkpoint.
+        ValueError: It has several configs.
+    """
+    where = f'{option}={str(folder)!r}'
+    configs = [folder / CONFIG] if (folder / CONFIG).is_file() else sorted(folder.glob('*.py'))
+    if not configs:
+        raise FileNotFoundError(
+            f'{where} is a folder without a config; expected {CONFIG} and a checkpoint in it, as '
+            '`hrnet-plugin train` leaves them in its work folder, or a config file'
+        )
+    if len(configs) > 1:
+        raise ValueError(
+            f'{where} has several configs, {", ".join(c.name for c in configs)}: give one of '
+            'them, and its weights'
+        )
+    checkpoint = best_checkpoint(folder)
+    if checkpoint is None:
+        raise FileNotFoundError(
+            f'{where} has {configs[0].name}, but no checkpoint yet (best_*.pth, epoch_*.pth): '
+            'train until one is written, or give a config file and weights'
+        )
+    return configs[0], checkpoint
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """Return the best checkpoint in a work folder, without one the last; None if there is none."""
+    for pattern in ('best_*.pth', 'epoch_*.pth', 'iter_*.pth'):
+        found = [path for path in folder.glob(pattern) if path.stem.rpartition('_')[2].isdecimal()]
+        if found:
+            return max(found, key=lambda path: int(path.stem.rpartition('_')[2]))
+    return None
 
 
 @contextmanager

@@ -255,6 +255,7 @@ class HeatmapHead(BaseHead):
                 "keypoints, and the codec's heatmap_size the size of the head's output, which "
                 'doubles with each of deconv_out_channels'
             )
+        predicted = predicted.to(target.dtype)  # in mixed precision, the loss is in float32
         losses = dict(loss_kpt=self.loss_module(predicted, target, weights))
         if train_cfg.get('compute_acc', False):
             losses['acc_pose'] = heatmap_accuracy(predicted.detach(), target, weights > 0)

@@ -242,3 +242,55 @@ class TestDetector:
     def test_which_class_is_unclear(self):
         with pytest.raises(ValueError, match=r'det_cat_ids is missing; .* 0 cat, 1 dog'):
             check_cat_ids(None, ['cat', 'dog'])
+
+
+class TestWorkFolder:
+    """The work folder of a training in the place of a config."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, pose):
+        Config.fromfile(POSE).dump(tmp_path / 'config.py')
+        (tmp_path / 'best_coco_AP_epoch_10.pth').write_bytes(Path(pose).read_bytes())
+        for name in ('best_coco_AP_epoch_9.pth', 'epoch_11.pth', 'pretrained.pth'):
+            (tmp_path / name).write_bytes(b'another')
+        return tmp_path
+
+    @pytest.fixture
+    def pose(self, weights) -> str:
+        return str(weights / 'pose.pth')
+
+    def test_config_and_best_checkpoint(self, folder):
+        inferencer = PoseInferencer(str(folder), device='cpu')
+        assert inferencer.pose.num_keypoints == 17
+        (folder / 'resolved_config.py').write_text('')  # of MMEngine, beside ours
+        config, weights = read_model_config('pose2d', folder, ['mmpose'])
+        assert config.filename == str(folder / 'config.py')
+        assert weights == str(folder / 'best_coco_AP_epoch_10.pth')
+
+    def test_given_weights_come_first(self, folder, pose):
+        (folder / 'best_coco_AP_epoch_10.pth').write_bytes(b'broken')
+        PoseInferencer(str(folder), pose, device='cpu')
+
+    def test_without_a_best_one_the_last(self, folder):
+        for path in folder.glob('best_*'):
+            path.unlink()
+        (folder / 'epoch_9.pth').touch()
+        _, weights = read_model_config('pose2d', folder, ['mmpose'])
+        assert weights == str(folder / 'epoch_11.pth')
+
+    def test_of_mim(self, folder):
+        """MMEngine's name of the config is that of the file that it was trained with."""
+        (folder / 'config.py').rename(folder / 'td-hm_mine.py')
+        config, _ = read_model_config('pose2d', folder, ['mmpose'])
+        assert config.filename == str(folder / 'td-hm_mine.py')
+        (folder / 'other.py').touch()
+        assert_refused(ValueError, r'several configs, other\.py, td-hm_mine\.py', str(folder))
+
+    def test_nothing_there(self, folder):
+        for path in folder.glob('*.pth'):
+            path.unlink()
+        assert_refused(FileNotFoundError, 'but no checkpoint yet', str(folder))
+        (folder / 'config.py').unlink()
+        assert_refused(
+            FileNotFoundError, 'is a folder without a config; expected config.py', str(folder)
+        )

@@ -1,0 +1,1 @@
+"""Train on annotations alone: settings are derived from the data, and written as a config."""

@@ -1,0 +1,1 @@
+from .autocast import AutocastOptimWrapper as AutocastOptimWrapper
