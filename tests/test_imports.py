@@ -159,7 +159,7 @@ INSIDE = {
         'estimators',
         'fuse',
     ),
-    'apis': ('import_dataset inputs', 'boxes', 'inference'),
+    'apis': ('importing inputs', 'boxes', 'inference'),
 }
 # (importing room, imported module) -> why it may
 EXCEPTIONS = {

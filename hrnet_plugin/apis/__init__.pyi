@@ -12,8 +12,8 @@ from ..export import export_detector_onnx as export_detector_onnx
 from ..export import export_onnx as export_onnx
 from ..utils.model_index import config_names as config_names
 from ..utils.model_index import find_config as find_config
-from .import_dataset import ImportedDataset as ImportedDataset
-from .import_dataset import import_dataset as import_dataset
+from .importing import ImportedDataset as ImportedDataset
+from .importing import import_dataset as import_dataset
 from .inference import BackendOutput as BackendOutput
 from .inference import CocoSummary as CocoSummary
 from .inference import PoseBackend as PoseBackend

@@ -212,7 +212,7 @@ def _renumbered(row: Mapping[str, Any], tally: Tally) -> dict[str, Any]:
     """Return an annotation whose ids of image and category are comparable."""
     fields = ('image_id', 'category_id')
     if any(isinstance(row.get(name), str) for name in fields):
-        tally.repair('ids that are text: numbers are given', f'annotation {row.get("id")}')
+        tally.repair('ids that are text: numbers are given', f'annotation {quote(row.get("id"))}')
     return {**row, **{name: _id(row.get(name), name) for name in fields}}
 
 
@@ -316,7 +316,7 @@ def _instance(
     for name, (x, y, v) in zip(skeleton.names, keypoints):
         if v > 0 and x == y == 0:
             reason = 'points at (0, 0), which tools write for points that are not labelled'
-            tally.leave_out(reason, f'{name!r} of annotation {row.get("id")}', points=1)
+            tally.leave_out(reason, f'{name!r} of annotation {quote(row.get("id"))}', points=1)
         elif v > 0:
             points[name] = Keypoint(x, y, int(v))
     area = row['area'] if row['area'] is not None and row['area'] > 0 else None

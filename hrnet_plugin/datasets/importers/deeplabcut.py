@@ -54,14 +54,13 @@ def read_deeplabcut(source: Source) -> Labels:
         config = _config_of(file, configs)
         cutoff = config.get('pcutoff', PCUTOFF)
         table = _read_csv(file) if file.suffix == '.csv' else _read_hdf5(file)
-        unique = {part for who, part, _ in table.columns if who == UNIQUE}
         names.update(dict.fromkeys(p for who, p, _ in table.columns if who != UNIQUE))
         for path, values in table.rows:
             tally.find(images=1)
             image = Image(path, file, group=file.parent.name)
             people = _points(table, path, values, cutoff, tally)
             for who, points in people.items():
-                if who == UNIQUE and unique:
+                if who == UNIQUE and points:
                     tally.leave_out(
                         'unique body parts, which belong to no animal',
                         f'{path} ({", ".join(points)})',

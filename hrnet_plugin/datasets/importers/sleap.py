@@ -32,6 +32,7 @@ def read_sleap(source: Source) -> Labels:
             name=error.name,
         ) from error
     labels = Labels({}, [], Tally())
+    seen: dict[tuple[str, int], Path] = {}
     taken: Counter[str] = Counter()
     for file in source.files:
         try:
@@ -46,6 +47,13 @@ def read_sleap(source: Source) -> Labels:
             _add_skeleton(file, number, skeleton, labels)
         videos = {id(v): _Video(v, file, source, taken) for v in content.videos}
         for frame in frames:
+            key = videos[id(frame.video)].origin, int(frame.frame_idx)
+            if other := seen.get(key):
+                raise ValueError(
+                    f'frame {key[1]} of {key[0]} is labelled twice, in {other} and in {file}; '
+                    'give one of the files'
+                )
+            seen[key] = file
             labels.images.append(_image(frame, videos[id(frame.video)], file, labels.tally))
     if not labels.skeletons:
         raise ValueError(f'{source.files[0]} has no skeleton; expected labelled frames')
@@ -108,6 +116,7 @@ class _Video:
         self._folders = [folder for folder in (source.images, source.folder) if folder]
         origin = getattr(video, 'source_video', None) or video
         first = origin.filename[0] if isinstance(origin.filename, list) else origin.filename
+        self.origin = str(first)
         path = PurePath(str(first).replace('\\', '/'))
         stem = path.parent.name if isinstance(origin.filename, list) else path.stem
         stem = stem or file.name.partition('.')[0]

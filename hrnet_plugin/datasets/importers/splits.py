@@ -62,21 +62,24 @@ def assign_splits(images: Sequence[Image], val: float, seed: int, tally: Tally) 
     free = [image for image in images if image.split != 'test']
     for image in free:
         image.split = 'train'
-    target = min(max(round(val * len(free)), 1), len(free) - 1) if val else 0
-    if target < 1:
-        tally.notes.append(f'no val: {"--val is 0" if not val else "there is only one image"}')
+    labelled = [image for image in free if _is_labelled(image)]
+    target = min(max(round(val * len(free)), 1), len(free) - 1)
+    if not val or len(labelled) < 2:
+        reason = '--val is 0' if not val else 'fewer than two images have labelled keypoints'
+        tally.notes.append(f'no val: {reason}')
         return
     groups: dict[str, list[Image]] = {}
     # Names as they are written, which do not depend on where the source is
     for image, name in zip(free, output_names(free)):
         groups.setdefault(image.group or group_of_name(name), []).append(image)
-    if len(groups) == 1:
+    choices = [name for name, group in groups.items() if any(map(_is_labelled, group))]
+    if len(choices) == 1:
         tally.notes.append(
-            f'all images are of one video ({next(iter(groups))!r}): its last frames are val'
+            f'all labelled images are of one video ({choices[0]!r}): its last frames are val'
         )
-        chosen = free[-target:]
+        chosen = labelled[-min(target, len(labelled) - 1) :]
     else:
-        chosen = _choose(groups, target, seed)
+        chosen = _choose({name: groups[name] for name in choices}, target, seed)
         if len(groups) < len(free):
             tally.notes.append(
                 f'{len(free)} images are of {len(groups)} videos or sessions, each of which is in '
@@ -86,11 +89,15 @@ def assign_splits(images: Sequence[Image], val: float, seed: int, tally: Tally) 
         image.split = 'val'
 
 
+def _is_labelled(image: Image) -> bool:
+    return any(instance.points for instance in image.instances)
+
+
 def _choose(groups: dict[str, list[Image]], target: int, seed: int) -> list[Image]:
-    """Return the images of some groups, ``target`` of them or as many as fit."""
+    """Return the images of some groups but not of all: ``target``, or as many as fit."""
     order = sorted(groups, key=lambda name: sha256(f'{seed}:{name}'.encode()).digest())
     chosen: list[Image] = []
-    for name in order:
+    for name in order[:-1]:
         if len(chosen) + len(groups[name]) <= target:
             chosen += groups[name]
     return chosen or min((groups[name] for name in order), key=len)
