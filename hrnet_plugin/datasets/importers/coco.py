@@ -86,7 +86,7 @@ def _read_file(file: Path, content: Mapping[str, Any], source: Source, labels: L
                 f'category {names[category]!r} has other keypoints than in other files; import '
                 'each file on its own'
             )
-    images = _images(file, content, labels)
+    images = _images(file, content, source, labels)
     kept = []
     for number, row in enumerate(_renumbered(row, tally) for row in rows):
         where = f'annotation {quote(row.get("id", number))}'
@@ -175,10 +175,12 @@ def _skeletons(
     return found
 
 
-def _images(file: Path, content: Mapping[str, Any], labels: Labels) -> dict[Any, Image]:
+def _images(
+    file: Path, content: Mapping[str, Any], source: Source, labels: Labels
+) -> dict[Any, Image]:
     """Add the images of a file; return them by id."""
     found: dict[Any, Image] = {}
-    split = split_of_name(file.stem) or split_of_name(file.parent.name)
+    split = split_of_name(file.stem) or source.split_of(file)
     for number, entry in enumerate(coco_entries(content, 'images')):
         where = f'image {quote(entry.get("id", number))}'
         key = _id(entry.get('id'), where)

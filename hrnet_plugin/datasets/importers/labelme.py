@@ -26,7 +26,6 @@ from .labels import (
     Source,
     Tally,
     ordered_names,
-    split_of_name,
 )
 from .shapes import BoxShape, PointShape, box_of_corners, group_shapes
 
@@ -75,7 +74,7 @@ def _read_file(file: Path, source: Source, tally: Tally) -> Image:
     if not isinstance(name, str) or not name:
         raise ValueError(f"{file}: 'imagePath' is {kind(name)}; expected the image's path")
     tally.find(images=1)
-    image = Image(name, file, size=_size(content), split=_split(file, source))
+    image = Image(name, file, size=_size(content), split=source.split_of(file))
     _read_image_data(content, image, source, tally)
     points: list[PointShape] = []
     boxes: list[BoxShape] = []
@@ -99,12 +98,6 @@ def _read_file(file: Path, source: Source, tally: Tally) -> Image:
             tally.leave_out(f'shapes that are no keypoints ({shape_type})', where)
     image.instances = group_shapes(points, boxes, str(file), tally)
     return image
-
-
-def _split(file: Path, source: Source) -> str | None:
-    """Return the split that a folder's name says."""
-    parts = file.absolute().relative_to(source.folder.absolute()).parts[:-1]
-    return next((split for split in map(split_of_name, parts) if split), None)
 
 
 def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -185,6 +185,11 @@ class Source:
         parent = self.path.absolute().parent
         return parent.parent if parent.name == 'annotations' else parent
 
+    def split_of(self, file: Path) -> str | None:
+        """Return the split that the folders of a file say, below the one that was given."""
+        parts = file.absolute().relative_to(self.folder.absolute()).parts[:-1]
+        return next((split for split in map(split_of_name, parts) if split), None)
+
     def numbered_names(self, count: int) -> tuple[str, ...]:
         """Return names for keypoints that the source only numbers: those given, or numbers.
 

@@ -469,7 +469,7 @@ def test_damaged_xml_is_named(tmp_path: Path, old: str, new: str, match: str) ->
         (',30.0,31.0', ',30.0', 'line 4 has 8 cells; expected 9; was it cut short'),
         ('12.5,,,', '12.5,?,,', "line 4: could not convert string to float: '\\?'"),
         ('10.125,12.5', '10.125,', "'snout' of labeled-data/day1/img001.png is at"),
-        ('coords,,,x,y', 'coords,,,x,z', "'snout' has a column 'z'"),
+        ('coords,,,x,y', 'coords,,,x,z', "'snout' has no column 'y'"),
         ('bodyparts', 'parts', "expected 'scorer', 'bodyparts' and 'coords'"),
     ],
 )
