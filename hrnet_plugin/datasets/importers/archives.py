@@ -1,7 +1,9 @@
 """Read zip archives, as tools export them, without writing outside of a folder."""
 
+import errno
 import shutil
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 
@@ -35,5 +37,9 @@ def extract(archive: Path, folder: Path) -> None:
             if size > free:
                 raise OSError(f'{archive} holds {size:,} bytes; {free:,} are free in {folder}')
             file.extractall(folder)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOTDIR, errno.EISDIR):  # offsets or names in it
+            raise ValueError(f'{archive} cannot be read as a zip archive: {error}') from None
+        raise
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, UnicodeDecodeError) as error:
         raise ValueError(f'{archive} cannot be read as a zip archive: {error}') from None

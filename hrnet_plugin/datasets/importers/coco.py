@@ -129,7 +129,7 @@ def _categories(
     entries = coco_entries(content, 'categories') if content.get('categories') else []
     if not entries:
         tally.repair("'categories' are missing: one is made", 'object')
-        ids = dict.fromkeys(as_id(row.get('category_id')) for row in rows)
+        ids = dict.fromkeys(_id(row.get('category_id'), 'category_id') for row in rows)
         entries = [dict(id=i, name=f'object_{i}' if len(ids) > 1 else 'object') for i in ids]
     found: dict[Any, Mapping[str, Any]] = {}
     for entry in entries:
@@ -157,7 +157,7 @@ def _skeletons(
         points = row.get('keypoints')
         if isinstance(points, (list, tuple)) and points:
             count = len(points) if isinstance(points[0], (list, tuple)) else len(points) // 3
-            lengths.setdefault(as_id(row.get('category_id')), count)
+            lengths.setdefault(_id(row.get('category_id'), 'category_id'), count)
     found = {}
     for category, entry in categories.items():
         if entry.get('keypoints'):

@@ -68,7 +68,7 @@ def read_dataset(
     skeleton = _choose_skeleton(labels, source, category)
     _leave_out_others(labels, skeleton, category)
     _find_images(labels, source)
-    pairs = _checked_pairs(skeleton, flip_pairs, labels.tally)
+    pairs = _checked_pairs(source, skeleton, flip_pairs, labels.tally)
     used = {each.category for image in labels.images for each in image.instances}
     if not any(each.points for image in labels.images for each in image.instances):
         raise ValueError(f'{path} has no labelled keypoints in images that are there')
@@ -194,7 +194,7 @@ def _find_images(labels: Labels, source: Source) -> None:
 
 
 def _checked_pairs(
-    skeleton: Skeleton, given: Iterable[tuple[str, str]] | None, tally: Tally
+    source: Source, skeleton: Skeleton, given: Iterable[tuple[str, str]] | None, tally: Tally
 ) -> tuple[tuple[str, str], ...] | None:
     """Return the flip pairs that were given or are the source's; None for those by name."""
     by_name = find_mirror_pairs(skeleton.names)
@@ -213,9 +213,9 @@ def _checked_pairs(
         listed = ', '.join(map(repr, by_name.unpaired[:3]))
         more = ', …' if len(by_name.unpaired) > 3 else ''
         raise ValueError(
-            f'names of keypoints say left or right, but have no counterpart: {listed}{more}. Say '
-            'which keypoints swap when an image is mirrored: --flip-pairs a:b c:d, or '
-            '--no-flip-pairs for none'
+            f'{source.path}: names of keypoints say left or right, but have no counterpart: '
+            f'{listed}{more}. Say which keypoints swap when an image is mirrored: '
+            '--flip-pairs a:b c:d, or --no-flip-pairs for none'
         )
     if not by_name.mirrored and len(skeleton.names) > 1:
         tally.notes.append(

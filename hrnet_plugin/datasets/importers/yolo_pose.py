@@ -170,8 +170,7 @@ def _read_split(path: Path, split: str, config: _Config, labels: Labels) -> None
     if path.is_dir():
         files = image_files(path)
     elif path.suffix == '.txt':
-        lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
-        files = [path.parent / line for line in lines if line]
+        files = [path.parent / line.strip() for line in _lines(path) if line.strip()]
     else:
         files = [path]
     label_files = {label_path(file): file for file in files}
@@ -194,6 +193,13 @@ def _read_split(path: Path, split: str, config: _Config, labels: Labels) -> None
             labels.images.append(image)
 
 
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding='utf-8').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{file} is not text in UTF-8: {error}') from None
+
+
 def label_path(image: Path) -> Path:
     """Return the path of an image's labels: the last folder ``images`` is ``labels``.
 
@@ -213,7 +219,7 @@ def _read_labels(
 ) -> list[Instance]:
     instances = []
     k, dims = len(config.skeleton.names), config.dims
-    for number, line in enumerate(file.read_text(encoding='utf-8').splitlines(), 1):
+    for number, line in enumerate(_lines(file), 1):
         where = f'{file}, line {number}'
         try:
             values = [float(word) for word in line.split()]
