@@ -44,7 +44,8 @@ def json_kind(file: Path) -> str | None:
     if not text.startswith(('{', '[')):
         return None
     keys = {*re.findall(r'"(\w+)"\s*:', text)}
-    if 'data' in keys and keys & {'annotations', 'completions', 'result', 'predictions'}:
+    is_task = 'data' in keys and keys & {'annotations', 'completions', 'result', 'predictions'}
+    if is_task or (text.startswith('[') and 'original_width' in keys):  # or JSON-MIN
         return 'label-studio'
     if text.startswith('['):
         return None

@@ -1,6 +1,7 @@
 """Each tool's fixture becomes the labels that are in it, in pixels, and nothing else."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -552,3 +553,300 @@ def test_recognise_names_candidates_and_known_formats(tmp_path: Path) -> None:
         recognise(tmp_path, 'cvta')
     with pytest.raises(ValueError, match=r'no file of SLEAP, \*.slp'):
         recognise(tmp_path, 'sleap')
+
+
+def test_json_min_is_refused(tmp_path: Path) -> None:
+    """It has no ids, so that nothing says which points are of one instance."""
+    point = dict(
+        x=1, y=2, width=0.5, keypointlabels=['nose'], original_width=64, original_height=48
+    )
+    path = tmp_path / 'min.json'
+    path.write_text(json.dumps([dict(image='/data/upload/1.png', id=1, kp=[point])]))
+    with pytest.raises(ValueError, match=r'min.json: task 0 .*export "JSON" \(not JSON-MIN\)'):
+        import_dataset(path, tmp_path / 'data')
+
+
+def test_subsets_of_cvat_are_splits(tmp_path: Path) -> None:
+    path = place('cvat.xml', tmp_path, SKY)
+    text = path.read_text()
+    for number, subset in ((0, 'Train'), (1, 'Validation')):
+        text = text.replace(f'<image id="{number}"', f'<image id="{number}" subset="{subset}"')
+    path.write_text(text)
+    result = import_dataset(path, tmp_path / 'data')
+    assert {k: v.instances for k, v in result.written.items()} == {'train': 1, 'val': 1}
+    assert rows_of(result.folder, 'val', 'images')[0]['file_name'] == 'sky/2.png'
+
+
+def test_frames_of_a_cvat_video_stay_together(tmp_path: Path) -> None:
+    write_images(tmp_path, ['a/frame_000000.png', 'a/frame_000001.png', 'b/frame_000000.png'])
+    for name, frames in (('a', 2), ('b', 1)):
+        images = ''.join(
+            f'<image id="{n}" name="frame_00000{n}.png" width="64" height="48">'
+            f'<points label="tip" occluded="0" points="1.0,2.0"/></image>'
+            for n in range(frames)
+        )
+        meta = '<meta><task><mode>interpolation</mode></task></meta>'
+        path = tmp_path / name / 'annotations.xml'
+        path.write_text(f'<annotations>{meta}{images}</annotations>')
+    result = import_dataset(tmp_path, tmp_path / 'data', val=0.34)
+    names = [each['file_name'] for each in rows_of(result.folder, 'val', 'images')]
+    assert names in (['b/frame_000000.png'], ['a/frame_000000.png', 'a/frame_000001.png'])
+
+
+def test_roboflow_writes_paths_that_are_not_there(tmp_path: Path) -> None:
+    """Its data.yaml names ../train/images, from where the archive has train/images."""
+    path = place('yolo-pose', tmp_path)
+    (path / 'images').mkdir()
+    write_images(path, ['train/images/1.png', 'valid/images/2.png'])
+    for split, folder in (('train', 'train'), ('val', 'valid')):
+        target = path / folder / 'labels'
+        (path / 'labels' / split).rename(target)
+    text = (path / 'data.yaml').read_text().replace('images/train', '../train/images')
+    text = text.replace('images/val', '../valid/images').replace('path: .', '')
+    (path / 'data.yaml').write_text(text)
+    result = import_dataset(path, tmp_path / 'data')
+    assert {k: v.images for k, v in result.written.items()} == {'train': 1, 'val': 1}
+    (path / 'data.yaml').write_text(text.replace('../valid/images', '../nowhere'))
+    with pytest.raises(FileNotFoundError, match=r"'../nowhere' is neither .*expected a folder"):
+        import_dataset(path, tmp_path / 'b')
+
+
+def test_labels_of_missing_yolo_images_are_counted(tmp_path: Path) -> None:
+    path = place('yolo-pose', tmp_path, ['images/train/1.png', 'images/train/3.png'])
+    (path / 'labels/val/2.txt').rename(path / 'labels/train/2.txt')
+    (path / 'images/val').mkdir()
+    result = import_dataset(path, tmp_path / 'data')
+    assert any(line.startswith('images that are not there: 1x') for line in result.left_out)
+    assert points_of(result.folder).keys() == {'1.png', '3.png'}
+    assert result.found == (3, 3, 4)
+
+
+def test_frames_of_deeplabcut_without_image_are_counted(tmp_path: Path) -> None:
+    path = place('deeplabcut', tmp_path, DAYS[:2])
+    result = import_dataset(path, tmp_path / 'data')
+    assert points_of(result.folder).keys() == {'img001.png', 'img002.png'}
+    assert result.left_out[0].startswith('images that are not there: 2x (labeled-data\\day2')
+    assert result.found == (4, 3, 5)
+
+
+def test_turned_boxes_of_label_studio(tmp_path: Path) -> None:
+    path = place('label_studio.json', tmp_path, CASES['label-studio'][1])
+    result = 'annotations', 0, 'result'
+
+    def turn(content: Any) -> None:
+        tasks = content[0]
+        for key in result:
+            tasks = tasks[key]
+        tasks[0]['value']['rotation'] = 90
+
+    edit_json(path, turn)
+    imported_ = import_dataset(path, tmp_path / 'data', val=0)
+    # From 16, 12 (32 x 24 pixels), a quarter turn to the right: 24 to the left, 32 down
+    assert rows_of(imported_.folder, 'train')[0]['bbox'] == pytest.approx([-8, 12, 24, 32])
+    assert any('boxes that are turned' in line for line in imported_.repaired)
+
+
+def test_coco_without_categories(tmp_path: Path) -> None:
+    path = place('coco_annotator.json', tmp_path, ['a b.png'])
+    edit_json(path, lambda c: c.pop('categories'))
+    result = import_dataset(path, tmp_path / 'data', keypoint_names=['nose', 'eye_l', 'eye_r'])
+    assert points_of(result.folder)['a b.png'][0] == (
+        'object',
+        {'nose': (10, 12, 2), 'eye_l': (8, 9, 1)},
+    )
+    assert any("'categories' are missing" in line for line in result.repaired)
+
+
+def test_a_folder_with_files_of_other_tasks(tmp_path: Path) -> None:
+    """COCO's instances_*.json beside person_keypoints_*.json."""
+    path = place('coco_annotator.json', tmp_path, ['a b.png'])
+    content = json.loads(path.read_text())
+    del content['categories'][0]['keypoints']
+    for row in content['annotations']:
+        del row['keypoints']
+    (tmp_path / 'instances.json').write_text(json.dumps(content))
+    result = import_dataset(tmp_path, tmp_path / 'data')
+    assert result.left_out == ['files without keypoints: 1x (instances.json)']
+    with pytest.raises(ValueError, match=r'instances.json: no category and no annotation has key'):
+        import_dataset(tmp_path / 'instances.json', tmp_path / 'b')
+
+
+def test_skeletons_beside_loose_points_are_chosen(tmp_path: Path) -> None:
+    path = place('cvat.xml', tmp_path, SKY)
+    loose = '<points label="sun" occluded="0" points="1.0,2.0"/></image>\n</annotations>'
+    path.write_text(path.read_text().replace('</image>\n</annotations>', loose))
+    with pytest.raises(
+        ValueError, match=r'kite: tip, left_wing, right_wing; object: sun.*--categ'
+    ):
+        import_dataset(path, tmp_path / 'data')
+    result = import_dataset(path, tmp_path / 'data', category='kite')
+    assert result.keypoints == ('tip', 'left_wing', 'right_wing')
+    assert result.found.points - sum(c.points for c in result.written.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'match'),
+    [
+        (
+            'kpt_shape: [3, 3]',
+            'kpt_shape: [3, 4]',
+            r"'kpt_shape' is \[3, 4\]; expected the number",
+        ),
+        ('kpt_shape: [3, 3]', 'kpt_shape: [3, 3', 'cannot be read as YAML: .* line'),
+        ("names: ['hand']", 'names: hand', "'names' is 'hand'; expected the names of the classes"),
+        ('flip_idx: [0, 2, 1]', 'flip_idx: [1, 2, 0]', r"'flip_idx' is \[1, 2, 0\]; .*mutually"),
+        ('nc: 1', 'kpt_names: {0: [a, b]}', r"'kpt_names' is .*expected 3 distinct names"),
+        ('val: images/val', 'val: 3', "'val' is 3; expected a path"),
+        ('train: images/train\nval: images/val', '', "none of 'train', 'val' and 'test'"),
+    ],
+)
+def test_damaged_data_yaml_is_named(tmp_path: Path, old: str, new: str, match: str) -> None:
+    folder = place('yolo-pose', tmp_path, ['images/train/1.png', 'images/val/2.png'])
+    text = (folder / 'data.yaml').read_text()
+    assert old in text
+    (folder / 'data.yaml').write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=match) as caught:
+        import_dataset(folder, tmp_path / 'data')
+    assert 'data.yaml' in str(caught.value)
+
+
+def test_lists_of_yolo_images(tmp_path: Path) -> None:
+    """A split is a folder, an image, or a list of images; two files share what they name."""
+    folder = place('yolo-pose', tmp_path, ['images/train/1.png', 'images/val/2.png'])
+    text = (folder / 'data.yaml').read_text()
+    text = text.replace('images/train', 'train.txt').replace('images/val', '[images/val/2.png]')
+    (folder / 'data.yaml').write_text(text)
+    (folder / 'train.txt').write_text('./images/train/1.png\n\n')
+    result = import_dataset(folder, tmp_path / 'data')
+    assert points_of(result.folder) == CASES['yolo-pose'][4]
+    (folder / 'train.txt').write_bytes(b'\xff\xfe')
+    with pytest.raises(ValueError, match=r'train.txt is not text in UTF-8'):
+        import_dataset(folder, tmp_path / 'b')
+    other = text.replace('[3, 3]', '[2, 3]').replace('[0, 2, 1]', '[0, 1]')
+    (folder / 'other.yaml').write_text(other)
+    (folder / 'train.txt').write_text('./images/train/1.png\n')
+    with pytest.raises(ValueError, match="class 'hand' has other keypoints than in other files"):
+        import_dataset(folder, tmp_path / 'b')
+
+
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (lambda c: c[0].update(data=3), r'task 0 is .*expected a task'),
+        (lambda c: c[0].update(data={'text': 'a'}, file_upload=None), "'data' has .*an image"),
+        (lambda c: result_of(c).insert(0, 3), "'result' is a list; expected a list of dicts"),
+        (lambda c: result_of(c)[1].update(value=3), "result 1: 'value' is 3; expected a dict"),
+        (lambda c: result_of(c)[1]['value'].update(keypointlabels=[]), 'expected a label'),
+        (lambda c: result_of(c)[1]['value'].update(keypointlabels=['a', 'b']), 'expected one'),
+        (lambda c: result_of(c)[1].update(original_width=32), r'image of \(32, 48\), others'),
+        (lambda c: [each.update(annotations=[]) for each in c], 'has no keypoints in 0 annot'),
+    ],
+)  # fmt: skip
+def test_damaged_tasks_are_named(
+    tmp_path: Path, change: Callable[[Any], object], match: str
+) -> None:
+    path = place('label_studio.json', tmp_path, CASES['label-studio'][1])
+    edit_json(path, change)
+    with pytest.raises(ValueError, match=match) as caught:
+        import_dataset(path, tmp_path / 'data', format='label-studio')
+    assert 'label_studio.json' in str(caught.value)
+
+
+def result_of(content: Any) -> Any:
+    return content[0]['annotations'][0]['result']
+
+
+def test_images_that_were_turned_in_label_studio(tmp_path: Path) -> None:
+    path = place('label_studio.json', tmp_path, CASES['label-studio'][1])
+    edit_json(path, lambda c: result_of(c)[0].update(image_rotation=90))
+    result = import_dataset(path, tmp_path / 'data', flip_pairs=())
+    assert points_of(result.folder).keys() == {'two.png'}
+    assert any('turned in Label Studio: 1x' in line for line in result.left_out)
+
+
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (lambda c: c.update(shapes={}), "no list of 'shapes'; expected a file of LabelMe"),
+        (lambda c: c['shapes'].append(3), 'shape 2 is 3; expected a dict'),
+        (lambda c: c['shapes'][0].update(label=''), "shape 0: 'label' is ''; expected text"),
+        (lambda c: c['shapes'][0].update(points=[['a', 1]]), r'expected 1 of \[x, y\]'),
+        (lambda c: c.update(imageData='?', imagePath='x.png'), "'imageData' is damaged"),
+        (lambda c: c.update(shapes=[]), r'has no points|have no points'),
+    ],
+)
+def test_damaged_shapes_are_named(
+    tmp_path: Path, change: Callable[[Any], object], match: str
+) -> None:
+    path = place('labelme/b.json', tmp_path, ['b.png'])
+    edit_json(path, change)
+    with pytest.raises(ValueError, match=match) as caught:
+        import_dataset(path, tmp_path / 'data')
+    assert 'b.json' in str(caught.value)
+
+
+def test_two_boxes_of_a_group(tmp_path: Path) -> None:
+    path = place('labelme/a.json', tmp_path, ['a.png'])
+    edit_json(path, lambda c: c['shapes'][4].update(group_id=1))
+    with pytest.raises(ValueError, match=r'a.json: group 1 has 2 boxes; expected one'):
+        import_dataset(path, tmp_path / 'data')
+
+
+def test_order_of_labels_txt(tmp_path: Path) -> None:
+    path = place('labelme', tmp_path, ['a.png', 'b.png'])
+    (path / 'labels.txt').write_text('__ignore__\near_right\near_left\ntail\nnose\nfox\n')
+    result = import_dataset(path, tmp_path / 'data', images=path)
+    assert result.keypoints == ('ear_right', 'ear_left', 'tail', 'nose')
+
+
+def test_damaged_hdf5_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip('pandas')
+    pytest.importorskip('tables')
+    path = tmp_path / 'CollectedData_a.h5'
+    path.write_bytes(b'\x89HDF\r\n\x1a\n')
+    with pytest.raises(ValueError, match=r'CollectedData_a.h5 cannot be read as HDF5'):
+        import_dataset(path, tmp_path / 'data')
+    pandas.DataFrame({'a': [1.0]}).to_hdf(path, key='a', mode='w')
+    with pytest.raises(ValueError, match=r"CollectedData_a.h5: its columns are .*'bodyparts'"):
+        import_dataset(path, tmp_path / 'data')
+    monkeypatch.setitem(sys.modules, 'tables', None)
+    with pytest.raises(ImportError, match='needs tables: pip install pandas tables'):
+        import_dataset(path, tmp_path / 'data')
+
+
+@pytest.mark.parametrize(
+    ('text', 'match'),
+    [
+        (b'scorer,a,a\nbodyparts,b\ncoords,x,y\n', 'different numbers of cells'),
+        (b'scorer,a,a\nbodyparts,b,b\ncoords,x,z\n', "has no column 'y'"),
+        (b'scorer,a,a,a\nbodyparts,b,b,b\ncoords,x,y,y\n', 'two columns of one coordinate'),
+        (b'scorer,a,a,a\nbodyparts,b,b,b\ncoords,x,y,z\n', "has a column 'z'; expected 'x'"),
+        (b'\xff\xfe', 'is not a table of text'),
+    ],
+)
+def test_headers_of_deeplabcut(tmp_path: Path, text: bytes, match: str) -> None:
+    path = tmp_path / 'CollectedData_a.csv'
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=match) as caught:
+        import_dataset(path, tmp_path / 'data')
+    assert path.name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'match'),
+    [
+        ('name="sky/1.png" ', '', 'image 0 has no name'),
+        ('width="64"', 'width="0"', r"\('sky/1.png'\) is 0x48; expected sides of 1 or more"),
+        ('points="20.25,5.00"', 'points="1,2;3,4"', "'tip' has 2 points; expected one"),
+        ('xtl="8.00"', '', "box 'kite': xtl is None; expected a number"),
+    ],
+)
+def test_more_damaged_xml_is_named(tmp_path: Path, old: str, new: str, match: str) -> None:
+    test_damaged_xml_is_named(tmp_path, old, new, match)
+
+
+def test_xml_without_keypoints(tmp_path: Path) -> None:
+    path = tmp_path / 'a.xml'
+    path.write_text('<annotations><image id="0" name="1.png" width="4" height="4"/></annotations>')
+    with pytest.raises(ValueError, match=r'a.xml has no points and no skeletons in its 1 images'):
+        import_dataset(path, tmp_path / 'data')

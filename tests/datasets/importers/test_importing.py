@@ -562,3 +562,14 @@ def test_given_flip_pairs_survive_yolo_pose(tmp_path: Path) -> None:
 def test_unknown_export_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown format 'yolo'; did you mean 'yolo-pose'"):
         export_dataset(tmp_path, tmp_path / 'out', 'yolo')
+
+
+def test_annotations_without_metainfo_are_exported(tmp_path: Path) -> None:
+    """Flip pairs are then those by the names."""
+    write_images(tmp_path / 'source', ['a.jpg', 'a.png'])
+    write_coco(tmp_path / 'source/a.json', coco(['a.jpg', 'a.png']))
+    counts, _ = export_dataset(tmp_path / 'source', tmp_path / 'yolo', 'yolo-pose', copy=True)
+    assert counts == (2, 2, 4)
+    assert 'flip_idx: [0, 2, 1]' in (tmp_path / 'yolo/data.yaml').read_text()
+    labels = sorted(path.name for path in (tmp_path / 'yolo/labels/train').iterdir())
+    assert labels == ['a.txt', 'a_2.txt']  # a.png would share its labels with a.jpg
