@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ...functional.coco.schema import kind, quote
-from ...utils.atomic_files import write_atomically
 from ...utils.json_files import read_json
 from .labels import (
     HIDDEN,
@@ -200,4 +199,4 @@ def write_labelme(
         imageHeight=size[1],
         imageWidth=size[0],
     )
-    write_atomically(file, json.dumps(content, indent=1).encode())
+    file.write_text(json.dumps(content, indent=1), encoding='utf-8')

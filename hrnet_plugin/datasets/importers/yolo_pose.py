@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ...functional.coco.schema import kind, quote
-from ...utils.atomic_files import write_atomically
 from .images import image_files, image_size
 from .labels import SPLITS, VISIBLE, Image, Instance, Keypoint, Labels, Skeleton, Source, Tally
 
@@ -311,4 +310,5 @@ def write_yolo_labels(
                 [point.x / size[0], point.y / size[1], point.visibility] if point else [0, 0, 0]
             )
         lines.append(' '.join([str(classes.index(instance.category)), *map(repr, values)]))
-    write_atomically(file, ''.join(f'{line}\n' for line in lines).encode())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')

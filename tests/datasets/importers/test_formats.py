@@ -500,15 +500,19 @@ def test_points_of_several_instances_without_groups(tmp_path: Path) -> None:
         for shape in content['shapes']:
             shape['group_id'] = None
         content['shapes'][1]['points'] = [[35, 5]]  # in no box
+        around_both = dict(content['shapes'][4], points=[[45, 5], [63, 47]])
+        content['shapes'] += [around_both, dict(content['shapes'][3], points=[[50, 20]])]
+        content['shapes'][3]['points'] = [[42, 12]]  # in one of two boxes
 
     edit_json(path, change)
     result = import_dataset(path, tmp_path / 'data', flip_pairs=())
     assert points_of(result.folder)['a.png'] == [
         ('fox', {'nose': (10.5, 12, 2)}),
-        ('fox', {'nose': (50, 20, 2)}),
+        ('fox', {'nose': (42, 12, 2)}),
+        ('fox', {}),
     ]
     assert any(line.startswith('points of no group, in no box') for line in result.left_out)
-    assert result.found.points - result.written['train'].points == 1
+    assert result.found.points - result.written['train'].points == 2
 
 
 def test_image_within_a_labelme_file_is_written(tmp_path: Path) -> None:
