@@ -163,7 +163,7 @@ INSIDE = {
         'estimators',
         'fuse',
     ),
-    'apis': ('inputs evaluation', 'boxes', 'inference', 'training'),
+    'apis': ('importing inputs evaluation', 'boxes', 'inference', 'training'),
 }
 # (importing room, imported module) -> why it may
 EXCEPTIONS = {

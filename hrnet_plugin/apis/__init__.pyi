@@ -5,6 +5,7 @@ from ..checkpoints import convert_file as convert_file
 from ..checkpoints import convert_state_dict as convert_state_dict
 from ..checkpoints import read_checkpoint as read_checkpoint
 from ..checks.old_config import explain_old_config as explain_old_config
+from ..datasets.exporters import export_dataset as export_dataset
 from ..export import DetectorExport as DetectorExport
 from ..export import OnnxExport as OnnxExport
 from ..export import export_detector_onnx as export_detector_onnx
@@ -12,6 +13,8 @@ from ..export import export_onnx as export_onnx
 from ..utils.model_index import config_names as config_names
 from ..utils.model_index import find_config as find_config
 from .evaluation import evaluate_files as evaluate_files
+from .importing import ImportedDataset as ImportedDataset
+from .importing import import_dataset as import_dataset
 from .inference import BackendOutput as BackendOutput
 from .inference import CocoSummary as CocoSummary
 from .inference import PoseBackend as PoseBackend

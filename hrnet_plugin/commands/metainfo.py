@@ -31,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
 def run(args: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     from ..datasets import metainfo_from_coco
+    from ..datasets.metainfo import metainfo_source
 
     out = Path(args.out)
     if out.suffix != '.py':
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')  # notes below, whatever the filters
         info = metainfo_from_coco(args.annotations, args.repeated, out.stem)
-    out.write_text(_source(info), encoding='utf-8')
+    out.write_text(metainfo_source(info), encoding='utf-8')
     _print_keypoints(info)
     for warning in caught:
         print(f'note: {warning.message}')
@@ -59,24 +60,3 @@ def _print_keypoints(info: dict[str, Any]) -> None:
     for keypoint, sigma in zip(keypoints, info['sigmas']):
         swap = f', mirrored: {keypoint["swap"]}' if keypoint['swap'] else ''
         print(f'{keypoint["id"]} {keypoint["name"]}: sigma {sigma}{swap}')
-
-
-def _source(info: dict[str, Any]) -> str:
-    """Return the source of the file, with one line for each keypoint and each link."""
-
-    def entries(name: str) -> list[str]:
-        lines = [f'        {number}: {entry!r},' for number, entry in info[name].items()]
-        return [f'    {name}={{', *lines, '    },']
-
-    rest = [f'    {name}={info[name]!r},' for name in ('joint_weights', 'sigmas')]
-    return '\n'.join(
-        [
-            'dataset_info = dict(',
-            f'    dataset_name={info["dataset_name"]!r},',
-            *entries('keypoint_info'),
-            *entries('skeleton_info'),
-            *rest,
-            ')',
-            '',
-        ]
-    )

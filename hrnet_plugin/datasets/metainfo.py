@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..functional.coco.schema import (
     skeleton_links,
 )
 from ..utils.errors import count_examples
-from .mirror_pairs import MirrorPairs, find_mirror_pairs
+from .mirror_pairs import MirrorPairs, find_mirror_pairs, given_mirror_pairs
 from .units import unit_problems
 
 # Without repeated annotations: within COCO's 0.025 (eyes) to 0.107 (hips)
@@ -29,7 +29,10 @@ COLORS = {'left': [0, 255, 0], 'right': [255, 128, 0], '': [51, 153, 255]}
 
 
 def metainfo_from_coco(
-    annotations: Any, repeated: Sequence[Any] = (), name: str = 'custom'
+    annotations: Any,
+    repeated: Sequence[Any] = (),
+    name: str = 'custom',
+    flip_pairs: Iterable[Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Derive MMPose's ``dataset_info`` from annotations.
 
@@ -46,6 +49,7 @@ def metainfo_from_coco(
             annotator or on another day: sigmas are estimated from how far they differ. Without
             any, every sigma is ``USUAL_SIGMA``.
         name: The name of the dataset.
+        flip_pairs: Names of the keypoints that swap, two each; None for those by their names.
 
     Returns:
         ``dataset_name``, ``keypoint_info``, ``skeleton_info``, ``joint_weights`` and ``sigmas``.
@@ -53,8 +57,8 @@ def metainfo_from_coco(
     Raises:
         OSError: If a file cannot be read.
         ValueError: If a file is not in COCO's format, no category names its keypoints, several
-            name different ones, the skeleton links unknown keypoints, or ``repeated`` shares no
-            id with ``annotations``.
+            name different ones, the skeleton links unknown keypoints, ``repeated`` shares no
+            id with ``annotations``, or ``flip_pairs`` names unknown keypoints.
     """
     sources = [annotations, *repeated]
     contents = [load(source) for source in sources]
@@ -68,7 +72,9 @@ def metainfo_from_coco(
     sigmas = (
         _sigmas(sources, contents, titles, names) if repeated else np.full(len(names), USUAL_SIGMA)
     )
-    pairs = find_mirror_pairs(names)
+    pairs = (
+        find_mirror_pairs(names) if flip_pairs is None else given_mirror_pairs(names, flip_pairs)
+    )
     if pairs.unpaired:
         warnings.warn(_unpaired_warning(pairs), stacklevel=2)
     colors = {name: COLORS[pairs.sides.get(name, '')] for name in names}
@@ -94,6 +100,27 @@ def metainfo_from_coco(
         },
         joint_weights=[1.0] * len(names),
         sigmas=[float(f'{sigma:.3g}') for sigma in sigmas],
+    )
+
+
+def metainfo_source(info: dict[str, Any]) -> str:
+    """Return the source of a metainfo file, with one line for each keypoint and each link."""
+
+    def entries(name: str) -> list[str]:
+        lines = [f'        {number}: {entry!r},' for number, entry in info[name].items()]
+        return [f'    {name}={{', *lines, '    },']
+
+    rest = [f'    {name}={info[name]!r},' for name in ('joint_weights', 'sigmas')]
+    return '\n'.join(
+        [
+            'dataset_info = dict(',
+            f'    dataset_name={info["dataset_name"]!r},',
+            *entries('keypoint_info'),
+            *entries('skeleton_info'),
+            *rest,
+            ')',
+            '',
+        ]
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..utils.errors import unknown_name
+
 LEFT, RIGHT = 'left', 'right'
 
 # Words for the two sides, in lower case; for languages with endings, the stem
@@ -93,6 +95,42 @@ def find_mirror_pairs(names: Iterable[str]) -> MirrorPairs:
     if len(of_letters) < 2:
         alone = {name: alone[name] for name in with_word}
     return MirrorPairs(mirrored, {**sides, **alone}, tuple(alone))
+
+
+def given_mirror_pairs(names: Iterable[str], pairs: Iterable[Sequence[str]]) -> MirrorPairs:
+    """Return pairs that a user gives, whatever the names say.
+
+    >>> given_mirror_pairs(['a', 'b', 'c'], [('c', 'a')]).mirrored
+    {'c': 'a', 'a': 'c'}
+
+    Args:
+        names: Distinct names of a skeleton's keypoints.
+        pairs: Names of two keypoints each; where the names say no side, the first is left.
+
+    Raises:
+        ValueError: A name is unknown, or a keypoint is in two pairs or in one with itself.
+    """
+    names = list(names)
+    stated = find_mirror_pairs(names).sides
+    mirrored: dict[str, str] = {}
+    sides: dict[str, str] = {}
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ValueError(f'{pair!r} is not a pair of keypoints')
+        for name, other in (pair, pair[::-1]):
+            if name not in names:
+                raise ValueError(unknown_name('keypoint', name, names))
+            if name in mirrored or name == other:
+                raise ValueError(
+                    f'keypoint {name!r} is in several pairs, or paired with itself; expected each '
+                    'keypoint once'
+                )
+            mirrored[name] = other
+        left, right = pair
+        if stated.get(left) == RIGHT or stated.get(right) == LEFT:
+            left, right = right, left
+        sides.update({left: LEFT, right: RIGHT})
+    return MirrorPairs(mirrored, sides, ())
 
 
 def describe_pairs(pairs: Iterable[tuple[str, str]], at_most: int = 3) -> str:

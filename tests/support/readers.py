@@ -5,6 +5,8 @@ import copy
 import io
 import json
 import math
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from hrnet_plugin.datasets.synthetic import synthesize
 from hrnet_plugin.evaluation import OKSMetric
 from hrnet_plugin.models import HRNet
 
+from .imports import place
 from .mutations import mutated_bytes, mutated_json, mutated_value, odd_tensors, pick
 
 NAMES = ['nose', 'left_eye', 'right_eye']
@@ -361,6 +364,46 @@ def read_manifest(folder: Path, rng: np.random.Generator) -> None:
     assert code in (0, 2)
 
 
+# Annotations of other tools: fixture, the file that is mutated, format and images
+SOURCES = [
+    ('coco_cvat.json', '', 'coco', ['sky/1.png', 'sea/1.png']),
+    ('coco_label_studio.json', '', 'coco', ['a b.png']),
+    ('cvat.xml', '', 'cvat', ['sky/1.png', 'sky/2.png', 'sea/1.png']),
+    ('label_studio.json', '', 'label-studio', ['bird one.png', 'two.png']),
+    ('labelme', 'a.json', 'labelme', ['a.png', 'b.png']),
+    ('yolo-pose', 'data.yaml', 'yolo-pose', ['images/train/1.png', 'images/val/2.png']),
+    ('yolo-pose', 'labels/val/2.txt', 'yolo-pose', ['images/train/1.png', 'images/val/2.png']),
+    (
+        'multi-animal',
+        'labeled-data/pen/CollectedData_ann.csv',
+        'deeplabcut',
+        ['labeled-data/pen/img1.png'],
+    ),
+]
+
+
+def import_annotations(folder: Path, rng: np.random.Generator) -> None:
+    """Import a mutated file of another tool, or an archive: wholly, or with an error."""
+    shutil.rmtree(folder / 'source', ignore_errors=True)
+    shutil.rmtree(folder / 'data', ignore_errors=True)
+    fixture, name, kind, images = pick(rng, SOURCES)
+    given = place(fixture, folder / 'source', images)
+    path = given / name if name else given
+    if path.suffix == '.json' and rng.random() < 0.7:
+        path.write_bytes(mutated_json(json.loads(path.read_text()), rng))
+    else:
+        path.write_bytes(mutated_bytes(path.read_bytes(), rng))
+    if rng.random() < 0.1:
+        with zipfile.ZipFile(folder / 'a.zip', 'w') as archive:
+            archive.write(path, path.name)
+        path = given = folder / f'{path.name}.zip'
+        given.write_bytes(mutated_bytes((folder / 'a.zip').read_bytes(), rng))
+    arguments: list[object] = ['--no-flip-pairs', '--no-images', '--format', kind]
+    code = run(path, 'import', given, '--out', folder / 'data', *arguments)
+    assert (folder / 'data').exists() == (code != 2)
+    assert not [*folder.glob('data*.part')]
+
+
 READERS: dict[str, Callable[[Path, np.random.Generator], None]] = {
     'metainfo': read_metainfo,
     'convert': read_checkpoints,
@@ -374,5 +417,6 @@ READERS: dict[str, Callable[[Path, np.random.Generator], None]] = {
     'check, images': check_image_files,
     'check, config': check_configs,
     'synth': read_manifest,
+    'import': import_annotations,
 }
 assert mmpose.__version__  # registers what configs name
