@@ -12,7 +12,7 @@ INSTALLED := .venv/installed-$(OPS)$(TORCH)$(filter pose,$(TASKS))
 PURELIB = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 SOURCES := pyproject.toml $(shell find packages -name pyproject.toml -o -path '*/src/*.py')
 
-.PHONY: help install demo demo-tasks test test-all fuzz bench lint format clean
+.PHONY: help install demo demo-tasks test test-all fuzz bench lint format docs release clean
 .DEFAULT_GOAL := install
 
 help:  ## List the targets; `make` alone installs
@@ -136,5 +136,22 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-clean:  ## Remove .venv, builds and the demo
-	rm -rf .venv build dist *.egg-info packages/*/build packages/*/src/*.egg-info work_dirs/demo*
+# Warnings are errors: a broken link, a page without a place, an unknown name of ours.
+docs: $(INSTALLED)  ## Build the documentation into site/
+	rm -rf site
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs auto docs site
+	@PYTHONPATH=tests $(BIN)/python -m support.doc_blocks
+	@echo "The site begins with site/index.html"
+
+# `python -m build` takes a fresh environment for each build; tools/release/check.py refuses what is not ready.
+release: $(INSTALLED)  ## Build, check and test the wheel and the source distribution of a release
+	$(BIN)/python tools/release/check.py
+	$(UV) pip install --quiet --python $(BIN)/python --group release
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	HRNET_PLUGIN_WHEEL=$$(echo dist/*.whl) $(BIN)/python -m pytest -m "" tests/test_wheel.py
+	@echo "dist/ is ready: tag it and upload it, as CONTRIBUTING.md says"
+
+clean:  ## Remove .venv, builds, the site and the demo
+	rm -rf .venv build dist site *.egg-info packages/*/build packages/*/src/*.egg-info work_dirs/demo*

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,12 @@ from typing import NamedTuple
 
 import cv2
 import pytest
+from support.doc_blocks import RUN, Block, all_blocks, code_cells
 from support.paths import ROOT
+from support.random_models import save_random_weights
 from support.shell import run
+
+from hrnet_plugin.utils.model_index import named_models
 
 POSE = 'td-hm_hrnet-w18-small-v1_demo.py'
 
@@ -176,45 +181,114 @@ def test_demo_names_the_backbones_it_knows(tmp_path: Path) -> None:
     assert "'w18-small-v1', 'lite-18', 'hrformer-tiny'" in result.stderr
 
 
-def readme_examples() -> list[tuple[str, str]]:
-    """(language, code) of the examples from 'Usage' to 'Before training'."""
-    section = (ROOT / 'README.md').read_text().split('## Usage: mim')[1].split('## Long')[0]
-    return re.findall(r'```(sh|python)\n(.*?)```', section, flags=re.DOTALL)
+PUBLISHED = {  # names in examples: where their weights come from, and the registry of the models
+    'hrnet-w32_coco-256x192': 'hrnet_plugin',
+    'rtmdet-m': 'mmdet',
+}
+
+
+@pytest.fixture(scope='module')
+def torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of PyTorch in which random weights lie in the place of published ones."""
+    folder = tmp_path_factory.mktemp('torch')
+    (folder / 'hub/checkpoints').mkdir(parents=True)
+    for name, scope in PUBLISHED.items():
+        config, url = named_models(scope)[name]
+        assert url is not None
+        save_random_weights(config, scope, folder / 'hub/checkpoints' / url.rpartition('/')[2])
+    return folder
+
+
+class Ran(NamedTuple):
+    """A page whose blocks have run, in order."""
+
+    folder: Path
+    printed: str
+
+
+def blocks_of(page: str) -> list[Block]:
+    """Blocks of a page that run where the demo has run."""
+    return [
+        block
+        for block in all_blocks()
+        if block.page == page and block.language in RUN and block.mark in ('', 'quick')
+    ]
+
+
+def run_page(page: str, home: Path, folder: Path, torch_home: Path) -> Ran:
+    """Run the blocks of a page in a copy of a folder in which the demo has run."""
+    shutil.copytree(home, folder, symlinks=True)
+    printed = ''
+    for block in blocks_of(page):
+        if block.file_name:
+            (folder / block.file_name).write_text(block.code)
+            continue
+        is_python = block.language == 'python'
+        command = [sys.executable, '-c', block.code] if is_python else f'set -e\n{block.code}'
+        printed += run(command, cwd=folder, TORCH_HOME=str(torch_home))
+    return Ran(folder, printed)
+
+
+OWN_CHECKS = ('README.md', 'docs/openmmlab.md', 'docs/export.md')
+OTHERS = sorted({block.page for block in all_blocks() if blocks_of(block.page)} - {*OWN_CHECKS})
 
 
 @pytest.mark.slow
-class TestReadme:
-    def test_examples_run_as_pasted(self, home: Path) -> None:
-        examples = readme_examples()
-        languages = ' '.join(language for language, _ in examples)
-        assert languages == 'sh python python sh sh sh python sh'
-        printed = ''
-        for language, code in examples:
-            named = re.match(r'# (\w+\.py)', code)
-            if named:
-                (home / named[1]).write_text(code)
-            elif language == 'python':
-                printed += run([sys.executable, '-c', code], cwd=home)
-            else:
-                run(f'set -e\n{code}', cwd=home)
-        assert list((home / 'work_dirs/mine').glob('epoch_1.pth'))
-        assert len(list((home / 'work_dirs/images').glob('*.jpg'))) == 12
-        assert list((home / 'work_dirs/project').glob('epoch_*.pth'))
-        assert len(list((home / 'work_dirs/predictions').glob('*.jpg'))) == 12
-        found = json.loads((home / 'work_dirs/predictions/results.json').read_text())
-        people = Counter(person['file_name'] for person in found)
-        # Without detections, stock takes the whole image for an instance. (So short a training
-        # leaves a detector without confident detections; the next test has instances.)
-        ours = [max(people[file.name], 1) for file in (home / 'work_dirs/demo/images').iterdir()]
-        assert sorted(map(int, re.findall(r'^(\d+) people', printed, re.M))) == sorted(ours)
-        exported = json.loads((home / 'work_dirs/exported/results.json').read_text())
+class TestPages:
+    """Blocks of code of README.md and docs/ run as pasted; the first ones leave what they say."""
+
+    @pytest.fixture
+    def ran(
+        self, request: pytest.FixtureRequest, home: Path, tmp_path: Path, torch_home: Path
+    ) -> Ran:
+        return run_page(request.param, home, tmp_path / 'home', torch_home)
+
+    @pytest.mark.parametrize('ran', ['README.md'], indirect=True)
+    def test_readme(self, ran: Ran) -> None:
+        assert len(list((ran.folder / 'work_dirs/published').glob('*.jpg'))) == 12
+        mine = ran.folder / 'work_dirs/mine'
+        assert (mine / 'epoch_1.pth').exists()
+        assert 'coco/AP' in ran.printed
+        people = json.loads((mine / 'poses/results.json').read_text())
+        assert len({person['file_name'] for person in people}) == len(people) == 12
+
+    @pytest.mark.parametrize('ran', ['docs/openmmlab.md'], indirect=True)
+    def test_three_ways(self, ran: Ran, home: Path) -> None:
+        work_dirs = ran.folder / 'work_dirs'
+        assert (work_dirs / 'mine/epoch_1.pth').exists()
+        assert len(list((work_dirs / 'images').glob('*.jpg'))) == 12
+        assert list((work_dirs / 'project').glob('epoch_*.pth'))
+        assert len(re.findall(r'^\d+ people', ran.printed, re.MULTILINE)) == 12
+
+    @pytest.mark.parametrize('ran', ['docs/export.md'], indirect=True)
+    def test_export(self, ran: Ran) -> None:
+        assert len(list((ran.folder / 'work_dirs/exported').glob('*.jpg'))) == 12
+        assert '(1, 17, 2) nose' in ran.printed
+
+    @pytest.mark.parametrize('ran', OTHERS, indirect=True)
+    def test_others(self, ran: Ran) -> None:
+        assert (ran.folder / 'work_dirs/demo').is_dir()
+
+    @pytest.mark.parametrize('ran', ['docs/inference.md'], indirect=True)
+    def test_exported_models_detect_what_pytorch_does(self, ran: Ran) -> None:
+        folder = ran.folder / 'work_dirs'
+        assert len(list((folder / 'predictions').glob('*.jpg'))) == 12
+        found = json.loads((folder / 'predictions/results.json').read_text())
+        (export,) = (b.code for b in blocks_of('docs/export.md') if 'export --config' in b.code)
+        run(f'set -e\n{export}', cwd=ran.folder)
+        exported = json.loads((folder / 'exported/results.json').read_text())
         assert [e['file_name'] for e in exported] == [f['file_name'] for f in found]
-        assert '(1, 17, 2) nose' in printed
-        assert cv2.imread(str(home / 'work_dirs/sheets/train_samples.jpg')) is not None
+
+    def test_notebook(self, home: Path, tmp_path: Path) -> None:
+        shutil.copytree(home, tmp_path / 'home', symlinks=True)
+        code = '\n'.join(code_cells(ROOT / 'demo/first_steps.ipynb'))
+        printed = run([sys.executable, '-c', code], cwd=tmp_path / 'home', MPLBACKEND='Agg')
+        assert re.search(r'^AP 0\.\d{3}$', printed, re.MULTILINE)
+        assert (tmp_path / 'home/work_dirs/first_steps/pose.onnx').exists()
 
     def test_predict_uses_given_boxes(self, home: Path) -> None:
-        line = next(
-            code for _, code in readme_examples() if code.startswith('hrnet-plugin predict')
+        (line,) = (
+            b.code for b in blocks_of('docs/inference.md') if b.code.startswith('hrnet-plugin')
         )
         folder, boxes = 'val2017', 'annotations/person_keypoints_val2017.json'
         line = line.replace('work_dirs/demo/images', f'work_dirs/demo/data/{folder}')

@@ -1,6 +1,7 @@
 """The wheel carries all that `mim` and configs need, and works from any directory."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -16,6 +17,9 @@ from xtcocotools import mask
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that `make release` names, or one that is built here."""
+    if built := os.environ.get('HRNET_PLUGIN_WHEEL'):
+        return Path(built).resolve()
     folder = tmp_path_factory.mktemp('wheel')
     source = copy_repository(folder / 'source')
     subprocess.run(

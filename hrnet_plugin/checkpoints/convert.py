@@ -169,7 +169,7 @@ def convert_checkpoint(
     position_bias: PositionBias | None = None,
     align_corners: bool | None = None,
 ) -> Conversion:
-    """Convert a loaded checkpoint of any layout in :data:`.layouts.LAYOUTS`.
+    """Convert a loaded checkpoint of any layout in ``LAYOUTS``.
 
     Args:
         checkpoint: A state dict or a training checkpoint that contains one; averaged weights are

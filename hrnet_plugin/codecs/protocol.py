@@ -51,7 +51,7 @@ class KeypointCodec(ABC):
             visible: (N, K), visible from 0.5 on; all are visible if it is not given.
 
         Returns:
-            Targets, each (N, *shape), and weights of keypoints (N, K).
+            Targets, each ``(N, *shape)``, and weights of keypoints (N, K).
         """
 
     @abstractmethod
@@ -59,7 +59,7 @@ class KeypointCodec(ABC):
         """Decode N instances: the inverse of ``encode_batch``.
 
         Args:
-            encoded: Targets or a network's outputs, each (N, *shape).
+            encoded: Targets or a network's outputs, each ``(N, *shape)``.
 
         Returns:
             Keypoints (N, K, 2), in input pixels, and scores (N, K).

@@ -161,7 +161,7 @@ class OKSMetric(BaseMetric):
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Metainfo of the dataset: ``num_keypoints``, ``sigmas``, names of keypoints.
+        """Metainfo of the dataset, with ``num_keypoints``, ``sigmas`` and names of keypoints.
 
         MMEngine sets it before a run, which calls :meth:`prepare`.
         """

@@ -25,7 +25,7 @@ class Letterbox:
         pad_to: (w, h) that images are padded to; None with ``size_divisor``.
         size_divisor: Images are padded to multiples of it; 0 with ``pad_to``.
         keep_ratio: Whether the aspect ratio of images stays.
-        interpolation: One of :data:`INTERPOLATIONS`.
+        interpolation: One of ``INTERPOLATIONS``.
         pad_value: Colour of the padding, BGR.
     """
 

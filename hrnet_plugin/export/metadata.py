@@ -22,7 +22,8 @@ class PoseMetadata:
         input_size: (w, h) of crops, in pixels.
         color_order: Order of channels that the network was trained on, ``'rgb'`` or ``'bgr'``;
             crops are BGR where the graph normalizes.
-        mean, std: Normalization of each channel, in ``color_order``.
+        mean: Mean of each channel, in ``color_order``.
+        std: Standard deviation of each channel, in ``color_order``.
         keypoint_names: Names of the K keypoints.
         keypoint_colors: Colours to draw keypoints in, RGB.
         skeleton: Pairs of keypoint numbers to draw lines between.
@@ -78,7 +79,8 @@ class DetectorMetadata:
         letterbox: How images become inputs.
         color_order: Order of channels that the network was trained on, ``'rgb'`` or ``'bgr'``;
             inputs are BGR.
-        mean, std: Normalization of each channel, in ``color_order``.
+        mean: Mean of each channel, in ``color_order``.
+        std: Standard deviation of each channel, in ``color_order``.
         class_names: Names of the classes.
         score_thr: Score up to which the graph drops detections.
         iou_thr: IoU with a better detection of its class above which the graph drops a detection.

@@ -35,6 +35,11 @@ def save_detector(path: Path) -> str:
     return str(path)
 
 
+def save_random_weights(config: str | Path, scope: str, path: Path) -> None:
+    """Save a checkpoint with which any config runs; a detector with it detects hardly anything."""
+    torch.save(dict(state_dict=build(Config.fromfile(config), scope).state_dict()), path)
+
+
 def build(config: str | Config, scope: str) -> nn.Module:
     """Build a model with seeded weights and statistics of its norms."""
     torch.manual_seed(0)

@@ -11,7 +11,7 @@ from .paths import ROOT
 
 def copy_repository(folder: Path) -> Path:
     """Copy the sources elsewhere: setuptools packs what an earlier build has left in build/."""
-    names = ('.*', 'build', '*.egg-info', '__pycache__', 'work_dirs', 'data')
+    names = ('.*', 'build', 'site', '*.egg-info', '__pycache__', 'work_dirs', 'data')
     shutil.copytree(ROOT, folder, symlinks=True, ignore=shutil.ignore_patterns(*names))
     shutil.copytree(ROOT / 'hrnet_plugin/.mim', folder / 'hrnet_plugin/.mim', symlinks=True)
     return folder

@@ -45,7 +45,7 @@ def export_files(
         flip_test: Whether the graph averages with the mirrored crop.
         precision: Precision of the network.
         calibration: For ``precision='int8'``, images like those of use: a folder of crops, or a
-            file of COCO annotations; see :func:`calibration_crops`.
+            file of COCO annotations; see ``calibration_crops``.
         dynamic_size: Whether the graph takes images of several sizes.
         overwrite: Whether to replace an existing file.
 

@@ -259,7 +259,7 @@ class PoseInferencer:
         smooth: bool = False,
         skip_unreadable: bool = False,
     ) -> list[dict[str, Any]]:
-        """Predict poses as COCO results, which :func:`evaluate_coco_keypoints` takes.
+        """Predict poses as COCO results, which ``evaluate_coco_keypoints`` takes.
 
         :func:`hrnet_plugin.apis.write_coco_results` writes them to a file as they come.
 

@@ -9,6 +9,8 @@ import numpy as np
 class OneEuroFilter:
     """Low-pass filter whose cutoff frequency rises with the speed of the signal.
 
+    ::
+
         x^_i = a x_i + (1 - a) x^_(i-1),
         a = 1 / (1 + 1 / (2 pi f_c T)),   f_c = f_min + beta |v^|.
 

@@ -39,8 +39,8 @@ class LiteHRNet(ParallelStreamBackbone):
             ``dict(stem=…, num_stages=…, stages_spec=…, with_head=…)``.
         frozen_stages: Freeze the stem (0) and this many stages behind it; -1 freezes none.
         aliased_fusion: Whether to fuse streams as the published weights need it
-            (:class:`~hrnet_plugin.models.layers.AliasedExchange`). False adds each stream once, as
-            in the paper, for training from scratch.
+            (``AliasedExchange``). False adds each stream once, as in the paper, for training from
+            scratch.
         multiscale_output: Whether to return all streams instead of stream 0 only: those of the
             iterative head, each with the channels of the next higher stream, or, in an ``extra``
             with ``with_head=False``, those of the last stage.
