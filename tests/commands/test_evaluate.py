@@ -37,7 +37,7 @@ def test_writes_and_prints_the_numbers(data, tmp_path, capsys):
     # Again, of another run: both are replaced.
     assert run(data.annotations, data.better, '--out', out, *FEW) == 0
     assert json.loads((out / 'report.json').read_text())['comparison'] is None
-    assert 'worse' not in (out / 'report.html').read_text()
+    assert 'worse.json' not in (out / 'report.html').read_text()
 
 
 def test_images_that_cannot_be_shown_are_listed_and_exit_with_3(data, tmp_path, capsys):
