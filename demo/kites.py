@@ -1,6 +1,6 @@
-"""Write a dataset of kites, with five keypoints of their own: for docs/custom_keypoints.md.
+"""Write a dataset of kites, with five keypoints of their own: for the documentation.
 
-python demo/kites.py FOLDER
+python demo/kites.py FOLDER [--labelme FOLDER]
 """
 
 import argparse
@@ -68,7 +68,11 @@ def write(path: Path, images: list[dict[str, Any]], annotations: list[dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('folder', type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument(
+        '--labelme', type=Path, metavar='FOLDER', help='write it there as LabelMe does, too'
+    )
+    args = parser.parse_args()
+    folder = args.folder
     rng = np.random.default_rng(0)
     for split, first, count in (('train', 1, 160), ('val', 1001, 20)):
         (folder / split).mkdir(parents=True, exist_ok=True)
@@ -87,6 +91,11 @@ def main() -> None:
         if split == 'train':
             write(folder / 'annotations/train_again.json', images, repeated)
     print(f'wrote 180 images to {folder}')
+    if args.labelme is not None:
+        from hrnet_plugin.apis import export_dataset
+
+        for split in ('train', 'val'):
+            export_dataset(folder / f'annotations/{split}.json', args.labelme / split, 'labelme')
 
 
 if __name__ == '__main__':

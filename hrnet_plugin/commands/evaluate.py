@@ -36,7 +36,11 @@ def add(parser: argparse.ArgumentParser) -> Run:
     )
     parser.add_argument('annotations', metavar='ANNOTATIONS', help='a JSON file in COCO format')
     parser.add_argument(
-        'results', metavar='RESULTS.json', nargs='+', help='one or two lists of COCO results'
+        'results',
+        metavar='RESULTS',
+        nargs='+',
+        help='one or two JSON files, lists of COCO results; or work folders of trainings, whose '
+        'best model predicts in the annotated boxes of --images',
     )
     parser.add_argument('--out', required=True, metavar='FOLDER', help='folder to write to')
     parser.add_argument(
@@ -88,10 +92,16 @@ def run(args: argparse.Namespace) -> int:
     if len(args.results) > 2:
         raise ValueError(f'{len(args.results)} files of results; expected one, or two to compare')
     # What is cheap to check comes first.
+    folders = [path for path in args.results if Path(path).is_dir()]
     for path in (args.annotations, *args.results):
-        if not Path(path).is_file():
+        if path not in folders and not Path(path).is_file():
             reason = 'is a folder' if Path(path).is_dir() else 'does not exist'
             raise FileNotFoundError(f'{path} {reason}; expected a JSON file')
+    if folders and args.images is None:
+        raise ValueError(
+            f'{folders[0]} is a folder: give --images, in which its model is to predict, or a '
+            'JSON file of results'
+        )
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise NotADirectoryError(f'--out {args.out} is a file; expected a folder')
 
@@ -99,11 +109,15 @@ def run(args: argparse.Namespace) -> int:
     from ..report.content import require_page_packages
 
     require_page_packages()
+    results = [
+        predict_with(path, args.annotations, args.images, args.out) if path in folders else path
+        for path in args.results
+    ]
     with _Bar() as bar, warnings.catch_warnings():
         warnings.simplefilter('ignore')  # they are among the notes
         report = evaluate_files(
             args.annotations,
-            args.results,
+            results,
             images=args.images,
             metainfo=args.metainfo,
             sigmas=args.sigmas,
@@ -125,6 +139,29 @@ def run(args: argparse.Namespace) -> int:
     for problem in problems:
         print(f'not shown: {problem}', file=sys.stderr)
     return INCOMPLETE if problems else OK
+
+
+def predict_with(folder: str, annotations: str, images: str, out: str) -> Path:
+    """Predict with the best model of a training in annotated boxes, into a file of results.
+
+    Args:
+        folder: Work folder of the training.
+        annotations: JSON file in COCO format, whose boxes are used.
+        images: Folder of the images.
+        out: Folder to write to.
+
+    Returns:
+        The file: ``NAME.keypoints.json``, with the name of the work folder.
+    """
+    from ..apis import PoseInferencer, write_coco_results
+
+    Path(out).mkdir(parents=True, exist_ok=True)
+    path = Path(out) / f'{Path(folder).resolve().name}.keypoints.json'
+    print(f'predicting with {folder} in the boxes of {annotations}', file=sys.stderr)
+    inferencer = PoseInferencer(folder, show_progress=True)
+    write_coco_results(inferencer, images, path, bboxes=annotations, recursive=True)
+    print(f'wrote {path}')
+    return path
 
 
 class _Bar:

@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+from mmengine.config import Config
+from support.random_models import POSE, save_pose
 from support.report_data import kites, report_data
 
 from hrnet_plugin.commands.cli import main
@@ -38,6 +40,25 @@ def test_writes_and_prints_the_numbers(data, tmp_path, capsys):
     assert run(data.annotations, data.better, '--out', out, *FEW) == 0
     assert json.loads((out / 'report.json').read_text())['comparison'] is None
     assert 'worse.json' not in (out / 'report.html').read_text()
+
+
+def test_work_folder_of_a_training(data, tmp_path, capsys):
+    """Its model predicts in the annotated boxes."""
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    Config.fromfile(POSE).dump(folder / 'config.py')
+    save_pose(folder / 'best_coco_AP_epoch_1.pth')
+    out = tmp_path / 'out'
+    images = ['--images', data.images]
+    assert run(data.annotations, folder, data.better, *images, '--out', out, *FEW) == 0
+    results = json.loads((out / 'mine.keypoints.json').read_text())
+    annotated = [a['image_id'] for a in data.coco['annotations']]
+    assert sorted(r['image_id'] for r in results) == sorted(annotated)
+    content = json.loads((out / 'report.json').read_text())
+    assert [model['name'] for model in content['models']] == ['mine.keypoints', 'better']
+    capsys.readouterr()
+    assert run(data.annotations, folder, '--out', out, *FEW) == 2
+    assert f'{folder} is a folder: give --images' in capsys.readouterr().err
 
 
 def test_images_that_cannot_be_shown_are_listed_and_exit_with_3(data, tmp_path, capsys):

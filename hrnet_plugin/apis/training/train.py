@@ -1,6 +1,5 @@
 """Train a pose model on annotations alone."""
 
-import inspect
 import io
 import json
 import os
@@ -18,7 +17,6 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, init_dist, is_main_process
 
 from ...checks.config import check_config
-from ...evaluation import OKSMetric
 from ...hooks import ProgressHook
 from ...utils.allocator import disable_malloc_trim
 from ...utils.atomic_files import write_atomically
@@ -53,6 +51,7 @@ METRICS = (
     'AR (L)',
 )
 EVALUATION = 'evaluation.json'
+REPORT = 'report'
 MODULES = dict(tensorboard='torch.utils.tensorboard', wandb='wandb', mlflow='mlflow')
 MAX_DECODED = 2_000  # images that are decoded before a training; of more, only their existence
 Report = Callable[[str], object]
@@ -416,7 +415,8 @@ def runtime_config(folder: Path, prepared: Prepared, launcher: str) -> Config:
         cfg.merge_from_dict(dict(resume=True, load_from=None))
     if launcher == 'pytorch' and get_device() == 'cpu':
         cfg.merge_from_dict(cpu_changes(cfg))
-    cfg.test_evaluator = dict(cfg.test_evaluator, **report_options(folder))
+    # Of the evaluation at the end; those during the training write none.
+    cfg.test_evaluator = dict(cfg.test_evaluator, report_dir=str(folder / REPORT))
     # MMEngine keeps visualizers by name, and writes the resolved config by the name of its file,
     # which is not to replace ours.
     cfg.visualizer.name = str(folder)
@@ -427,13 +427,6 @@ def runtime_config(folder: Path, prepared: Prepared, launcher: str) -> Config:
         filename=str(folder / 'resolved_config.py'),
         format_python_code=False,
     )
-
-
-def report_options(folder: Path) -> dict[str, str]:
-    """Return options of the metric that let the evaluation at the end write its page, if any."""
-    if 'report_dir' in inspect.signature(OKSMetric).parameters:
-        return dict(report_dir=str(folder / 'report'))
-    return {}
 
 
 def evaluate_best(runner: QuietRunner, folder: Path) -> dict[str, float]:
@@ -456,5 +449,6 @@ def finished_metrics(folder: Path, report: Report) -> dict[str, float]:
         if f'coco/{name}' in metrics:
             report(f'{name:<8} {metrics[f"coco/{name}"]:.3f}')
     report(f'curves: {folder / "curves.png"}')
+    report(f'errors: {folder / REPORT / "report.html"}')
     report(f'predict: hrnet-plugin predict IMAGES --config {folder} --det whole_image')
     return metrics
