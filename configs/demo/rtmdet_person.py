@@ -16,7 +16,7 @@ model = dict(
     bbox_head=dict(
         num_classes=1, in_channels=64, feat_channels=64, norm_cfg=norm_cfg, exp_on_reg=True
     ),
-    test_cfg=dict(nms_pre=1000, score_thr=0.001, max_per_img=10),
+    test_cfg=dict(nms_pre=1000, max_per_img=10),
 )
 
 scale = (192, 192)
