@@ -56,9 +56,7 @@ test_evaluator = val_evaluator
 
 model = dict(data_preprocessor=dict(size=crop_size), decode_head=dict(num_classes=2))
 
-train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=_base_.max_epochs, val_interval=_base_.max_epochs
-)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=_base_.epochs, val_interval=_base_.epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(optimizer=_base_.optimizer)

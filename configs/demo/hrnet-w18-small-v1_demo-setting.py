@@ -54,7 +54,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=_base_.max_epochs, val_interval=_base_.max_epochs)
+train_cfg = dict(by_epoch=True, max_epochs=_base_.epochs, val_interval=_base_.epochs)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(optimizer=_base_.optimizer)

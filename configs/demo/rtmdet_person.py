@@ -1,9 +1,6 @@
 """RTMDet for people only, narrower than tiny, to be trained from scratch on two cores."""
 
-_base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
-
-# Lets torch's safe loader read the checkpoints that MMEngine writes.
-custom_imports = dict(imports=['hrnet_plugin'], allow_failed_imports=False)
+_base_ = ['mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', '../_base_/schedules/demo.py']
 
 data_root = '{{$COCO_ROOT:data/coco}}/'
 metainfo = dict(classes=('person',))
@@ -16,7 +13,7 @@ model = dict(
     bbox_head=dict(
         num_classes=1, in_channels=64, feat_channels=64, norm_cfg=norm_cfg, exp_on_reg=True
     ),
-    test_cfg=dict(nms_pre=1000, score_thr=0.001, max_per_img=10),
+    test_cfg=dict(nms_pre=1000, max_per_img=10),
 )
 
 scale = (192, 192)
@@ -60,24 +57,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=f'{data_root}annotations/person_keypoints_val2017.json')
 test_evaluator = val_evaluator
 
-max_epochs = 3
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs, dynamic_intervals=None)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=2e-5,
-        by_epoch=True,
-        begin=0,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
-default_hooks = dict(
-    checkpoint=dict(type='hrnet_plugin.AtomicCheckpointHook', interval=1, max_keep_ckpts=2),
-    exact_resume=dict(type='hrnet_plugin.ExactResumeHook'),
-    logger=dict(interval=10),
-    channels_last=dict(type='hrnet_plugin.ChannelsLastHook'),
-)
+train_cfg = dict(max_epochs=_base_.epochs, val_interval=_base_.epochs, dynamic_intervals=None)
+optim_wrapper = dict(optimizer=_base_.optimizer)
+param_scheduler = [_base_.warm_up, _base_.decay]
+default_hooks = _base_.demo_hooks
 custom_hooks = []

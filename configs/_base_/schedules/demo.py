@@ -2,14 +2,14 @@
 
 _base_ = '../plugin.py'
 
-max_epochs = 3
+epochs = 3
 warm_up = dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100)
 decay = dict(
     type='CosineAnnealingLR',
     eta_min_ratio=0.01,
     by_epoch=True,
     begin=0,
-    end=max_epochs,
+    end=epochs,
     convert_to_iter_based=True,
 )
 optimizer = dict(type='AdamW', lr=2e-3, weight_decay=0.05)
