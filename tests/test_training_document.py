@@ -42,20 +42,15 @@ def test_training_ends_with_a_good_ap(folder: Path) -> None:
 @pytest.mark.slow
 def test_predicts_from_the_work_folder(folder: Path) -> None:
     results = json.loads((folder / 'kites_predicted/results.json').read_text())
-    predicted = {
-        p['image_id']: p['keypoints']
-        for p in (results['annotations'] if isinstance(results, dict) else results)
-    }
+    predicted = {result['image_id']: result['keypoints'] for result in results}
     content = json.loads((folder / 'kites/annotations/val.json').read_text())
     assert len(predicted) == len(content['images'])
     assert cv2.imread(str(folder / 'kites_predicted/1001.jpg')) is not None
-    errors = [
-        np.linalg.norm(np.subtract(*(np.reshape(k, (5, 3))[:, :2] for k in pair)), axis=1)
-        for pair in zip(
-            (predicted[a['image_id']] for a in content['annotations']),
-            (a['keypoints'] for a in content['annotations']),
-        )
-    ]
+    errors = []
+    for annotation in content['annotations']:
+        both = (predicted[annotation['image_id']], annotation['keypoints'])
+        points, expected = (np.reshape(keypoints, (5, 3))[:, :2] for keypoints in both)
+        errors.append(np.linalg.norm(points - expected, axis=1))
     assert np.median(errors) < 4  # of 160 pixels
 
 
