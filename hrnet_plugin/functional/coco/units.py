@@ -168,6 +168,8 @@ def _in_per_cent(values: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> boo
     """
     if not ((values >= -ROUNDING) & (values <= 100 + ROUNDING)).all():
         return False
+    if (ends <= 100 + ROUNDING).all(axis=1).mean() < NEARLY_ALL:  # they end beyond 100 per cent
+        return False
     if not (ends.max(axis=0) > 50).all():  # all in a corner of the image, even in per cent
         return False
     _, first = np.unique(np.round(ends / 10), axis=0, return_index=True)

@@ -83,6 +83,16 @@ def test_boxes_in_pixels_are_not_suspected(boxes: np.ndarray) -> None:
     assert box_problems(boxes, sizes(boxes)) == []
 
 
+def test_boxes_that_end_beyond_100_are_not_in_per_cent() -> None:
+    """As in small images, whose boxes have no number above 100."""
+    rng = np.random.default_rng(0)
+    boxes = rng.uniform([30, 20, 40, 60], [60, 40, 60, 100], (100, 4))
+    small = np.full((100, 2), 160.0)
+    assert box_problems(boxes, small) == []
+    boxes[:, 2:] = (100 - boxes[:, :2]) * rng.uniform(0.5, 1, (100, 2))
+    assert [problem.message for problem in box_problems(boxes, small)] == [IN_PER_CENT]
+
+
 def test_single_boxes() -> None:
     boxes = xywh(corners(20))
     boxes[3] = [700, 10, 50, 50]
