@@ -110,7 +110,7 @@ run('mmpretrain', type='ImageClassifier',
           dict(type='GlobalAveragePooling')],
     head=dict(type='LinearClsHead', in_channels=2048, num_classes=7))
 """,
-        '2048 2048',
+        '7 7',
     ),
     'mmdet': (
         """

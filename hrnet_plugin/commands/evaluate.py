@@ -155,10 +155,10 @@ def predict_with(folder: str, annotations: str, images: str, out: str) -> Path:
     """
     from ..apis import PoseInferencer, write_coco_results
 
-    Path(out).mkdir(parents=True, exist_ok=True)
     path = Path(out) / f'{Path(folder).resolve().name}.keypoints.json'
     print(f'predicting with {folder} in the boxes of {annotations}', file=sys.stderr)
     inferencer = PoseInferencer(folder, show_progress=True)
+    Path(out).mkdir(parents=True, exist_ok=True)
     write_coco_results(inferencer, images, path, bboxes=annotations, recursive=True)
     print(f'wrote {path}')
     return path

@@ -55,7 +55,7 @@ def test_work_folder_of_a_training(data, tmp_path, capsys):
     annotated = [a['image_id'] for a in data.coco['annotations']]
     assert sorted(r['image_id'] for r in results) == sorted(annotated)
     content = json.loads((out / 'report.json').read_text())
-    assert [model['name'] for model in content['models']] == ['mine.keypoints', 'better']
+    assert [model['name'] for model in content['models']] == ['mine', 'better']
     capsys.readouterr()
     assert run(data.annotations, folder, '--out', out, *FEW) == 2
     assert f'{folder} is a folder: give --images' in capsys.readouterr().err
@@ -143,7 +143,12 @@ def test_arguments_that_do_not_fit(data, tmp_path, capsys):
     files, out = (data.annotations, data.worse), ('--out', tmp_path / 'out')
     for arguments, message in (
         ((tmp_path / 'anotations.json', data.worse, *out), 'anotations.json does not exist'),
-        ((data.annotations, data.images, *out), 'is a folder; expected a JSON file'),
+        ((data.annotations, data.images, *out), 'is a folder: give --images'),
+        (
+            (data.annotations, data.images, *out, '--images', data.images),
+            'is a folder without a config; expected config.py',
+        ),
+        ((data.images, data.worse, *out), 'is a folder; expected a JSON file'),
         ((*files, data.worse, data.worse, *out), '3 files of results; expected one, or two'),
         ((*files, '--out', tmp_path / 'file'), 'is a file; expected a folder'),
         ((*files, *out, '--images', tmp_path / 'imgs'), 'the folder of the images, does not'),
