@@ -41,7 +41,9 @@ nitpick_ignore = [
         'hrnet_plugin.checkpoints.pretrained.Source',
         'hrnet_plugin.checkpoints.recognise.Model',
         'hrnet_plugin.checks.findings.Result',
+        'hrnet_plugin.datasets.importers.labels.Counts',
         'hrnet_plugin.evaluation.collect.Collected',
+        'hrnet_plugin.functional.coco.arrays.Annotations',
         'hrnet_plugin.functional.heatmaps.tensors.Array',
         'hrnet_plugin.registry.C',
     )

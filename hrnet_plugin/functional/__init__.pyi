@@ -2,6 +2,8 @@ from .coco.arrays import coco_to_arrays as coco_to_arrays
 from .coco.breakdown import BreakdownRow as BreakdownRow
 from .coco.breakdown import breakdown as breakdown
 from .coco.calibration import Calibration as Calibration
+from .coco.calibration import CalibrationFit as CalibrationFit
+from .coco.calibration import ScoreMap as ScoreMap
 from .coco.calibration import fit_calibration as fit_calibration
 from .coco.compare import ImageChanges as ImageChanges
 from .coco.compare import Interval as Interval
