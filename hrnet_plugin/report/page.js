@@ -86,7 +86,7 @@
 
   const describe = (card) => {
     const what = {
-      matched: 'Prediction and truth', background: 'A detection without a person',
+      matched: 'Prediction and truth', background: 'A detection on nothing, or a second one of a person',
       missed: 'A person without a detection', image: 'All predictions and truths',
     }[card.kind];
     const errors = card.errors.map((e) => data.errors[e]).join(', ');

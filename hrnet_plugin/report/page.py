@@ -23,7 +23,7 @@ ERRORS = {
     'swap': ('Swap', 'S: on another person'),
     'miss': ('Miss', 'M: near no such keypoint (similarity below 0.5)'),
     'score': ('Score', 'scores rank worse predictions before better ones'),
-    'background': ('Background', 'a detection where no person is annotated'),
+    'background': ('Background', 'a detection on nothing, or a second one of the same person'),
     'missed': ('Missed person', 'an annotated person without a detection'),
 }
 GOOD = ('Good', 'in its place (similarity above 0.85)')

@@ -327,13 +327,16 @@ def _steps(
             det['score'] = round(score, 9)
     yield 'score', (gt, dt)
 
-    _, matched, _ = _match(gt, dt, sigmas, len(dt), threshold)
-    dt = [
-        det for n, det in enumerate(dt) if n in matched or det['bbox'][2] * det['bbox'][3] > 1e10
-    ]
+    right: set[int] = set()
+    found: set[int] = set()
+    for value in {threshold, *np.linspace(0.5, 0.95, 10).tolist()}:
+        _, matched, _ = _match(gt, dt, sigmas, len(dt), value)
+        right.update(matched)
+        found.update(matched.values())
+    dt = [det for n, det in enumerate(dt) if n in right or det['bbox'][2] * det['bbox'][3] > 1e10]
     yield 'background', (gt, dt)
 
-    kept = [ann for g, ann in enumerate(anns) if g in ignored or g in matched.values()]
+    kept = [ann for g, ann in enumerate(anns) if g in ignored or g in found]
     yield 'missed', (dict(gt, annotations=kept), dt)
 
 

@@ -88,8 +88,9 @@ def diagnose_keypoints(
         Scores become the best OKS with any annotation that counts, decayed by soft-NMS with OKS
         for the overlap and a Gaussian of 0.5. Which predictions count stays as it was.
     ``background``
-        Predictions are removed that are now matched to nothing at ``oks_threshold``. These may be
-        others than those of ``background`` before the corrections.
+        Predictions are removed that are now matched to nothing at ``oks_threshold`` or any
+        threshold of AP, which never lowers it. These may be others than those of ``background``
+        before the corrections.
     ``missed``
         Annotations are removed that nothing is matched to then.
 

@@ -113,9 +113,11 @@ def _corrections(
     data, pairs = replace(data, detections=detections), (place[pairs[0]], *pairs[1:])
     yield 'score', data, pairs
 
-    at_threshold = replace(options, thresholds=np.array([oks_threshold], np.float64))
-    matching = match_instances(data, at_threshold, pairs)
-    d, g = (ends[matching.matched_pairs] for ends in matching.matches.pairs)
+    # What is matched at any threshold stays: at a higher one, it may take the place of another.
+    thresholds = np.unique([oks_threshold, *options.thresholds])
+    matching = match_instances(data, replace(options, thresholds=thresholds), pairs)
+    is_match = matching.matches.unpack(matching.matches.is_match).any(axis=(0, 1))
+    d, g = (ends[is_match] for ends in matching.matches.pairs)
     keep, keep_gt = matching.dt_outside[0].copy(), matching.gt_ignored[:, 0].copy()
     keep[d] = keep_gt[g] = True
     data = replace(data, detections=data.detections.take(keep))
