@@ -46,7 +46,7 @@ def read_yaml(file: Path) -> Mapping[str, Any]:
         OSError: It cannot be read.
         ValueError: It is not such a file; the message has the position.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         content = yaml.safe_load(file.read_bytes())
