@@ -169,7 +169,6 @@ def diagnose_slowly(scene: DiagnosisScene) -> dict[str, Any]:
         for g in at_half.values():
             result['recalled'][g] = g not in ignored
 
-    equal_places: dict[tuple[int, int], set[tuple[int, int]]] = {}
     for n, g in matched.items():
         result['oks'][n] = _oks(dt[n], anns[g], sigmas)
         if g in ignored:
@@ -178,8 +177,7 @@ def diagnose_slowly(scene: DiagnosisScene) -> dict[str, Any]:
         for k in range(count):
             if not anns[g]['keypoints'][3 * k + 2] > 0:
                 continue
-            own, best, (ann, keypoint), equal = _locate(dt[n], anns, g, k, partner, sigmas)
-            equal_places[n, k] = equal
+            own, best, ann, keypoint = _locate(dt[n], anns, g, k, partner, sigmas)
             code = _code(best, ann == g, keypoint == k)
             result['codes'][n, k] = code
             result['similarity'][n, k] = own
@@ -199,7 +197,6 @@ def diagnose_slowly(scene: DiagnosisScene) -> dict[str, Any]:
         name: _evaluate(*state, sigmas, max_dets)
         for name, state in _steps(gt, dt, result, counted, ignored, scene, threshold)
     }
-    result['equal_places'] = equal_places
     return result
 
 
@@ -234,10 +231,10 @@ def _locate(
     k: int,
     partner: list[int],
     sigmas: list[float],
-) -> tuple[float, float, tuple[int, int], set[tuple[int, int]]]:
-    """Return the similarity at the right place, the largest, and where it is.
+) -> tuple[float, float, int, int]:
+    """Return the similarity at the right place, the largest, and its annotation and keypoint.
 
-    That is the first annotation and keypoint, and all that are as similar but for rounding.
+    Places that are equal but for rounding are equal: the first counts.
     """
     x, y = det['keypoints'][3 * k : 3 * k + 2]
     others = [
@@ -250,8 +247,8 @@ def _locate(
     places = [(n, k) for n in (g, *others)] + [(n, partner[k]) for n in (g, *others)]
     values = [_similarity(x, y, anns[n], keypoint, sigmas[k]) for n, keypoint in places]
     best = max(values)
-    equal = {place for place, value in zip(places, values) if best - value <= 1e-12}
-    return values[0], best, places[values.index(best)], equal
+    first = next(n for n, value in enumerate(values) if best - value <= 1e-12)
+    return values[0], best, *places[first]
 
 
 def _code(best: float, of_matched: bool, same_keypoint: bool) -> int:
@@ -391,14 +388,9 @@ def _evaluate(
 
 
 def assert_same_diagnosis(ours: Any, theirs: dict[str, Any]) -> None:
-    """Compare codes and masks exactly, places but for rounding, the rest to 1e-9."""
-    for (n, k), equal in theirs['equal_places'].items():
-        place = ours['best_annotation'][n, k], ours['best_keypoint'][n, k]
-        assert place in equal, f'place of keypoint {k} of prediction {n} is {place}, not {equal}'
-    labelled = theirs['best_annotation'] >= 0
-    np.testing.assert_array_equal(ours['best_annotation'] >= 0, labelled)
+    """Compare codes, places and masks exactly, the rest to 1e-9."""
     for name, expected in theirs.items():
-        if name not in ('costs', 'equal_places', 'best_annotation', 'best_keypoint'):
+        if name != 'costs':
             np.testing.assert_allclose(ours[name], expected, rtol=0, atol=1e-9, err_msg=name)
     assert tuple(ours.costs) == tuple(theirs['costs']) == STEPS
     for name, expected in theirs['costs'].items():

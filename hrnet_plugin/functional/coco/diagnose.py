@@ -44,6 +44,7 @@ COCO_FLIP_PAIRS = tuple((k, k + 1) for k in range(1, 17, 2))
 
 # Similarities that divide a miss, jitter and a good keypoint (paper, section 3.1)
 MISS_BELOW, GOOD_ABOVE = 0.5, 0.85
+ROUNDING = 1e-12  # of similarities, by which no place is more similar than another
 
 
 def diagnose_keypoints(
@@ -73,10 +74,10 @@ def diagnose_keypoints(
     miss      below 0.5
     ========= ====================================================================
 
-    Of equals counts the first of: matched annotation, others in the order of ``gt``, mirror
-    partner in the matched annotation, mirror partners in others. Others include crowds and
-    annotations that are otherwise ignored, where their keypoints are labelled; predictions that
-    are matched to these are not diagnosed, as they are neither right nor wrong.
+    Of equals, rounding apart, the first counts: the matched annotation, others in the order of
+    ``gt``, the mirror partner in the matched annotation, mirror partners in others. Others include
+    crowds and annotations that are otherwise ignored, where their keypoints are labelled;
+    predictions that are matched to these are not diagnosed, as they are neither right nor wrong.
 
     ``costs`` evaluates corrected predictions. Each step keeps the corrections of those before it:
 
@@ -266,8 +267,8 @@ def _locate(
             for columns in (np.arange(len(sigmas)), partner)
         )
         own[block] = _similarity(data, points[starts], g[block], sigmas, np.arange(len(sigmas)))
-        is_mirrored = mirrored[0] > same[0]
-        best[block] = np.where(is_mirrored, mirrored[0], same[0])
+        is_mirrored = mirrored[0] > same[0] + ROUNDING
+        best[block] = np.maximum(mirrored[0], same[0])
         annotation[block] = others[np.where(is_mirrored, mirrored[1], same[1])]
         keypoint[block] = np.where(is_mirrored, partner, np.arange(len(sigmas)))
     is_matched, is_same = annotation == g[:, None], keypoint == np.arange(len(sigmas))
@@ -324,7 +325,9 @@ def _similarity(
 def _first_maximum(
     values: np.ndarray, starts: np.ndarray, segment: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the maxima (S, K) of segments of rows (N, K), and the first row of each (S, K).
+    """Return the maxima (S, K) of segments of rows (N, K), and the first row that has each.
+
+    Rows that are equal but for rounding are equal.
 
     Args:
         values: (N, K).
@@ -332,7 +335,8 @@ def _first_maximum(
         segment: Segment (N,) of each row.
     """
     maxima = np.maximum.reduceat(values, starts, axis=0)
-    row = np.where(values == maxima[segment], np.arange(len(values))[:, None], len(values))
+    is_maximum = values >= maxima[segment] - ROUNDING
+    row = np.where(is_maximum, np.arange(len(values))[:, None], len(values))
     return maxima, np.minimum.reduceat(row, starts, axis=0)
 
 
