@@ -53,7 +53,8 @@ def run_stock_tool(name: str) -> None:
     """Run ``train`` or ``test`` of a config's package with this program's arguments.
 
     First check the config and how processes were launched. Without a GPU, let several processes
-    work together on the CPU, and keep freed memory. What torchrun has launched ends with it.
+    work together on the CPU, train in bfloat16 if ``--amp`` asks for it, and keep freed memory.
+    What torchrun has launched ends with it.
 
     Args:
         name: Name of the tool.
@@ -78,6 +79,8 @@ def run_stock_tool(name: str) -> None:
             sys.argv += ['--cfg-options', *cpu_options(cfg)]
             join_processes(cfg)
     if on_cpu:
+        if name == 'train':
+            sys.argv[1:] = replace_amp(sys.argv[1:])
         disable_malloc_trim()
     try:
         with explained_worker_deaths(), explained_lost_peers():
@@ -85,6 +88,15 @@ def run_stock_tool(name: str) -> None:
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def replace_amp(arguments: list[str]) -> list[str]:
+    """Replace ``--amp``, whose wrapper needs a GPU, with the options of one that does not."""
+    if '--amp' not in arguments:
+        return arguments
+    rest = [argument for argument in arguments if argument != '--amp']
+    options = ['type=hrnet_plugin.AutocastOptimWrapper', 'precision=auto']
+    return [*rest, '--cfg-options', *(f'optim_wrapper.{option}' for option in options)]
 
 
 def tool_path(name: str, cfg: Config | None = None, what: str = 'the tool') -> Path:

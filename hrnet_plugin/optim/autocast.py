@@ -5,11 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner.amp import autocast
 from torch import nn
 
+from ..environment.cpu import has_bfloat16
 from ..registry import OPTIM_WRAPPERS, strict_options
+
+PRECISIONS = ('bfloat16', 'auto')
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -23,15 +27,46 @@ class AutocastOptimWrapper(OptimWrapper):
     be built without one.
 
     Args:
+        precision: ``'bfloat16'``; or ``'auto'`` for that where the device has instructions for it,
+            and float32 elsewhere. The log says which.
         **kwargs: Options of MMEngine's OptimWrapper: ``optimizer``, ``accumulative_counts``,
             ``clip_grad``.
+
+    Attributes:
+        enabled: Whether this training computes in bfloat16.
+
+    Raises:
+        ValueError: ``precision`` is neither.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, precision: str = 'bfloat16', **kwargs: Any) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f'precision is {precision!r}; expected {" or ".join(map(repr, PRECISIONS))}'
+            )
         super().__init__(**kwargs)
+        device = self.optimizer.param_groups[0]['params'][0].device.type
+        self.enabled = precision == 'bfloat16' or computes_in_bfloat16(device)
+        if precision == 'auto':
+            reason = 'has' if self.enabled else 'has no'
+            chosen = 'bfloat16, with weights and losses in float32' if self.enabled else 'float32'
+            print_log(
+                f'Training computes in {chosen}: this {device} {reason} instructions for bfloat16',
+                logger='current',
+            )
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Run the forward pass of a training step in mixed precision."""
-        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+        with (
+            super().optim_context(model),
+            autocast(enabled=self.enabled, dtype=torch.bfloat16),
+        ):
             yield
+
+
+def computes_in_bfloat16(device: str) -> bool:
+    """Return whether a type of device, ``'cpu'`` or ``'cuda'``, has instructions for bfloat16."""
+    if device == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device == 'cpu' and has_bfloat16()

@@ -170,6 +170,22 @@ class TestTools:
         assert runs == []
 
 
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_amp_needs_no_gpu(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is one, ``--amp`` stays the option of the stock tool."""
+    (path,) = CONFIGS.rglob(f'{TASKS["mmpose"]}.py')
+    monkeypatch.setattr(launch, 'get_device', lambda: device)
+    monkeypatch.setattr(launch.runpy, 'run_path', lambda *args, **kwargs: None)
+    run(monkeypatch, path, '--amp', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert ('--amp' in sys.argv) == (device == 'cuda')
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(launch.ToolArguments.parse(sys.argv[1:]).cfg_options)
+    assert cfg.train_cfg.max_epochs == 1
+    chosen = cfg.optim_wrapper.get('type'), cfg.optim_wrapper.get('precision')
+    replaced = 'hrnet_plugin.AutocastOptimWrapper', 'auto'
+    assert chosen == (replaced if device == 'cpu' else (None, None))
+
+
 def test_keeps_freed_memory_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[bool] = []
     monkeypatch.setattr(launch, 'disable_malloc_trim', lambda: kept.append(True))

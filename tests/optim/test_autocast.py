@@ -9,7 +9,7 @@ from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 import hrnet_plugin.registry  # noqa: F401
-from hrnet_plugin.optim import AutocastOptimWrapper
+from hrnet_plugin.optim import AutocastOptimWrapper, autocast
 
 
 def build(model: nn.Module, **options: Any) -> AutocastOptimWrapper:
@@ -36,6 +36,39 @@ def test_products_are_in_bfloat16_and_losses_and_weights_are_not() -> None:
     wrapper.step()
     assert not torch.equal(model.weight, before)
     assert not torch.is_autocast_enabled('cpu')
+
+
+@pytest.mark.parametrize('has', [False, True])
+def test_auto_computes_in_what_the_processor_has(
+    has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(autocast, 'print_log', lambda message, logger: logged.append(message))
+    monkeypatch.setattr(autocast, 'has_bfloat16', lambda: has)
+    model = nn.Linear(2, 2)
+    wrapper = build(model, precision='auto')
+    with wrapper.optim_context(model):
+        outputs = model(torch.rand(1, 2))
+    assert outputs.dtype == (torch.bfloat16 if has else torch.float32)
+    (line,) = logged
+    assert ('computes in bfloat16' if has else 'float32: this cpu has no instructions') in line
+
+
+@pytest.mark.parametrize(
+    ('device', 'gpu', 'expected'),
+    [('cpu', True, False), ('cuda', True, True), ('cuda', False, False), ('mps', True, False)],
+)
+def test_devices_with_bfloat16(
+    device: str, gpu: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autocast, 'has_bfloat16', lambda: False)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: gpu)
+    assert autocast.computes_in_bfloat16(device) == expected
+
+
+def test_unknown_precision() -> None:
+    with pytest.raises(ValueError, match="precision is 'float16'; expected 'bfloat16' or 'auto'"):
+        build(nn.Linear(1, 1), precision='float16')
 
 
 def test_misspelled_option() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from mmengine.device import get_device
 
-from ...environment.cpu import has_bfloat16, usable_cores
+from ...environment.cpu import usable_cores
 from ...models.families import find_arch
+from ...optim.autocast import computes_in_bfloat16
 from .derive import Size
 
 # Limit of the memory of a container
@@ -50,10 +51,9 @@ def inspect_machine(environ: Mapping[str, str] = os.environ) -> Machine:
     local = int(environ.get('LOCAL_WORLD_SIZE', 1))
     if device == 'cuda':
         memory = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-        amp: str | None = 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16'
     else:
         memory = main_memory() // local
-        amp = 'bfloat16' if device == 'cpu' and has_bfloat16() else None
+    amp = 'bfloat16' if computes_in_bfloat16(device) else 'float16' if device == 'cuda' else None
     return Machine(device, memory, usable_cores(), int(environ.get('WORLD_SIZE', 1)), local, amp)
 
 
