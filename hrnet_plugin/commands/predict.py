@@ -35,6 +35,13 @@ def add(parser: argparse.ArgumentParser) -> Run:
         'that gives the same keypoints; default: openvino for *.xml, else onnxruntime',
     )
     parser.add_argument(
+        '--precision',
+        choices=('float32', 'bfloat16', 'auto'),
+        default='float32',
+        help='of the pose network: bfloat16 is faster on processors that compute in it, and less '
+        'exact; auto takes it there in PyTorch; default: %(default)s',
+    )
+    parser.add_argument(
         '--det',
         metavar='CONFIG',
         help=f'detector: {model}; or an exported one, *.onnx, which needs no --det-weights; or '
@@ -160,6 +167,7 @@ def run(args: argparse.Namespace) -> int:
         det_cat_ids=args.det_cat_ids,
         show_progress=True,
         runtime=args.runtime,
+        precision=args.precision,
         calibration=calibration,
     )
     try:

@@ -93,9 +93,12 @@ class TorchPredictor:
 
     Args:
         model: Estimator in evaluation mode, on its device.
+        bfloat16: Whether to compute features in it; the head is in float32.
     """
 
-    def __init__(self, model: BaseModel) -> None:
+    def __init__(self, model: BaseModel, bfloat16: bool = False) -> None:
+        if bfloat16:
+            model = _with_bfloat16_features(model)
         self.model = model
         # Estimators read test_cfg, not an argument: two views of one network, which share its
         # modules, so that concurrent calls do not change each other's options.
@@ -216,6 +219,19 @@ def _choose_keypoints(instances: InstanceData, indices: Sequence[int]) -> None:
     for key, value in instances.all_items():
         if key.startswith('keypoint'):
             instances.set_field(value[:, indices], key)
+
+
+def _with_bfloat16_features(model: BaseModel) -> BaseModel:
+    """Return a view of an estimator that extracts features in mixed precision."""
+    view = copy(model)
+
+    def extract_feat(inputs: Tensor) -> tuple[Tensor, ...]:
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            features = model.extract_feat(inputs)
+        return tuple(feature.float() for feature in features)
+
+    view.extract_feat = extract_feat
+    return view
 
 
 def _with_output_heatmaps(model: BaseModel, output_heatmaps: bool) -> BaseModel:

@@ -71,8 +71,9 @@ class PoseInferencer:
             the fastest that is installed and gives the same keypoints, after a second of timing
             (for a detector the default); by default OpenVINO for ``*.xml``, else ONNX Runtime.
             ``pose.backend_name`` says which.
-        precision: ``'float32'``; or ``'bfloat16'``, in which OpenVINO computes float32 layers of
-            an exported pose network, on CPUs that have it.
+        precision: ``'float32'``; or ``'bfloat16'``, in which PyTorch computes the features of a
+            pose model, and OpenVINO float32 layers of an exported one, on CPUs that have it. In
+            PyTorch also ``'auto'``: bfloat16 where the device has instructions for it.
         calibration: Calibration of :func:`~hrnet_plugin.functional.fit_calibration`, or the path
             of its file, fitted on COCO results of the same models. Keypoint scores become
             probabilities of being right, and instances get a calibrated ``score``; ``bbox_score``
@@ -113,7 +114,7 @@ class PoseInferencer:
         if exported is not None:
             pose2d, backend = open_model(exported, device, runtime, precision)
         torch_device = device or get_device()
-        self.pose = PoseModel(pose2d, pose2d_weights, torch_device, scope, backend)
+        self.pose = PoseModel(pose2d, pose2d_weights, torch_device, scope, backend, precision)
         self.whole_image = (
             isinstance(det_model, str) and det_model.replace('-', '_') == WHOLE_IMAGE
         )

@@ -14,9 +14,13 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 
 from ...checks.other_task import explain_other_task
 from ...models.fuse import to_inference_form
+from ...optim.autocast import computes_in_bfloat16
+from ...utils.errors import unknown_name
 from ..inputs.images import Frame
 from .backends import BackendPredictor, Crop, PoseBackend, TorchPredictor
 from .model_files import ModelConfig, config_errors, load_weights, read_model_config
+
+TORCH_PRECISIONS = ('float32', 'bfloat16', 'auto')
 
 
 class PoseModel:
@@ -28,6 +32,8 @@ class PoseModel:
         device: Device of torch.
         scope: Package whose metafiles are searched for the name, before this package's.
         backend: What runs the network instead of torch; ``weights`` and ``device`` are not used.
+        precision: Of features in torch: ``'float32'``, ``'bfloat16'``, or ``'auto'`` for bfloat16
+            where the device has instructions for it.
 
     Attributes:
         cfg: The config.
@@ -37,7 +43,8 @@ class PoseModel:
 
     Raises:
         OSError: A file does not exist or cannot be read.
-        ValueError: The config is not of a top-down model, or files do not fit together.
+        ValueError: The config is not of a top-down model, files do not fit together, or the
+            precision is unknown.
     """
 
     def __init__(
@@ -47,7 +54,10 @@ class PoseModel:
         device: str,
         scope: str,
         backend: PoseBackend | None = None,
+        precision: str = 'float32',
     ) -> None:
+        if backend is None and precision not in TORCH_PRECISIONS:
+            raise ValueError(unknown_name('precision of PyTorch', precision, TORCH_PRECISIONS))
         scopes = list(dict.fromkeys([scope, 'hrnet_plugin']))
         self.cfg, default_weights = read_model_config('pose2d', model, scopes)
         with config_errors('pose2d', model):
@@ -57,7 +67,10 @@ class PoseModel:
         weights = weights or default_weights
         if weights is None and backend is None:
             raise ValueError('pose2d_weights is missing: give the checkpoint of pose2d')
-        self.backend_name = 'PyTorch'
+        in_bfloat16 = precision == 'bfloat16' or (
+            precision == 'auto' and computes_in_bfloat16(torch.device(device).type)
+        )
+        self.backend_name = 'PyTorch bfloat16' if in_bfloat16 else 'PyTorch'
         if backend is not None:
             self.backend_name = str(getattr(backend, 'name', type(backend).__name__))
         self.scope = self.cfg.get('default_scope') or scope
@@ -76,7 +89,7 @@ class PoseModel:
             self.predictor: TorchPredictor | BackendPredictor
             if backend is None:
                 self.model = self._prepared(self.model, device)
-                self.predictor = TorchPredictor(self.model)
+                self.predictor = TorchPredictor(self.model, in_bfloat16)
             else:
                 with config_errors('pose2d', model):
                     self.predictor = BackendPredictor(backend, self.cfg)

@@ -210,8 +210,9 @@ class HeatmapHead(BaseHead):
             N InstanceData with ``keypoints`` (1, K, 2) and ``keypoint_scores`` (1, K); with
             ``output_heatmaps`` also N PixelData with ``heatmaps`` (K, H, W).
         """
+        # In mixed precision, decoding is in float32.
         if test_cfg.get('flip_test', False):
-            plain, mirrored = (self.forward(f) for f in feats)
+            plain, mirrored = (self.forward(f).float() for f in feats)
             unmirrored = flip_heatmaps(
                 mirrored,
                 flip_mode=test_cfg.get('flip_mode', 'heatmap'),
@@ -220,7 +221,7 @@ class HeatmapHead(BaseHead):
             )
             heatmaps = (plain + unmirrored) * 0.5
         else:
-            heatmaps = self.forward(feats)
+            heatmaps = self.forward(feats).float()
         keypoints = self.decode(heatmaps)
         if not test_cfg.get('output_heatmaps', False):
             return keypoints

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from mmengine.runner import load_state_dict
@@ -77,6 +78,19 @@ def test_predicts_what_stock_predicts(flip_test: bool, shift_heatmap: bool) -> N
         assert (a.keypoint_scores == c.keypoint_scores).all()
     for a, b in zip(our_maps, their_maps):
         assert torch.equal(a.heatmaps, b.heatmaps)
+
+
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_decodes_in_float32(flip_test: bool) -> None:
+    """Also in mixed precision, which MMEngine's `test_cfg=dict(fp16=True)` is on a CPU."""
+    head = HeatmapHead(in_channels=6, out_channels=K, decoder=DECODER).eval()
+    feats = [streams(), streams()] if flip_test else streams()
+    cfg = dict(flip_test=flip_test, output_heatmaps=True)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        assert head(streams()).dtype == torch.bfloat16
+        instances, fields = head.predict(feats, samples(2), cfg)
+    assert {field.heatmaps.dtype for field in fields} == {torch.float32}
+    assert all(np.isfinite(instance.keypoints).all() for instance in instances)
 
 
 def test_loss_and_accuracy_are_stocks() -> None:
