@@ -12,7 +12,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-PROGRESS = re.compile(r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta: (\S+)')
+PROGRESS = re.compile(
+    r'Epoch\((\w+)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\].*?eta: (\d+):(\d+):(\d+)'
+)
 NEVER = 10**6
 ENVIRONMENT = {
     # Waiting threads spin briefly: on an idle machine, nearly twice as fast as not to spin; on a
@@ -33,10 +35,14 @@ class Commands:
 
     Args:
         root: A folder; it is made if it is not there.
+
+    Attributes:
+        minutes_after: How long that takes which follows the next command; progress shows it.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.minutes_after = 0.0
         (root / 'logs').mkdir(parents=True, exist_ok=True)
 
     def train(self, package: str, config: Path, name: str, options: list[str]) -> None:
@@ -89,7 +95,7 @@ class Commands:
             try:
                 for line in process.stdout or ():
                     file.write(line)
-                    if status := progress(line):
+                    if status := progress(line, self.minutes_after):
                         bar.set_description_str(status)
             except BaseException:  # Ctrl-C above all
                 os.killpg(process.pid, signal.SIGTERM)
@@ -105,11 +111,20 @@ def changed(options: list[str]) -> list[str]:
     return ['--cfg-options', *options] if options else []
 
 
-def progress(line: str) -> str | None:
-    """Return the progress that a line of a log tells; None if none."""
+def progress(line: str, minutes_after: float = 0) -> str | None:
+    """Return the progress that a line of a log tells; None if none.
+
+    Args:
+        line: The line.
+        minutes_after: How long that takes which follows the command.
+    """
     match = PROGRESS.search(line)
     if match:
-        phase, epoch, step, steps, left = match.groups()
+        phase, epoch, step, steps, hours, minutes, seconds = match.groups()
         values = ''.join(f', {name} {float(value):.3g}' for name, value in VALUES.findall(line))
-        return f'{phase} epoch {epoch or 1}, {step}/{steps}{values}, {left} to go'
+        left = 60 * int(hours) + int(minutes) + int(seconds) / 60
+        return (
+            f'{phase} epoch {epoch or 1}, {step}/{steps}{values}; {left:.1f} minutes left, '
+            f'{left + minutes_after:.0f} with all that follows'
+        )
     return line.strip() if 'image/s' in line else None

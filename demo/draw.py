@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import cv2
-from pictures import sheet, write_images
+from pictures import read_images, sheet, write_images
 
 SCORE = 0.3  # of the least certain box that is drawn
 
@@ -47,7 +47,7 @@ def main() -> None:
     images = [str(path) for path in write_images(Path('images'))]
     DRAW[args.package](args.config, args.weights, images, str(args.out))
     drawn = sorted(path for path in (args.out / 'vis').iterdir())
-    cv2.imwrite(f'{args.out}.jpg', sheet(drawn))
+    cv2.imwrite(f'{args.out}.jpg', sheet(read_images(drawn)))
 
 
 if __name__ == '__main__':

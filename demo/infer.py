@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 from mmpose.apis import MMPoseInferencer
-from pictures import sheet, write_images
+from pictures import read_images, sheet, write_images
 from tqdm import tqdm
 
 
@@ -42,7 +42,7 @@ def main() -> None:
         )
         for _ in tqdm(results, total=number, unit='image', desc=name):
             pass  # the images are written meanwhile
-        cv2.imwrite(f'{name}.jpg', sheet(sorted(Path(name).glob('*.jpg'))))
+        cv2.imwrite(f'{name}.jpg', sheet(read_images(sorted(Path(name).glob('*.jpg')))))
 
 
 if __name__ == '__main__':

@@ -22,9 +22,13 @@ def write_images(folder: Path) -> list[Path]:
     return paths
 
 
-def sheet(paths: list[Path]) -> np.ndarray:
+def read_images(paths: list[Path]) -> list[np.ndarray]:
+    """Read images (H, W, 3), BGR."""
+    return [np.asarray(cv2.imread(str(path))) for path in paths]
+
+
+def sheet(images: list[np.ndarray]) -> np.ndarray:
     """Put images (H, W, 3) on one page, at half their size, in rows of COLUMNS."""
-    images = [np.asarray(cv2.imread(str(path))) for path in paths]
     height = max(image.shape[0] for image in images)
     width = max(image.shape[1] for image in images)
     rows, columns = math.ceil(len(images) / COLUMNS), min(len(images), COLUMNS)

@@ -48,15 +48,15 @@ class PoseDemo(Demo):
     def steps(self) -> dict[str, Step]:
         return {
             'synthesise': Step(
-                'Synthesise images of people', lambda: self.synthesise(self.images)
+                'Synthesise images of people', lambda: self.synthesise(self.images), 1.0
             ),
-            'train_detector': Step('Train the person detector', self.train_detector),
-            'test_detector': Step('Detect people in the held-out images', self.test_detector),
-            'train_pose': Step('Train the pose model', self.train_pose),
-            'test_gt': Step('Evaluate with ground-truth boxes', self.test_gt),
-            'test_detected': Step("Evaluate with the detector's boxes", self.test_detected),
-            'infer': Step('Apply both to new images', self.infer),
-            'evaluate': Step('Write a page about the errors of the pose model', self.evaluate),
+            'train_detector': Step('Train the person detector', self.train_detector, 3.5),
+            'test_detector': Step('Detect people in the held-out images', self.test_detector, 0.4),
+            'train_pose': Step('Train the pose model', self.train_pose, 5.5),
+            'test_gt': Step('Evaluate with ground-truth boxes', self.test_gt, 0.3),
+            'test_detected': Step("Evaluate with the detector's boxes", self.test_detected, 0.3),
+            'infer': Step('Apply both to new images', self.infer, 0.5),
+            'evaluate': Step('Show the errors of the pose model', self.evaluate, 0.5),
         }
 
     def run(self) -> None:
@@ -95,6 +95,11 @@ class PoseDemo(Demo):
             *('hrnet-plugin', 'evaluate', 'data/annotations/person_keypoints_val2017.json'),
             *('pose/detected.keypoints.json', '--images', 'data/val2017', '--out', 'report'),
         )
+        self.commands.call(
+            'errors',
+            *('python', HERE / 'errors.py', 'report/report.json'),
+            *('--images', 'data/val2017', '--out', 'errors.jpg'),
+        )
 
     def summary(self) -> str:
         results = self.state['results']
@@ -118,8 +123,8 @@ class PoseDemo(Demo):
                 + '.',
                 'The images are synthetic: these scores validate the pipeline, not accuracy on '
                 'photographs.',
-                f'Images in {self.root}: skeletons.jpg, heatmaps.jpg, training.png.',
-                'Errors, and the people with the costliest: report/report.html, in a browser.',
+                f'Images in {self.root}: skeletons.jpg, heatmaps.jpg, errors.jpg, training.png.',
+                'All errors, and what each costs: report/report.html, in a browser.',
                 '',
             ]
         )

@@ -48,8 +48,10 @@ class SeedsDemo(Demo):
         for seed in self.seeds:
             name = f'seed{seed}'
             steps |= {
-                f'train_{name}': Step(f'Train with seed {seed}', partial(self.train, name, seed)),
-                f'test_{name}': Step('Evaluate on held-out images', partial(self.test, name)),
+                f'train_{name}': Step(
+                    f'Train with seed {seed}', partial(self.train, name, seed), 5
+                ),
+                f'test_{name}': Step('Evaluate on held-out images', partial(self.test, name), 0.5),
             }
         return steps
 

@@ -15,10 +15,13 @@ class Step(NamedTuple):
     Attributes:
         title: What is printed when it begins.
         run: Does it; returns its result, as JSON has it.
+        minutes: How long it takes on some machine. Together with how long others take here, this
+            tells how much is left.
     """
 
     title: str
     run: Callable[[], Any]
+    minutes: float
 
 
 class Demo:
@@ -61,13 +64,25 @@ class Demo:
         self.save()
         for number, (name, step) in enumerate(self.steps.items(), 1):
             done = name in self.state['results']
-            ending = ': done before' if done else ''
-            print(f'[{number}/{len(self.steps)}] {step.title}{ending}', flush=True)
+            ending = 'done before' if done else f'about {self.minutes_left():.0f} minutes left'
+            print(f'[{number}/{len(self.steps)}] {step.title}: {ending}', flush=True)
             if not done:
+                self.commands.minutes_after = self.minutes_left(without=name)
                 self.run_step(name, step)
         table = self.summary()
         (self.root / 'summary.md').write_text(table)
         print(table, end='')
+
+    def minutes_left(self, without: str | None = None) -> float:
+        """Estimate how long the steps take that are not done, all but one if it is named."""
+        expected = {name: step.minutes for name, step in self.steps.items()}
+        done = self.state['results'].keys() & expected.keys()
+        slower = 1.0
+        if done:
+            taken = sum(self.state['seconds'][name] for name in done) / 60
+            slower = taken / sum(expected[name] for name in done)
+        left = (m for name, m in expected.items() if name not in done and name != without)
+        return slower * sum(left)
 
     def run_step(self, name: str, step: Step) -> None:
         """Run one step, and note its result and its time."""

@@ -77,15 +77,17 @@ class TaskDemo(Demo):
         labels = ['--tasks', 'detection', 'segmentation', 'classification']
         steps = {
             'synthesise': Step(
-                'Synthesise images with labels', partial(self.synthesise, self.images, *labels)
+                'Synthesise images with labels',
+                partial(self.synthesise, self.images, *labels),
+                1.5,
             )
         }
         for name in self.tasks:
             does = TASKS[name].does
             steps |= {
-                f'train_{name}': Step(f'Train a model to {does}', partial(self.train, name)),
-                f'test_{name}': Step('Evaluate on held-out images', partial(self.test, name)),
-                f'draw_{name}': Step('Draw what it predicts', partial(self.draw, name)),
+                f'train_{name}': Step(f'Train a model to {does}', partial(self.train, name), 5),
+                f'test_{name}': Step('Evaluate on held-out images', partial(self.test, name), 0.5),
+                f'draw_{name}': Step('Draw what it predicts', partial(self.draw, name), 0.3),
             }
         return steps
 
