@@ -44,13 +44,13 @@ def draw(kind: str, card: Card, image: np.ndarray, report: dict[str, Any]) -> np
     cell = np.full((SIDE + CAPTION, SIDE, 3), 255, np.uint8)
     canvas = cv2.resize(part, size, interpolation=cv2.INTER_CUBIC)
     has_error = [code == CODES.index(kind) if kind in CODES else False for code in card['codes']]
-    for places in card['truths']:
+    for places in (*card['truths'], *card['others']):
         draw_pose(canvas, places, links, scale, TRUTH)
     for places in card['predictions']:
         draw_pose(canvas, places, links, scale, PREDICTION, has_error)
     cell[CAPTION : CAPTION + size[1], : size[0]] = canvas
     wrong = [name.replace('_', ' ') for name, is_wrong in zip(names, has_error) if is_wrong]
-    title = {'background': 'detection of nobody', 'missed': 'missed person'}.get(kind, kind)
+    title = {'background': 'nobody, or a second time', 'missed': 'missed person'}.get(kind, kind)
     values = [f'{key} {card[key]:.2f}' for key in ('score', 'oks') if card[key] is not None]
     lines = [', '.join([title, *values]), ', '.join(wrong[:3]) + (', ...' if wrong[3:] else '')]
     for row, line in enumerate(lines):

@@ -82,7 +82,7 @@ def report(tmp_path: Path) -> Path:
     for card in cards:
         truth, predicted = [[10, 10], [50, 60], None], [[30, 10], [70, 60], [90, 150]]
         card |= dict(file='a.png', box=[10, 20, 110, 180], width=100, height=160)
-        card |= dict(truths=[truth], predictions=[predicted] if card['codes'] else [])
+        card |= dict(truths=[truth], others=[], predictions=[predicted] if card['codes'] else [])
     skeleton = dict(names=['nose', 'left_hip', 'left_ankle'], links=[[0, 1], [1, 2]])
     path = tmp_path / 'report.json'
     path.write_text(json.dumps(dict(gallery=cards, skeleton=skeleton)))
