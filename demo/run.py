@@ -15,14 +15,22 @@ from steps import Demo, Step, epoch_options, rows
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / 'configs' / 'demo'
-DETECTOR = CONFIGS / 'rtmdet_person.py'
-# arch: config of the pose model
-POSES = {
-    'w18-small-v1': CONFIGS / 'td-hm_hrnet-w18-small-v1_demo.py',
-    'lite-18': CONFIGS / 'td-hm_litehrnet-18_demo.py',
-    'hrformer-tiny': CONFIGS / 'td-hm_hrformer-tiny_demo.py',
+# arch: configs of the pose model and of the person detector
+MODELS = {
+    'w18-small-v1': (
+        CONFIGS / 'td-hm_hrnet-w18-small-v1_demo.py',
+        CONFIGS / 'rtmdet_hrnetv2p-w18-small-v1_from-pose.py',
+    ),
+    'lite-18': (
+        CONFIGS / 'td-hm_litehrnet-18_demo.py',
+        CONFIGS / 'rtmdet_hrnetv2p-w18-small-v1_person.py',
+    ),
+    'hrformer-tiny': (
+        CONFIGS / 'td-hm_hrformer-tiny_demo.py',
+        CONFIGS / 'rtmdet_hrnetv2p-w18-small-v1_person.py',
+    ),
 }
-DEFAULT, *OTHERS = POSES
+DEFAULT, *OTHERS = MODELS
 # Column of the summary: name of the metric
 METRICS = dict(AP='coco/AP', AP50='coco/AP .5', AP75='coco/AP .75', AR='coco/AR')
 
@@ -32,16 +40,16 @@ class PoseDemo(Demo):
 
     Args:
         root: The folder of their results.
-        arch: Architecture of the pose model, a key of POSES.
+        arch: Architecture of the pose model, a key of MODELS.
         images: How many images to synthesise.
         epochs: Epochs of each training; None for those of the configs.
     """
 
     def __init__(self, root: Path, arch: str, images: int, epochs: int | None) -> None:
-        self.pose = POSES[arch]
+        self.pose, self.detector = MODELS[arch]
         self.images = images
         self.options = epoch_options(epochs)
-        configs = [c.read_text() for c in (DETECTOR, self.pose)]
+        configs = [c.read_text() for c in (self.detector, self.pose)]
         super().__init__(root, dict(arch=arch, images=images, epochs=epochs, configs=configs))
 
     @property
@@ -50,10 +58,10 @@ class PoseDemo(Demo):
             'synthesise': Step(
                 'Synthesise images of people', lambda: self.synthesise(self.images), 1.0
             ),
-            'train_detector': Step('Train the person detector', self.train_detector, 3.5),
-            'test_detector': Step('Detect people in the held-out images', self.test_detector, 0.4),
             'train_pose': Step('Train the pose model', self.train_pose, 5.5),
             'test_gt': Step('Evaluate with ground-truth boxes', self.test_gt, 0.3),
+            'train_detector': Step('Train the person detector', self.train_detector, 3.5),
+            'test_detector': Step('Detect people in the held-out images', self.test_detector, 0.4),
             'test_detected': Step("Evaluate with the detector's boxes", self.test_detected, 0.3),
             'infer': Step('Apply both to new images', self.infer, 0.5),
             'evaluate': Step('Show the errors of the pose model', self.evaluate, 0.5),
@@ -64,11 +72,11 @@ class PoseDemo(Demo):
         plot_training(self.root / 'pose', self.root / 'training.png')
 
     def train_detector(self) -> None:
-        self.commands.train('mmdet', DETECTOR, 'detector', self.options)
+        self.commands.train('mmdet', self.detector, 'detector', self.options)
 
     def test_detector(self) -> dict[str, float]:
         options = ['test_evaluator.outfile_prefix=detector/detections']
-        return self.commands.test('mmdet', DETECTOR, 'detector', options)
+        return self.commands.test('mmdet', self.detector, 'detector', options)
 
     def train_pose(self) -> None:
         self.commands.train('mmpose', self.pose, 'pose', self.options)
@@ -84,7 +92,7 @@ class PoseDemo(Demo):
         return self.commands.test('mmpose', self.pose, 'pose', options)
 
     def infer(self) -> None:
-        configs = ['--detector', DETECTOR, '--pose', self.pose]
+        configs = ['--detector', self.detector, '--pose', self.pose]
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
 
     def evaluate(self) -> None:
@@ -154,7 +162,7 @@ def plot_training(work_dir: Path, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        '--arch', choices=POSES, default=DEFAULT, help='of the pose model; default: %(default)s'
+        '--arch', choices=MODELS, default=DEFAULT, help='of the pose model; default: %(default)s'
     )
     parser.add_argument(
         '--work-dir', type=Path, help='default: work_dirs/demo, or work_dirs/demo-ARCH'

@@ -58,7 +58,9 @@ val_evaluator = dict(ann_file=f'{data_root}annotations/person_keypoints_val2017.
 test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=_base_.epochs, val_interval=_base_.epochs, dynamic_intervals=None)
-optim_wrapper = dict(optimizer=_base_.optimizer)
+optim_wrapper = dict(
+    type='hrnet_plugin.AutocastOptimWrapper', precision='auto', optimizer=_base_.optimizer
+)
 param_scheduler = [_base_.warm_up, _base_.decay]
 default_hooks = _base_.demo_hooks
 custom_hooks = []

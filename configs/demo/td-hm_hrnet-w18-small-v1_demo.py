@@ -29,7 +29,11 @@ test_dataloader = val_dataloader
 
 max_epochs = 5
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-optim_wrapper = dict(optimizer=dict(lr=4e-3))
+optim_wrapper = dict(
+    type='hrnet_plugin.AutocastOptimWrapper',
+    precision='auto',
+    optimizer=dict(lr=4e-3, fused=True),
+)
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
     dict(

@@ -85,6 +85,25 @@ def history_statistic(cls: type, name: str) -> Callable:
     return statistics[name]
 
 
+def empty_bytes(*args: Any) -> bytes:
+    """Return no bytes, in place of ``bytes`` in pickles of empty arrays.
+
+    ``bytes`` itself would allocate as many as it is asked for.
+
+    Args:
+        args: None.
+
+    Raises:
+        pickle.UnpicklingError: There are arguments.
+    """
+    if args:
+        raise pickle.UnpicklingError(
+            f'the checkpoint calls bytes with {len(args)} argument(s); expected none, as in an '
+            'empty array. Do not load it unless you trust its source'
+        )
+    return b''
+
+
 def allow_mmengine_checkpoints() -> None:
     """Allow the types in MMEngine's checkpoints in torch's safe loader.
 
@@ -104,6 +123,7 @@ def _entries() -> tuple[_Entry, ...]:
     named: list[tuple[Callable[..., Any], str]] = [
         (HistoryBufferStandIn, 'mmengine.logging.history_buffer.HistoryBuffer'),
         (history_statistic, 'builtins.getattr'),
+        (empty_bytes, 'builtins.bytes'),
         *(
             (cls, f'{cls.__module__}.{cls.__qualname__}')
             for cls in (np.ndarray, np.dtype, *dtypes)

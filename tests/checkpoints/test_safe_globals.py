@@ -31,6 +31,13 @@ class Attribute:
         return getattr, (HistoryBuffer, '__init__')
 
 
+class ManyBytes:
+    """Asks for more memory than there is."""
+
+    def __reduce__(self) -> tuple:
+        return bytes, (2**62,)
+
+
 @pytest.fixture
 def allowed_as_before():
     """Leave the types that the safe loader knows as they are."""
@@ -53,6 +60,7 @@ def test_what_training_writes_loads(tmp_path: Path) -> None:
         flags=np.array([True]),
         colours=np.array([[255, 0, 0]], np.uint8),
         best=np.float64(0.5),
+        links=np.zeros((0, 3), np.uint8),  # of keypoints without a skeleton
     )
     checkpoint = dict(
         meta=dict(dataset_meta=meta),
@@ -68,7 +76,7 @@ def test_what_training_writes_loads(tmp_path: Path) -> None:
         assert loaded['meta']['dataset_meta'][name].dtype == value.dtype
 
 
-@pytest.mark.parametrize('kind', [Unknown, Evil, Attribute])
+@pytest.mark.parametrize('kind', [Unknown, Evil, Attribute, ManyBytes])
 def test_anything_else_is_refused(tmp_path: Path, kind: type) -> None:
     with pytest.raises(pickle.UnpicklingError):
         torch.load(saved(tmp_path, dict(meta=kind())), weights_only=True)
