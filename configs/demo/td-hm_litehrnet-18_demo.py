@@ -6,3 +6,5 @@ model = dict(
     backbone=dict(_delete_=True, type='hrnet_plugin.LiteHRNet', arch='lite-18', init_cfg=None),
     head=dict(in_channels=40),
 )
+# Depthwise convolutions take longer in bfloat16 on a CPU.
+optim_wrapper = dict(precision='float32')

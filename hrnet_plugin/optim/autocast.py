@@ -13,7 +13,7 @@ from torch import nn
 from ..environment.cpu import has_bfloat16
 from ..registry import OPTIM_WRAPPERS, strict_options
 
-PRECISIONS = ('bfloat16', 'auto')
+PRECISIONS = ('bfloat16', 'auto', 'float32')
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -27,8 +27,8 @@ class AutocastOptimWrapper(OptimWrapper):
     be built without one.
 
     Args:
-        precision: ``'bfloat16'``; or ``'auto'`` for that where the device has instructions for it,
-            and float32 elsewhere. The log says which.
+        precision: ``'bfloat16'``; ``'auto'`` for that where the device has instructions for it,
+            and float32 elsewhere, as the log says; or ``'float32'``, to undo what a base says.
         **kwargs: Options of MMEngine's OptimWrapper: ``optimizer``, ``accumulative_counts``,
             ``clip_grad``.
 
@@ -36,7 +36,7 @@ class AutocastOptimWrapper(OptimWrapper):
         enabled: Whether this training computes in bfloat16.
 
     Raises:
-        ValueError: ``precision`` is neither.
+        ValueError: ``precision`` is none of these.
     """
 
     def __init__(self, precision: str = 'bfloat16', **kwargs: Any) -> None:
@@ -46,8 +46,9 @@ class AutocastOptimWrapper(OptimWrapper):
             )
         super().__init__(**kwargs)
         device = self.optimizer.param_groups[0]['params'][0].device.type
-        self.enabled = precision == 'bfloat16' or computes_in_bfloat16(device)
+        self.enabled = precision == 'bfloat16'
         if precision == 'auto':
+            self.enabled = computes_in_bfloat16(device)
             reason = 'has' if self.enabled else 'has no'
             chosen = 'bfloat16, with weights and losses in float32' if self.enabled else 'float32'
             print_log(

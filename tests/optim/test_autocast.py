@@ -54,6 +54,13 @@ def test_auto_computes_in_what_the_processor_has(
     assert ('computes in bfloat16' if has else 'float32: this cpu has no instructions') in line
 
 
+def test_float32_is_not_changed() -> None:
+    model = nn.Linear(2, 2)
+    wrapper = build(model, precision='float32')
+    with wrapper.optim_context(model):
+        assert model(torch.rand(1, 2)).dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ('device', 'gpu', 'expected'),
     [('cpu', True, False), ('cuda', True, True), ('cuda', False, False), ('mps', True, False)],
@@ -67,7 +74,9 @@ def test_devices_with_bfloat16(
 
 
 def test_unknown_precision() -> None:
-    with pytest.raises(ValueError, match="precision is 'float16'; expected 'bfloat16' or 'auto'"):
+    with pytest.raises(
+        ValueError, match="precision is 'float16'; expected 'bfloat16' or 'auto' or 'f"
+    ):
         build(nn.Linear(1, 1), precision='float16')
 
 
