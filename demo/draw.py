@@ -4,9 +4,7 @@ import argparse
 from pathlib import Path
 
 import cv2
-from pictures import read_images, sheet, write_images
-
-SCORE = 0.3  # of the least certain box that is drawn
+from pictures import SCORE, read_images, sheet, write_images
 
 
 def detect(config: str, weights: str, images: list[str], folder: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 from mmpose.apis import MMPoseInferencer
-from pictures import read_images, sheet, write_images
+from pictures import SCORE, read_images, sheet, write_images
 from tqdm import tqdm
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     for name, heatmaps in (('skeletons', False), ('heatmaps', True)):
         results = inferencer(
             str(args.images),
-            bbox_thr=0.3,
+            bbox_thr=SCORE,
             draw_heatmap=heatmaps,
             radius=4,
             thickness=2,

@@ -1,16 +1,20 @@
 """New synthetic images, and contact sheets of what models draw on them."""
 
+import json
 import math
 from pathlib import Path
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from hrnet_plugin.datasets import scene_of
 
 # Larger synthetic images, of a seed that training and evaluation do not use
 SEED, NUM_IMAGES, SIZE = 2, 12, (640, 480)
 COLUMNS = 4
+SCORE = 0.3  # of the least certain person that is drawn
+OVERLAP = 0.3  # IoU of the boxes of a person and of its detection
 
 
 def write_images(folder: Path) -> list[Path]:
@@ -20,6 +24,34 @@ def write_images(folder: Path) -> list[Path]:
     for i, path in enumerate(paths):
         cv2.imwrite(str(path), scene_of(SEED, 'val', i, SIZE).image)
     return paths
+
+
+def count_people(folder: Path) -> dict[str, int]:
+    """Compare what MMPoseInferencer has found in these images with the people in them.
+
+    Args:
+        folder: Folder of its predictions.
+
+    Returns:
+        Numbers of annotated people that are ``found`` and ``missed``, and of ``false`` people,
+        which overlap with nobody.
+    """
+    numbers = dict(found=0, missed=0, false=0)
+    for i in range(NUM_IMAGES):
+        annotations = scene_of(SEED, 'val', i, SIZE).annotations
+        predicted = json.loads((folder / f'{i:02}.json').read_text())
+        corners = np.reshape([person['bbox'][0] for person in predicted], (-1, 4))
+        detections = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        truth = np.array([annotation['bbox'] for annotation in annotations])
+        is_crowd = np.array([annotation['iscrowd'] for annotation in annotations])
+        overlaps = np.zeros((len(detections), len(truth)))
+        if overlaps.size:
+            overlaps = coco_mask.iou(detections, truth, is_crowd) >= OVERLAP
+        numbers['false'] += int((~overlaps.any(axis=1)).sum())
+        is_found = overlaps.any(axis=0)[is_crowd == 0]
+        numbers['found'] += int(is_found.sum())
+        numbers['missed'] += int((~is_found).sum())
+    return numbers
 
 
 def read_images(paths: list[Path]) -> list[np.ndarray]:

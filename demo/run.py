@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from pictures import SCORE, count_people
 from steps import Demo, Step, epoch_options, rows
 
 HERE = Path(__file__).resolve().parent
@@ -91,9 +92,10 @@ class PoseDemo(Demo):
         ]
         return self.commands.test('mmpose', self.pose, 'pose', options)
 
-    def infer(self) -> None:
+    def infer(self) -> dict[str, int]:
         configs = ['--detector', self.detector, '--pose', self.pose]
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
+        return count_people(self.root / 'predictions')
 
     def evaluate(self) -> None:
         if not (self.root / 'pose' / 'detected.keypoints.json').exists():
@@ -129,6 +131,7 @@ class PoseDemo(Demo):
                 f'{sum(minutes.values()):.1f} minutes: '
                 + ', '.join(f'{name} {value:.1f}' for name, value in minutes.items())
                 + '.',
+                *found_people(results['infer']),
                 'The images are synthetic: these scores validate the pipeline, not accuracy on '
                 'photographs.',
                 f'Images in {self.root}: skeletons.jpg, heatmaps.jpg, errors.jpg, training.png.',
@@ -136,6 +139,17 @@ class PoseDemo(Demo):
                 '',
             ]
         )
+
+
+def found_people(numbers: dict[str, int] | None) -> list[str]:
+    """Say how many people are found in the new images; nothing if nobody has counted."""
+    if numbers is None:  # of an earlier version
+        return []
+    people = numbers['found'] + numbers['missed']
+    return [
+        f'In the new images, {numbers["found"]} of {people} people are found with a score above '
+        f'{SCORE}, and {numbers["false"]} where there are none.'
+    ]
 
 
 def plot_training(work_dir: Path, path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -70,6 +71,23 @@ def test_progress_counts_what_follows() -> None:
     )
     assert progress('100 images, 20 image/s', 6) == '100 images, 20 image/s'
     assert progress('loading') is None
+
+
+def test_people_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two people one is found, twice; a crowd is nobody, and no place for a false person."""
+    import pictures
+
+    def annotation(x: int, iscrowd: int = 0) -> dict[str, Any]:
+        return dict(bbox=[x, 0, 10, 20], iscrowd=iscrowd)
+
+    scene = SimpleNamespace(annotations=[annotation(0), annotation(50), annotation(100, 1)])
+    monkeypatch.setattr(pictures, 'scene_of', lambda *args: scene)
+    monkeypatch.setattr(pictures, 'NUM_IMAGES', 2)
+    boxes = [[0, 0, 10, 20], [1, 0, 11, 20], [101, 1, 104, 5], [200, 0, 210, 20]]
+    for name, found in (('00', boxes), ('01', [])):
+        content = json.dumps([dict(bbox=[box]) for box in found])
+        (tmp_path / f'{name}.json').write_text(content)
+    assert pictures.count_people(tmp_path) == dict(found=1, missed=3, false=1)
 
 
 @pytest.fixture
