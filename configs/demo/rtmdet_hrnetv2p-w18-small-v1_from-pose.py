@@ -9,3 +9,11 @@ pose_model = dict(
     prefix='backbone.',
 )
 model = dict(backbone=dict(init_cfg=pose_model))
+
+# Padded to multiples of 32, which `hrnet-plugin export --det` needs
+pad = dict(type='Pad', size_divisor=32, pad_val=dict(img=(114, 114, 114)))
+train_pipeline = [*_base_.train_pipeline[:-1], pad, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:2], pad, *_base_.test_pipeline[2:]]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
