@@ -7,3 +7,8 @@ model = dict(
     head=dict(in_channels=18),
 )
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))
+
+max_epochs = 3
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+warm_up, decay = _base_.param_scheduler
+param_scheduler = [warm_up, dict(decay, end=max_epochs)]
