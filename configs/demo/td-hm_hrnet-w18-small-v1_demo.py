@@ -6,8 +6,8 @@ _base_ = [
     '../_base_/models/hrnet_w32.py',
 ]
 
-# Small crops, and heatmaps of half their size: twice that of HRNet's stride of 4. docs/demo.md says
-# what such settings bring.
+# Small crops, and heatmaps of half their size: twice that of HRNet's stride of 4
+# (docs/demo.md says what each such setting brings)
 codec = dict(_base_.codec, input_size=(96, 128), heatmap_size=(48, 64), variant='dark')
 model = dict(
     backbone=dict(arch='w18-small-v1', init_cfg=None),
