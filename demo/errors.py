@@ -84,8 +84,8 @@ def draw_pose(
             continue
         is_wrong = bool(has_error) and has_error[number]
         half = 8 if is_wrong else 4
-        corners = [(pixel[0] + sign * half, pixel[1] + sign * half) for sign in (-1, 1)]
-        cv2.rectangle(canvas, *corners, WRONG if is_wrong else colour, 3 if is_wrong else 2)
+        low, high = ((pixel[0] + each, pixel[1] + each) for each in (-half, half))
+        cv2.rectangle(canvas, low, high, WRONG if is_wrong else colour, 3 if is_wrong else 2)
 
 
 def main() -> None:

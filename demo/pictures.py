@@ -44,9 +44,9 @@ def count_people(folder: Path) -> dict[str, int]:
         detections = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         truth = np.array([annotation['bbox'] for annotation in annotations])
         is_crowd = np.array([annotation['iscrowd'] for annotation in annotations])
-        overlaps = np.zeros((len(detections), len(truth)))
+        overlaps = np.zeros((len(detections), len(truth)), bool)
         if overlaps.size:
-            overlaps = coco_mask.iou(detections, truth, is_crowd) >= OVERLAP
+            overlaps[:] = coco_mask.iou(detections, truth, is_crowd) >= OVERLAP
         numbers['false'] += int((~overlaps.any(axis=1)).sum())
         is_found = overlaps.any(axis=0)[is_crowd == 0]
         numbers['found'] += int(is_found.sum())

@@ -44,7 +44,7 @@ class SeedsDemo(Demo):
 
     @property
     def steps(self) -> dict[str, Step]:
-        steps = {}
+        steps: dict[str, Step] = {}
         for seed in self.seeds:
             name = f'seed{seed}'
             steps |= {
