@@ -164,6 +164,7 @@ HOOKS = _child(
     'hooks.preflight',
     'hooks.progress',
 )
+FUNCTIONS = _child('function', root.FUNCTIONS, 'datasets.collate')
 OPTIM_WRAPPERS = _child('optim_wrapper', root.OPTIM_WRAPPERS, 'optim.autocast')
 WEIGHT_INITIALIZERS = _child(
     'weight initializer', root.WEIGHT_INITIALIZERS, 'checkpoints.pretrained'

@@ -40,6 +40,7 @@ loader = dict(num_workers=2, pin_memory=False)
 train_dataloader = dict(
     **loader,
     batch_size=8,
+    collate_fn=dict(type='hrnet_plugin.stack_inputs'),
     dataset=dict(
         **dataset,
         ann_file='annotations/person_keypoints_train2017.json',

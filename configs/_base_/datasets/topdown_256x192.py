@@ -32,6 +32,7 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=2,
     persistent_workers=True,
+    collate_fn=dict(type='hrnet_plugin.stack_inputs'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(data_mode=data_mode, pipeline=train_pipeline),
 )
@@ -40,6 +41,7 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     drop_last=False,
+    collate_fn=dict(type='hrnet_plugin.stack_inputs'),
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(data_mode=data_mode, test_mode=True, pipeline=val_pipeline),
 )
