@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 from pictures import SCORE, count_people
@@ -16,20 +16,24 @@ from steps import Demo, Step, epoch_options, rows
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / 'configs' / 'demo'
-# arch: configs of the pose model and of the person detector
-MODELS = {
-    'w18-small-v1': (
-        CONFIGS / 'td-hm_hrnet-w18-small-v1_demo.py',
-        CONFIGS / 'rtmdet_hrnetv2p-w18-small-v1_from-pose.py',
+
+
+class Models(NamedTuple):
+    """Configs, in configs/demo, of the models to train, and the number of images to do so."""
+
+    pose: str
+    detector: str = 'rtmdet_hrnetv2p-w18-small-v1_person.py'
+    images: int = 2400
+
+
+MODELS = {  # by the architecture of the pose model
+    'w18-small-v1': Models(
+        'td-hm_hrnet-w18-small-v1_demo.py',
+        'rtmdet_hrnetv2p-w18-small-v1_from-pose.py',
+        images=3600,
     ),
-    'lite-18': (
-        CONFIGS / 'td-hm_litehrnet-18_demo.py',
-        CONFIGS / 'rtmdet_hrnetv2p-w18-small-v1_person.py',
-    ),
-    'hrformer-tiny': (
-        CONFIGS / 'td-hm_hrformer-tiny_demo.py',
-        CONFIGS / 'rtmdet_hrnetv2p-w18-small-v1_person.py',
-    ),
+    'lite-18': Models('td-hm_litehrnet-18_demo.py'),
+    'hrformer-tiny': Models('td-hm_hrformer-tiny_demo.py'),
 }
 DEFAULT, *OTHERS = MODELS
 # Column of the summary: name of the metric
@@ -47,7 +51,7 @@ class PoseDemo(Demo):
     """
 
     def __init__(self, root: Path, arch: str, images: int, epochs: int | None) -> None:
-        self.pose, self.detector = MODELS[arch]
+        self.pose, self.detector = CONFIGS / MODELS[arch].pose, CONFIGS / MODELS[arch].detector
         self.images = images
         self.options = epoch_options(epochs)
         configs = [c.read_text() for c in (self.detector, self.pose)]
@@ -57,15 +61,15 @@ class PoseDemo(Demo):
     def steps(self) -> dict[str, Step]:
         return {
             'synthesise': Step(
-                'Synthesise images of people', lambda: self.synthesise(self.images), 1.0
+                'Synthesise images of people', lambda: self.synthesise(self.images), 1.3
             ),
-            'train_pose': Step('Train the pose model', self.train_pose, 5.5),
+            'train_pose': Step('Train the pose model', self.train_pose, 7),
             'test_gt': Step('Evaluate with ground-truth boxes', self.test_gt, 0.3),
             'train_detector': Step('Train the person detector', self.train_detector, 3.5),
             'test_detector': Step('Detect people in the held-out images', self.test_detector, 0.4),
-            'test_detected': Step("Evaluate with the detector's boxes", self.test_detected, 0.3),
-            'infer': Step('Apply both to new images', self.infer, 0.5),
-            'evaluate': Step('Show the errors of the pose model', self.evaluate, 0.5),
+            'test_detected': Step("Evaluate with the detector's boxes", self.test_detected, 0.4),
+            'infer': Step('Apply both to new images', self.infer, 0.4),
+            'evaluate': Step('Show the errors of the pose model', self.evaluate, 0.3),
         }
 
     def run(self) -> None:
@@ -181,13 +185,15 @@ def main() -> None:
     parser.add_argument(
         '--work-dir', type=Path, help='default: work_dirs/demo, or work_dirs/demo-ARCH'
     )
-    parser.add_argument('--images', type=int, default=2400, help='default: %(default)s')
+    numbers = ', '.join(f'{models.images} for {arch}' for arch, models in MODELS.items())
+    parser.add_argument('--images', type=int, help=f'default: {numbers}')
     parser.add_argument('--epochs', type=int, help="of each training; default: the configs'")
     args = parser.parse_args()
     suffix = f'-{args.arch}' if args.arch in OTHERS else ''
     root = args.work_dir or Path(f'work_dirs/demo{suffix}')
     try:
-        PoseDemo(root.resolve(), args.arch, args.images, args.epochs).run()
+        images = args.images or MODELS[args.arch].images
+        PoseDemo(root.resolve(), args.arch, images, args.epochs).run()
     except KeyboardInterrupt:
         sys.exit('\ninterrupted; re-run the command to resume')
 
