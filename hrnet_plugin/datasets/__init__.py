@@ -1,4 +1,4 @@
-"""Datasets in COCO's format: synthetic people, metainfo of others, reproducible fetching."""
+"""Datasets in COCO's format: synthetic people, metainfo of others, fetching and collating."""
 
 from ..utils.lazy_imports import lazy_names
 

@@ -1,3 +1,4 @@
+from .collate import stack_inputs as stack_inputs
 from .metainfo import metainfo_from_coco as metainfo_from_coco
 from .synthetic import Scene as Scene
 from .synthetic import Summary as Summary
