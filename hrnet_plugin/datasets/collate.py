@@ -16,7 +16,8 @@ def stack_inputs(samples: Sequence[Mapping[str, Any]]) -> Any:
 
     A tensor for each sample would have to be sent to the main process, moved to the device and
     normalized one by one. The data preprocessors of OpenMMLab take both, to the same values.
-    Inputs of different shapes or types stay a list.
+    Inputs of different shapes or types stay a list. It is for ``train_dataloader``: MMEngine's
+    inferencers cannot read a ``collate_fn`` of ``test_dataloader`` that loaders can.
 
     Args:
         samples: N samples with ``inputs``, each (C, H, W), as pipelines pack them.

@@ -41,7 +41,6 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     drop_last=False,
-    collate_fn=dict(type='hrnet_plugin.stack_inputs'),
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(data_mode=data_mode, test_mode=True, pipeline=val_pipeline),
 )
