@@ -43,12 +43,12 @@ def count_people(folder: Path) -> dict[str, int]:
         corners = np.reshape([person['bbox'][0] for person in predicted], (-1, 4))
         detections = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         truth = np.array([annotation['bbox'] for annotation in annotations])
-        is_crowd = np.array([annotation['iscrowd'] for annotation in annotations])
+        is_crowd = np.array([annotation['iscrowd'] for annotation in annotations], bool)
         overlaps = np.zeros((len(detections), len(truth)), bool)
         if overlaps.size:
             overlaps[:] = coco_mask.iou(detections, truth, is_crowd) >= OVERLAP
         numbers['false'] += int((~overlaps.any(axis=1)).sum())
-        is_found = overlaps.any(axis=0)[is_crowd == 0]
+        is_found = np.asarray(overlaps.any(axis=0))[~is_crowd]
         numbers['found'] += int(is_found.sum())
         numbers['missed'] += int((~is_found).sum())
     return numbers

@@ -26,8 +26,8 @@ def stack_inputs(samples: Sequence[Mapping[str, Any]]) -> Any:
         A dict with ``inputs`` (N, C, H, W), and lists of whatever else samples have.
     """
     batch = pseudo_collate(samples)
-    inputs = batch.get('inputs') if isinstance(batch, dict) else ()
-    kinds = {(x.shape, x.dtype) if isinstance(x, torch.Tensor) else None for x in inputs or ()}
+    inputs: list[Any] = batch.get('inputs', []) if isinstance(batch, dict) else []
+    kinds = {(x.shape, x.dtype) if isinstance(x, torch.Tensor) else None for x in inputs}
     if len(kinds) == 1 and None not in kinds:
         batch['inputs'] = default_collate(inputs)
     return batch
