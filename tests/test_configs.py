@@ -549,6 +549,7 @@ def intended(path: Path) -> dict[str, tuple[Any, Any]]:
         )  # stock encodes heatmaps in the pipeline, we in the head
         for codec in ('codec', 'model.head.decoder', encoder)
     }
+    changes['train_dataloader.collate_fn.type'] = ('hrnet_plugin.stack_inputs', None)
     if name.family == 'LiteHRNet':
         changes['optim_wrapper.optimizer.lr'] = (2e-3, 5e-4)
         if name.batch == 32:

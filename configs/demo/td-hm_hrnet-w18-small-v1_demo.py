@@ -24,11 +24,7 @@ steps = dict(
     TopdownAffine=dict(input_size=codec['input_size']),
     GenerateTarget=dict(encoder=codec),
 )
-# Training reads no other metadata; to copy all of it takes a sixth of a worker's time.
-pack = dict(PackPoseInputs=dict(meta_keys=('id', 'img_id', 'img_path', 'flip_indices')))
-train_pipeline = [
-    {**step, **{**steps, **pack}.get(step['type'], {})} for step in _base_.train_pipeline
-]
+train_pipeline = [{**step, **steps.get(step['type'], {})} for step in _base_.train_pipeline]
 val_pipeline = [{**step, **steps.get(step['type'], {})} for step in _base_.val_pipeline]
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline, bbox_file=''))

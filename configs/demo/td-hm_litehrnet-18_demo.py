@@ -8,8 +8,3 @@ model = dict(
 )
 # Depthwise convolutions take longer in bfloat16 on a CPU.
 optim_wrapper = dict(precision='float32')
-
-max_epochs = 6
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-warm_up, decay = _base_.param_scheduler
-param_scheduler = [warm_up, dict(decay, end=max_epochs)]

@@ -173,7 +173,7 @@ class TestTools:
 @pytest.mark.parametrize('device', ['cpu', 'cuda'])
 def test_amp_needs_no_gpu(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is one, ``--amp`` stays the option of the stock tool."""
-    (path,) = CONFIGS.rglob(f'{TASKS["mmpose"]}.py')
+    (path,) = CONFIGS.rglob('td-hm_hrnet-w32_8xb64-210e_coco-256x192.py')
     monkeypatch.setattr(launch, 'get_device', lambda: device)
     monkeypatch.setattr(launch.runpy, 'run_path', lambda *args, **kwargs: None)
     run(monkeypatch, path, '--amp', '--cfg-options', 'train_cfg.max_epochs=1')

@@ -10,7 +10,7 @@ from torch import nn
 
 from .paths import ROOT
 
-POSE = str(ROOT / 'configs/demo/td-hm_hrnet-w18-small-v1_demo.py')
+POSE = str(ROOT / 'tests/support/random_pose.py')
 DETECTOR = str(ROOT / 'configs/demo/rtmdet_person.py')
 
 

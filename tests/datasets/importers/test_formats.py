@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.imports import SIZE, place, points_of, rows_of, write_images
+from support.shell import run
 
 from hrnet_plugin.apis import ImportedDataset, import_dataset
 from hrnet_plugin.datasets.importers.formats import FORMATS, recognise
@@ -188,6 +189,23 @@ def test_numbers_in_and_out_are_equal(tmp_path: Path, case: str) -> None:
     assert all(found >= wrote for found, wrote in zip(result.found, written, strict=True))
     if list(result.found) != written:
         assert result.left_out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('case', CASES)
+def test_trains_without_a_config(tmp_path: Path, case: str) -> None:
+    """On the larger split: these files have two to four images."""
+    result = imported(case, tmp_path)
+    split = max(result.written, key=lambda name: result.written[name].points)
+    annotations = f'data/annotations/{split}.json'
+    options = '--images data/images --metainfo data/metainfo.py --arch w18-small-v1 --input 64x64'
+    run(
+        f'hrnet-plugin train {annotations} --val {annotations} {options} --batch 1 --epochs 1 '
+        '--work-dir trained',
+        cwd=tmp_path,
+    )
+    assert 'coco/AP' in json.loads((tmp_path / 'trained/evaluation.json').read_text())
+    assert list((tmp_path / 'trained').glob('best_coco_AP_epoch_*.pth'))
 
 
 @pytest.mark.parametrize('name', FORMATS)
