@@ -311,7 +311,7 @@ def test_pipeline_gives_what_the_model_takes(path: Path, roots: dict[str, Path])
     last = torch.tensor([width, height]) - 4
     inside = (weights > 0) & ((places >= 0) & (places <= last)).all(-1)
     assert inside.any()
-    # DARK encodes around the keypoint, from which a pixel is at most half a pixel off on each axis.
+    # DARK encodes around the keypoint; a pixel is at most half a pixel from it on each axis.
     is_dark = config.codec.get('variant') == 'dark'
     lowest = np.exp(-(0.5**2 + 0.5**2) / (2 * config.codec.sigma**2)) if is_dark else 1
     peaks = heatmaps[inside].amax((1, 2))
