@@ -210,9 +210,8 @@ class HeatmapHead(BaseHead):
             N InstanceData with ``keypoints`` (1, K, 2) and ``keypoint_scores`` (1, K); with
             ``output_heatmaps`` also N PixelData with ``heatmaps`` (K, H, W).
         """
-        # In mixed precision, decoding is in float32.
         if test_cfg.get('flip_test', False):
-            plain, mirrored = (self.forward(f).float() for f in feats)
+            plain, mirrored = (at_least_float32(self.forward(f)) for f in feats)
             unmirrored = flip_heatmaps(
                 mirrored,
                 flip_mode=test_cfg.get('flip_mode', 'heatmap'),
@@ -221,7 +220,7 @@ class HeatmapHead(BaseHead):
             )
             heatmaps = (plain + unmirrored) * 0.5
         else:
-            heatmaps = self.forward(feats).float()
+            heatmaps = at_least_float32(self.forward(feats))
         keypoints = self.decode(heatmaps)
         if not test_cfg.get('output_heatmaps', False):
             return keypoints
@@ -288,6 +287,11 @@ class HeatmapHead(BaseHead):
         heatmaps, traces = self.decoder.encode_batch(points[..., :2], points[..., 2])
         # A keypoint that leaves no trace does not count; others as the pipeline weighs them.
         return heatmaps, torch.where(traces == 0, 0, weights)
+
+
+def at_least_float32(heatmaps: Tensor) -> Tensor:
+    """Return heatmaps as they are decoded: in float32 where mixed precision has less."""
+    return heatmaps.to(torch.promote_types(heatmaps.dtype, torch.float32))
 
 
 def deconv(in_channels: int, out_channels: int, kernel_size: int) -> nn.ConvTranspose2d:
