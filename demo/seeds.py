@@ -36,7 +36,11 @@ class SeedsDemo(Demo):
         self.options = options
         self.seeds = seeds
         content = Config.fromfile(config)
-        self.package = content.default_scope
+        self.package = content.get('default_scope')
+        if self.package not in METRICS:
+            raise SystemExit(
+                f'{config} is for {self.package}; expected a config of {" or ".join(METRICS)}'
+            )
         super().__init__(root, dict(config=content.pretty_text, options=list(options)))
         link = root / 'data'
         if not link.exists():
