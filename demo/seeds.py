@@ -1,7 +1,8 @@
 """Train and evaluate a config with several seeds: what it reaches, its spread, and the minutes.
 
-A change of a config pays if the metric rises by more than seeds vary, or the minutes fall. Each
-run is done once: re-run the command to resume, or with more seeds to add them.
+A change of a config pays if the metric rises by more than seeds vary, or the minutes fall. Of
+several numbers of epochs, a curve tells what more time brings. Each run is done once: re-run the
+command to resume, or with more seeds or epochs to add them.
 """
 
 import argparse
@@ -9,13 +10,23 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 from mmengine.config import Config
-from steps import Demo, Step, rows
+from steps import Demo, Step, epoch_options, rows
 
 # Package of a config: its metric, and the name of the metric in the table
 METRICS = {'mmpose': ('coco/AP', 'AP'), 'mmdet': ('coco/bbox_mAP', 'box AP')}
+
+
+class Runs(NamedTuple):
+    """What trainings of the same number of epochs reach: metric and minutes of each seed."""
+
+    epochs: int
+    values: np.ndarray
+    minutes: np.ndarray
 
 
 class SeedsDemo(Demo):
@@ -27,10 +38,20 @@ class SeedsDemo(Demo):
         config: The config, of MMPose or MMDetection.
         options: Changes to it, as ``--cfg-options`` has them.
         seeds: Seeds of the trainings.
+        epochs: Numbers of epochs to train each seed for; none for the config's.
+
+    Raises:
+        SystemExit: The config is of another package.
     """
 
     def __init__(
-        self, root: Path, data: Path, config: Path, options: Sequence[str], seeds: Sequence[int]
+        self,
+        root: Path,
+        data: Path,
+        config: Path,
+        options: Sequence[str],
+        seeds: Sequence[int],
+        epochs: Sequence[int] = (),
     ) -> None:
         self.config = config
         self.options = options
@@ -41,6 +62,7 @@ class SeedsDemo(Demo):
             raise SystemExit(
                 f'{config} is for {self.package}; expected a config of {" or ".join(METRICS)}'
             )
+        self.epochs = sorted(set(epochs)) or [content.train_cfg.max_epochs]
         super().__init__(root, dict(config=content.pretty_text, options=list(options)))
         link = root / 'data'
         if not link.exists():
@@ -49,36 +71,83 @@ class SeedsDemo(Demo):
     @property
     def steps(self) -> dict[str, Step]:
         steps: dict[str, Step] = {}
-        for seed in self.seeds:
-            name = f'seed{seed}'
-            steps |= {
-                f'train_{name}': Step(
-                    f'Train with seed {seed}', partial(self.train, name, seed), 5
-                ),
-                f'test_{name}': Step('Evaluate on held-out images', partial(self.test, name), 0.5),
-            }
+        for epochs in self.epochs:
+            for seed in self.seeds:
+                name = name_of(epochs, seed)
+                title = f'Train for {epochs} epochs with seed {seed}'
+                steps |= {
+                    f'train_{name}': Step(title, partial(self.train, epochs, seed), epochs),
+                    f'test_{name}': Step(
+                        'Evaluate on held-out images', partial(self.test, epochs, seed), 0.4
+                    ),
+                }
         return steps
 
-    def train(self, name: str, seed: int) -> None:
-        options = [*self.options, f'randomness.seed={seed}']
-        self.commands.train(self.package, self.config, name, options)
+    def train(self, epochs: int, seed: int) -> None:
+        options = [*epoch_options(epochs), *self.options, f'randomness.seed={seed}']
+        self.commands.train(self.package, self.config, name_of(epochs, seed), options)
 
-    def test(self, name: str) -> dict[str, float]:
+    def test(self, epochs: int, seed: int) -> dict[str, float]:
+        name = name_of(epochs, seed)
         return self.commands.test(self.package, self.config, name, [*self.options])
 
-    def summary(self) -> str:
-        metric, title = METRICS[self.package]
+    def run(self) -> None:
+        super().run()
+        if len(self.epochs) > 1:
+            plot_curve(self.results(), METRICS[self.package][1], self.root / 'curve.png')
+
+    def results(self) -> list[Runs]:
+        """Return what each number of epochs reaches, in rising order."""
+        metric, _ = METRICS[self.package]
         results, seconds = self.state['results'], self.state['seconds']
-        names = [f'seed{seed}' for seed in self.seeds]
-        values = np.array([results[f'test_{name}'][metric] for name in names])
-        minutes = np.array([seconds[f'train_{name}'] for name in names]) / 60
-        spread = f'{values.min():.3f} to {values.max():.3f}'
-        row = [
-            *(self.root.name, str(len(names)), f'{values.mean():.3f}', spread),
-            f'{minutes.mean():.1f}',
-        ]
-        head = ['change', 'seeds', f'{title}, mean', 'lowest to highest', 'minutes to train']
-        return '\n'.join([*rows(head, row), ''])
+        runs = []
+        for epochs in self.epochs:
+            names = [name_of(epochs, seed) for seed in self.seeds]
+            values = np.array([results[f'test_{name}'][metric] for name in names])
+            minutes = np.array([seconds[f'train_{name}'] for name in names]) / 60
+            runs.append(Runs(epochs, values, minutes))
+        return runs
+
+    def summary(self) -> str:
+        title = METRICS[self.package][1]
+        head = ['change', 'epochs', 'seeds', f'{title}, mean', 'lowest to highest']
+        table = [[*head, 'minutes to train']]
+        for epochs, values, minutes in self.results():
+            table.append(
+                [
+                    *(self.root.name, str(epochs), str(len(values)), f'{values.mean():.3f}'),
+                    *(f'{values.min():.3f} to {values.max():.3f}', f'{minutes.mean():.1f}'),
+                ]
+            )
+        return '\n'.join([*rows(*table), ''])
+
+
+def name_of(epochs: int, seed: int) -> str:
+    """Return the name of a run, of its folder, too."""
+    return f'epochs{epochs}_seed{seed}'
+
+
+def plot_curve(results: Sequence[Runs], metric: str, path: Path) -> None:
+    """Plot a metric against the minutes of training: each run, and the mean of seeds."""
+    figure, axes = plt.subplots(figsize=(7, 4))
+    for epochs, values, minutes in results:
+        axes.plot(minutes, values, 'o', color='tab:blue', alpha=0.5)
+        axes.annotate(
+            f'{epochs} epochs',
+            (minutes.mean(), values.min()),
+            xytext=(0, -16),
+            textcoords='offset points',
+            ha='center',
+        )
+    means = [(minutes.mean(), values.mean()) for _, values, minutes in results]
+    axes.plot(*zip(*means), '-', color='tab:blue')
+    axes.set_xlim(left=0)
+    axes.margins(y=0.2)
+    axes.set_xlabel('minutes to train')
+    axes.set_ylabel(f'{metric} on held-out images')
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
@@ -87,16 +156,18 @@ def main() -> None:
     parser.add_argument('--cfg-options', nargs='+', default=[], help='changes to the config')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='default: 0 1 2')
     parser.add_argument(
+        '--epochs', type=int, nargs='+', default=[], help="several draw a curve; default: config's"
+    )
+    parser.add_argument(
         '--data', type=Path, default='work_dirs/demo/data', help='default: %(default)s'
     )
     parser.add_argument('--work-dir', type=Path, required=True, help='named like the change')
     args = parser.parse_args()
     if not (args.data / 'annotations').is_dir():
         parser.error(f'{args.data} has no annotations; `make demo` writes the default')
+    root, config = args.work_dir.resolve(), args.config.resolve()
     try:
-        SeedsDemo(
-            args.work_dir.resolve(), args.data, args.config.resolve(), args.cfg_options, args.seeds
-        ).run()
+        SeedsDemo(root, args.data, config, args.cfg_options, args.seeds, args.epochs).run()
     except KeyboardInterrupt:
         sys.exit('\ninterrupted; re-run the command to resume')
 

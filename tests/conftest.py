@@ -1,7 +1,11 @@
 """Order of the tests; and that a run of all of them kept the promises of docs/promises.md."""
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 from support.optional import INSTALL
+from support.paths import ROOT
 from support.promises import broken_promises
 
 collect_ignore = ['support']  # helpers, not tests: some run only where others are compiled
@@ -28,6 +32,16 @@ def no_default_scope(monkeypatch: pytest.MonkeyPatch) -> None:
     from mmengine.registry import DefaultScope
 
     monkeypatch.setattr(DefaultScope, '_instance_dict', type(DefaultScope._instance_dict)())
+
+
+@pytest.fixture
+def demo_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Import modules of demo/ as its scripts do; forget them then, as their names are common."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(ROOT / 'demo')
+    yield
+    for name in {path.stem for path in (ROOT / 'demo').glob('*.py')} - before:
+        sys.modules.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

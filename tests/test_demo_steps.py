@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,16 +16,7 @@ LINE = (
     '2026/01/01 00:00:00 - mmengine - INFO - Epoch(train)  [2][ 30/145]  lr: 1e-03  '
     'eta: 0:05:33  time: 0.48  loss: 0.003029  acc_pose: 0.340668'
 )
-
-
-@pytest.fixture(autouse=True)
-def _modules_of_the_demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Import them as scripts in demo/ do, and forget them: their names are common."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(ROOT / 'demo')
-    yield
-    for name in {'steps', 'commands', 'errors', 'pictures'} - before:
-        sys.modules.pop(name, None)
+pytestmark = pytest.mark.usefixtures('demo_modules')
 
 
 def make_demo(root: Path, said: list[str]) -> Any:

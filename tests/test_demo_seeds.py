@@ -1,0 +1,98 @@
+"""Trainings of a config with several seeds: their table, their curve, and what is refused."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from support.paths import ROOT
+from support.shell import run
+
+from hrnet_plugin.datasets import synthesize
+
+POSE = ROOT / 'configs/demo/td-hm_hrnet-w18-small-v1_demo.py'
+pytestmark = pytest.mark.usefixtures('demo_modules')
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Names and options of trainings, none of which is run; AP is 0.1 * epochs + 0.01 * seed."""
+    import commands
+
+    done: list[tuple[str, list[str]]] = []
+
+    def train(self: Any, package: str, config: Path, name: str, options: list[str]) -> None:
+        done.append((name, options))
+
+    def test(self: Any, package: str, config: Path, name: str, options: list[str]) -> Any:
+        epochs, seed = (int(''.join(filter(str.isdigit, part))) for part in name.split('_'))
+        return {'coco/AP': 0.1 * epochs + 0.01 * seed}
+
+    monkeypatch.setattr(commands.Commands, 'train', train)
+    monkeypatch.setattr(commands.Commands, 'test', test)
+    return done
+
+
+def make(root: Path, options: tuple[str, ...] = (), **numbers: Any) -> Any:
+    from seeds import SeedsDemo
+
+    return SeedsDemo(root, root.parent, POSE, options, **numbers)
+
+
+def test_table_and_curve(tmp_path: Path, trainings: list[tuple[str, list[str]]]) -> None:
+    root = tmp_path / 'wide'
+    demo = make(root, ('optim_wrapper.precision=float32',), seeds=[0, 2], epochs=[3, 1])
+    demo.run()
+    assert [name for name, _ in trainings] == [
+        *('epochs1_seed0', 'epochs1_seed2', 'epochs3_seed0', 'epochs3_seed2')
+    ]
+    assert trainings[-1][1] == [
+        *('train_cfg.max_epochs=3', 'param_scheduler.1.end=3'),
+        *('optim_wrapper.precision=float32', 'randomness.seed=2'),
+    ]
+    demo.state['seconds'] = dict.fromkeys(demo.state['seconds'], 90.0)
+    assert demo.summary().splitlines() == [
+        '| change | epochs | seeds | AP, mean | lowest to highest | minutes to train |',
+        '| --- | --- | --- | --- | --- | --- |',
+        '| wide | 1 | 2 | 0.110 | 0.100 to 0.120 | 1.5 |',
+        '| wide | 3 | 2 | 0.310 | 0.300 to 0.320 | 1.5 |',
+    ]
+    curve = cv2.imread(str(root / 'curve.png'))
+    assert curve.shape == (480, 840, 3)
+    assert (curve.min(axis=2) < 128).mean() > 0.01  # of its pixels are drawn on
+
+
+def test_more_seeds_are_added(tmp_path: Path, trainings: list[tuple[str, list[str]]]) -> None:
+    make(tmp_path / 'same', seeds=[0]).run()
+    make(tmp_path / 'same', seeds=[0, 1]).run()
+    epochs = make(tmp_path / 'same', seeds=[0]).epochs
+    assert [name for name, _ in trainings] == [f'epochs{epochs[0]}_seed{s}' for s in (0, 1)]
+    assert not (tmp_path / 'same/curve.png').exists()
+
+
+def test_other_options_need_another_folder(
+    tmp_path: Path, trainings: list[tuple[str, list[str]]]
+) -> None:
+    make(tmp_path / 'one', seeds=[0])
+    make(tmp_path / 'one', seeds=[0]).run()
+    with pytest.raises(SystemExit, match='made with other options; delete it, or name another'):
+        make(tmp_path / 'one', ('optim_wrapper.optimizer.lr=1e-3',), seeds=[0])
+
+
+def test_configs_of_other_packages_are_refused(tmp_path: Path) -> None:
+    from seeds import SeedsDemo
+
+    config = ROOT / 'configs/demo/hrnet-w18-small-v1_demo-setting.py'
+    with pytest.raises(SystemExit, match='mmpretrain; expected a config of mmpose or mmdet'):
+        SeedsDemo(tmp_path / 'other', tmp_path, config, [], [0])
+    assert not (tmp_path / 'other').exists()
+
+
+@pytest.mark.slow
+def test_two_seeds(tmp_path: Path) -> None:
+    synthesize(tmp_path / 'data', 24, 0, 0.5, (160, 120), num_workers=1)
+    arguments = ['--data', 'data', '--work-dir', 'two', '--seeds', '0', '1', '--epochs', '1']
+    done = run([sys.executable, str(ROOT / 'demo/seeds.py'), str(POSE), *arguments], cwd=tmp_path)
+    assert done.splitlines()[-1].startswith('| two | 1 | 2 | 0.0')
+    assert (tmp_path / 'two/epochs1_seed1.pth').exists()
