@@ -17,7 +17,8 @@ from pictures import sheet
 KINDS = ('inversion', 'swap', 'miss', 'jitter', 'background', 'missed')
 OF_EACH = 2
 CODES = ('good', 'jitter', 'inversion', 'swap', 'miss')  # of keypoints in a report
-SIDE, CAPTION = 480, 72  # pixels of a cell, and of the text above it
+SIDE, CAPTION, MARGIN = 480, 72, 8  # pixels of a cell, of the text above it, and beside the text
+FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.8, 2)  # its face, scale and thickness
 TRUTH, PREDICTION, WRONG = (60, 200, 60), (0, 150, 255), (40, 40, 255)  # BGR
 
 Card = dict[str, Any]  # an entry of the report's gallery
@@ -52,11 +53,22 @@ def draw(kind: str, card: Card, image: np.ndarray, report: dict[str, Any]) -> np
     wrong = [name.replace('_', ' ') for name, is_wrong in zip(names, has_error) if is_wrong]
     title = {'background': 'nobody, or a second time', 'missed': 'missed person'}.get(kind, kind)
     values = [f'{key} {card[key]:.2f}' for key in ('score', 'oks') if card[key] is not None]
-    lines = [', '.join([title, *values]), ', '.join(wrong[:3]) + (', ...' if wrong[3:] else '')]
-    for row, line in enumerate(lines):
-        place = (8, 30 + 32 * row)
-        cv2.putText(cell, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA)
+    for row, line in enumerate((', '.join([title, *values]), shorten(wrong))):
+        cv2.putText(
+            cell, line, (MARGIN, 30 + 32 * row), *FONT[:2], (0, 0, 0), FONT[2], cv2.LINE_AA
+        )
     return cell
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Join as many names as a caption has place for."""
+    line = ', '.join(names)
+    for number in range(len(names) - 1, 0, -1):
+        (width, _), _ = cv2.getTextSize(line, *FONT)
+        if width <= SIDE - 2 * MARGIN:
+            break
+        line = ', '.join([*names[:number], '...'])
+    return line
 
 
 def draw_pose(

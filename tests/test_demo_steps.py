@@ -108,6 +108,16 @@ def test_each_error_is_drawn_once(report: Path) -> None:
     ]
 
 
+def test_names_of_keypoints_fit_above_a_cell() -> None:
+    from errors import shorten
+
+    assert shorten([]) == ''
+    assert shorten(['nose', 'left eye']) == 'nose, left eye'
+    long = ['left shoulder', 'right shoulder', 'right elbow', 'left hip']
+    assert shorten(long) == 'left shoulder, right shoulder, ...'
+    assert shorten(['x' * 60]) == 'x' * 60
+
+
 def test_picture_of_errors(report: Path, tmp_path: Path) -> None:
     out = tmp_path / 'errors.png'
     script = str(ROOT / 'demo/errors.py')
