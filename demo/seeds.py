@@ -7,14 +7,14 @@ command to resume, or with more seeds or epochs to add them.
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-from mmengine.config import Config
 from steps import Demo, Step, epoch_options, rows
 
 # Package of a config: its metric, and the name of the metric in the table
@@ -56,7 +56,7 @@ class SeedsDemo(Demo):
         self.config = config
         self.options = options
         self.seeds = seeds
-        content = Config.fromfile(config)
+        content = read(config)
         self.package = content.get('default_scope')
         if self.package not in METRICS:
             raise SystemExit(
@@ -122,6 +122,14 @@ class SeedsDemo(Demo):
         return '\n'.join([*rows(*table), ''])
 
 
+def read(config: Path) -> Any:
+    """Read a config with MMEngine, whose import warns of a package that it needs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+        from mmengine.config import Config
+    return Config.fromfile(config)
+
+
 def name_of(epochs: int, seed: int) -> str:
     """Return the name of a run, of its folder, too."""
     return f'epochs{epochs}_seed{seed}'
@@ -163,6 +171,8 @@ def main() -> None:
     )
     parser.add_argument('--work-dir', type=Path, required=True, help='named like the change')
     args = parser.parse_args()
+    if not args.config.is_file():
+        parser.error(f'{args.config} is not a file; configs/demo has configs of the demo')
     if not (args.data / 'annotations').is_dir():
         parser.error(f'{args.data} has no annotations; `make demo` writes the default')
     root, config = args.work_dir.resolve(), args.config.resolve()
