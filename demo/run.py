@@ -33,7 +33,7 @@ MODELS = {  # by the architecture of the pose model
         images=3600,
     ),
     'lite-18': Models('td-hm_litehrnet-18_demo.py'),
-    'hrformer-tiny': Models('td-hm_hrformer-tiny_demo.py'),
+    'hrformer-tiny': Models('td-hm_hrformer-tiny_demo.py', images=2160),
 }
 DEFAULT, *OTHERS = MODELS
 # Column of the summary: name of the metric

@@ -7,4 +7,9 @@ model = dict(
     head=dict(in_channels=40),
 )
 # Depthwise convolutions take longer in bfloat16 on a CPU.
-optim_wrapper = dict(precision='float32')
+optim_wrapper = dict(precision='float32', optimizer=dict(lr=8e-3))
+
+max_epochs = 8
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+warm_up, decay = _base_.param_scheduler
+param_scheduler = [warm_up, dict(decay, end=max_epochs)]
