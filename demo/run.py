@@ -19,21 +19,30 @@ CONFIGS = HERE.parent / 'configs' / 'demo'
 
 
 class Models(NamedTuple):
-    """Configs, in configs/demo, of the models to train, and the number of images to do so."""
+    """Configs, in configs/demo, of the models to train, and how to do so.
+
+    Attributes:
+        pose: Config of the pose model.
+        minutes: How long its training takes on some machine, and that of the detector.
+        images: Number of images to synthesise.
+        detector: Config of the person detector.
+    """
 
     pose: str
-    detector: str = 'rtmdet_hrnetv2p-w18-small-v1_person.py'
+    minutes: tuple[float, float]
     images: int = 2400
+    detector: str = 'rtmdet_hrnetv2p-w18-small-v1_person.py'
 
 
 MODELS = {  # by the architecture of the pose model
     'w18-small-v1': Models(
         'td-hm_hrnet-w18-small-v1_demo.py',
-        'rtmdet_hrnetv2p-w18-small-v1_from-pose.py',
+        minutes=(7, 3.5),
         images=3600,
+        detector='rtmdet_hrnetv2p-w18-small-v1_from-pose.py',
     ),
-    'lite-18': Models('td-hm_litehrnet-18_demo.py'),
-    'hrformer-tiny': Models('td-hm_hrformer-tiny_demo.py', images=2160),
+    'lite-18': Models('td-hm_litehrnet-18_demo.py', minutes=(12, 3.5)),
+    'hrformer-tiny': Models('td-hm_hrformer-tiny_demo.py', minutes=(14, 3.5), images=2160),
 }
 DEFAULT, *OTHERS = MODELS
 # Column of the summary: name of the metric
@@ -51,7 +60,9 @@ class PoseDemo(Demo):
     """
 
     def __init__(self, root: Path, arch: str, images: int, epochs: int | None) -> None:
-        self.pose, self.detector = CONFIGS / MODELS[arch].pose, CONFIGS / MODELS[arch].detector
+        models = MODELS[arch]
+        self.pose, self.detector = CONFIGS / models.pose, CONFIGS / models.detector
+        self.minutes = models.minutes
         self.images = images
         self.options = epoch_options(epochs)
         configs = [c.read_text() for c in (self.detector, self.pose)]
@@ -59,16 +70,17 @@ class PoseDemo(Demo):
 
     @property
     def steps(self) -> dict[str, Step]:
+        pose, detector = self.minutes
         return {
             'synthesise': Step(
-                'Synthesise images of people', lambda: self.synthesise(self.images), 1.3
+                'Synthesise images of people', lambda: self.synthesise(self.images), 1
             ),
-            'train_pose': Step('Train the pose model', self.train_pose, 7),
+            'train_pose': Step('Train the pose model', self.train_pose, pose),
             'test_gt': Step('Evaluate with ground-truth boxes', self.test_gt, 0.3),
-            'train_detector': Step('Train the person detector', self.train_detector, 3.5),
+            'train_detector': Step('Train the person detector', self.train_detector, detector),
             'test_detector': Step('Detect people in the held-out images', self.test_detector, 0.4),
             'test_detected': Step("Evaluate with the detector's boxes", self.test_detected, 0.4),
-            'infer': Step('Apply both to new images', self.infer, 0.4),
+            'infer': Step('Apply both to new images', self.infer, 0.3),
             'evaluate': Step('Show the errors of the pose model', self.evaluate, 0.3),
         }
 
