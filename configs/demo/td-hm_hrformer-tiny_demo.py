@@ -9,9 +9,9 @@ model = dict(
     ),
     head=dict(in_channels=18),
 )
-optim_wrapper = dict(optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01))
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01))
 
 max_epochs = 5
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 warm_up, decay = _base_.param_scheduler
-param_scheduler = [warm_up, dict(decay, end=max_epochs)]
+param_scheduler = [dict(warm_up, end=50), dict(decay, end=max_epochs)]
