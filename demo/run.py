@@ -37,12 +37,12 @@ class Models(NamedTuple):
 MODELS = {  # by the architecture of the pose model
     'w18-small-v1': Models(
         'td-hm_hrnet-w18-small-v1_demo.py',
-        minutes=(7, 3.5),
+        minutes=(6, 4),
         images=3600,
         detector='rtmdet_hrnetv2p-w18-small-v1_from-pose.py',
     ),
-    'lite-18': Models('td-hm_litehrnet-18_demo.py', minutes=(12, 3.5)),
-    'hrformer-tiny': Models('td-hm_hrformer-tiny_demo.py', minutes=(14, 3.5), images=2160),
+    'lite-18': Models('td-hm_litehrnet-18_demo.py', minutes=(12, 3)),
+    'hrformer-tiny': Models('td-hm_hrformer-tiny_demo.py', minutes=(14, 3), images=2160),
 }
 DEFAULT, *OTHERS = MODELS
 # Column of the summary: name of the metric

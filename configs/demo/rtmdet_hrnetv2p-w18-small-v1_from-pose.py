@@ -17,7 +17,3 @@ test_pipeline = [*_base_.test_pipeline[:2], pad, *_base_.test_pipeline[2:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-epochs = 2
-train_cfg = dict(max_epochs=epochs, val_interval=epochs)
-param_scheduler = [_base_.warm_up, dict(_base_.decay, end=epochs)]
