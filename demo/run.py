@@ -7,11 +7,12 @@ the command to resume an interrupted run.
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-from pictures import SCORE, count_people
+from pictures import SCORE, count_detections, count_people
 from steps import Demo, Step, epoch_options, rows
 
 HERE = Path(__file__).resolve().parent
@@ -108,10 +109,16 @@ class PoseDemo(Demo):
         ]
         return self.commands.test('mmpose', self.pose, 'pose', options)
 
-    def infer(self) -> dict[str, int]:
+    def infer(self) -> Mapping[str, int]:
         configs = ['--detector', self.detector, '--pose', self.pose]
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
         return count_people(self.root / 'predictions')
+
+    def count_held_out(self) -> Mapping[str, int]:
+        return count_detections(
+            self.root / 'detector/detections.bbox.json',
+            self.root / 'data/annotations/person_keypoints_val2017.json',
+        )
 
     def evaluate(self) -> None:
         if not (self.root / 'pose' / 'detected.keypoints.json').exists():
@@ -147,7 +154,8 @@ class PoseDemo(Demo):
                 f'{sum(minutes.values()):.1f} minutes: '
                 + ', '.join(f'{name} {value:.1f}' for name, value in minutes.items())
                 + '.',
-                *found_people(results['infer']),
+                found_people('held-out', self.count_held_out()),
+                *([found_people('new', results['infer'])] if results['infer'] else []),
                 'The images are synthetic: these scores validate the pipeline, not accuracy on '
                 'photographs.',
                 f'Images in {self.root}: skeletons.jpg, heatmaps.jpg, errors.jpg, training.png.',
@@ -157,15 +165,13 @@ class PoseDemo(Demo):
         )
 
 
-def found_people(numbers: dict[str, int] | None) -> list[str]:
-    """Say how many people are found in the new images; nothing if nobody has counted."""
-    if numbers is None:  # of an earlier version
-        return []
+def found_people(images: str, numbers: Mapping[str, int]) -> str:
+    """Say how many people are found in some images."""
     people = numbers['found'] + numbers['missed']
-    return [
-        f'In the new images, {numbers["found"]} of {people} people are found with a score above '
-        f'{SCORE}, and {numbers["false"]} where there are none.'
-    ]
+    return (
+        f'In the {images} images, {numbers["found"]} of {people} people are found with a score '
+        f'above {SCORE}, and {numbers["false"]} where there are none.'
+    )
 
 
 def plot_training(work_dir: Path, path: Path) -> None:

@@ -63,21 +63,45 @@ def test_progress_counts_what_follows() -> None:
     assert progress('loading') is None
 
 
-def test_people_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two people one is found, twice; a crowd is nobody, and no place for a false person."""
+def person(x: int, iscrowd: int = 0) -> dict[str, Any]:
+    return dict(bbox=[x, 0, 10, 20], iscrowd=iscrowd)
+
+
+# Of two people one is found, twice; a crowd is nobody, and no place for a false person.
+PEOPLE = [person(0), person(50), person(100, 1)]
+BOXES = [[0, 0, 10, 20], [1, 0, 10, 20], [101, 1, 3, 4], [200, 0, 10, 20]]
+
+
+def test_people_in_new_images_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pictures
 
-    def annotation(x: int, iscrowd: int = 0) -> dict[str, Any]:
-        return dict(bbox=[x, 0, 10, 20], iscrowd=iscrowd)
-
-    scene = SimpleNamespace(annotations=[annotation(0), annotation(50), annotation(100, 1)])
-    monkeypatch.setattr(pictures, 'scene_of', lambda *args: scene)
+    monkeypatch.setattr(pictures, 'scene_of', lambda *args: SimpleNamespace(annotations=PEOPLE))
     monkeypatch.setattr(pictures, 'NUM_IMAGES', 2)
-    boxes = [[0, 0, 10, 20], [1, 0, 11, 20], [101, 1, 104, 5], [200, 0, 210, 20]]
-    for name, found in (('00', boxes), ('01', [])):
+    corners = [[x, y, x + width, y + height] for x, y, width, height in BOXES]
+    for name, found in (('00', corners), ('01', [])):
         content = json.dumps([dict(bbox=[box]) for box in found])
         (tmp_path / f'{name}.json').write_text(content)
     assert pictures.count_people(tmp_path) == dict(found=1, missed=3, false=1)
+
+
+def test_people_in_held_out_images_are_counted(tmp_path: Path) -> None:
+    import pictures
+
+    annotations, detections = tmp_path / 'truth.json', tmp_path / 'found.json'
+    people = [dict(each, image_id=7) for each in PEOPLE] + [dict(person(30), image_id=8)]
+    content = dict(images=[dict(id=i) for i in (7, 8, 9)], annotations=people)
+    annotations.write_text(json.dumps(content))
+    found = [dict(image_id=7, bbox=box, score=0.9) for box in BOXES]
+    found += [
+        dict(image_id=8, bbox=[30, 0, 10, 20], score=0.3),  # not above the score
+        dict(image_id=9, bbox=[30, 0, 10, 20], score=0.31),  # where nobody is
+    ]
+    detections.write_text(json.dumps(found))
+    counted = pictures.count_detections(detections, annotations)
+    assert counted == dict(found=1, missed=2, false=2)
+    detections.write_text('[]')
+    counted = pictures.count_detections(detections, annotations)
+    assert dict(counted) == dict(found=0, missed=3, false=0)
 
 
 @pytest.fixture

@@ -129,6 +129,8 @@ class TestDemo:
         table = (out / 'summary.md').read_text()
         assert re.search(r'\| ground-truth boxes \|( \d\.\d{3} \|){4}', table)
         assert re.search(r"\| the detector's boxes \|( \d\.\d{3} \|){4}", table)
+        for images in ('held-out', 'new'):
+            assert re.search(rf'In the {images} images, \d+ of \d+ people are found', table)
         state, report = (
             json.loads((out / name).read_text()) for name in ('state.json', 'report/report.json')
         )
