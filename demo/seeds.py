@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from mmengine.config import Config
 from steps import Demo, Step, epoch_options, rows
 
 # Package of a config: its metric, and the name of the metric in the table
@@ -56,7 +57,7 @@ class SeedsDemo(Demo):
         self.config = config
         self.options = options
         self.seeds = seeds
-        content = read(config)
+        content = Config.fromfile(config)
         self.package = content.get('default_scope')
         if self.package not in METRICS:
             raise SystemExit(
@@ -122,14 +123,6 @@ class SeedsDemo(Demo):
         return '\n'.join([*rows(*table), ''])
 
 
-def read(config: Path) -> Any:
-    """Read a config with MMEngine, whose import warns of a package that it needs."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
-        from mmengine.config import Config
-    return Config.fromfile(config)
-
-
 def name_of(epochs: int, seed: int) -> str:
     """Return the name of a run, of its folder, too."""
     return f'epochs{epochs}_seed{seed}'
@@ -171,6 +164,7 @@ def main() -> None:
     )
     parser.add_argument('--work-dir', type=Path, required=True, help='named like the change')
     args = parser.parse_args()
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # by packages of bases
     if not args.config.is_file():
         parser.error(f'{args.config} is not a file; configs/demo has configs of the demo')
     if not (args.data / 'annotations').is_dir():
