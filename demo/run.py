@@ -155,6 +155,7 @@ class PoseDemo(Demo):
                 + ', '.join(f'{name} {value:.1f}' for name, value in minutes.items())
                 + '.',
                 found_people('held-out', self.count_held_out()),
+                # An earlier version did not count.
                 *([found_people('new', results['infer'])] if results['infer'] else []),
                 'The images are synthetic: these scores validate the pipeline, not accuracy on '
                 'photographs.',

@@ -38,11 +38,12 @@ class SeedsDemo(Demo):
         data: The folder of a synthetic dataset.
         config: The config, of MMPose or MMDetection.
         options: Changes to it, as ``--cfg-options`` has them.
-        seeds: Seeds of the trainings.
+        seeds: Seeds of the trainings; each counts once.
         epochs: Numbers of epochs to train each seed for; none for the config's.
 
     Raises:
-        SystemExit: The config is of another package.
+        SystemExit: The config is of another package, or ``options`` set the number of epochs,
+            which would then not be the one in the table.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class SeedsDemo(Demo):
     ) -> None:
         self.config = config
         self.options = options
-        self.seeds = seeds
+        self.seeds = sorted(set(seeds))
+        if any(option.startswith('train_cfg.max_epochs=') for option in options):
+            raise SystemExit('--cfg-options has train_cfg.max_epochs; say --epochs instead')
         content = Config.fromfile(config)
         self.package = content.get('default_scope')
         if self.package not in METRICS:
@@ -165,6 +168,8 @@ def main() -> None:
     parser.add_argument('--work-dir', type=Path, required=True, help='named like the change')
     args = parser.parse_args()
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # by packages of bases
+    if min(args.epochs, default=1) < 1:
+        parser.error(f'--epochs has {min(args.epochs)}; expected numbers from 1')
     if not args.config.is_file():
         parser.error(f'{args.config} is not a file; configs/demo has configs of the demo')
     if not (args.data / 'annotations').is_dir():

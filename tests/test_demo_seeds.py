@@ -65,7 +65,8 @@ def test_table_and_curve(tmp_path: Path, trainings: list[tuple[str, list[str]]])
 
 def test_more_seeds_are_added(tmp_path: Path, trainings: list[tuple[str, list[str]]]) -> None:
     make(tmp_path / 'same', seeds=[0]).run()
-    make(tmp_path / 'same', seeds=[0, 1]).run()
+    make(tmp_path / 'same', seeds=[1, 0, 0]).run()  # a seed twice would narrow the spread
+    assert '| same | 6 | 2 |' in (tmp_path / 'same/summary.md').read_text()
     epochs = make(tmp_path / 'same', seeds=[0]).epochs
     assert [name for name, _ in trainings] == [f'epochs{epochs[0]}_seed{s}' for s in (0, 1)]
     assert not (tmp_path / 'same/curve.png').exists()
@@ -78,6 +79,12 @@ def test_other_options_need_another_folder(
     make(tmp_path / 'one', seeds=[0]).run()
     with pytest.raises(SystemExit, match='made with other options; delete it, or name another'):
         make(tmp_path / 'one', ('optim_wrapper.optimizer.lr=1e-3',), seeds=[0])
+
+
+def test_epochs_are_those_of_the_table(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r'train_cfg\.max_epochs; say --epochs instead'):
+        make(tmp_path / 'two', ('train_cfg.max_epochs=2',), seeds=[0])
+    assert not (tmp_path / 'two').exists()
 
 
 def test_configs_of_other_packages_are_refused(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""The demo with HRFormer-T, which diverges at the other models' learning rates."""
+"""The demo with HRFormer-T, which diverges at the learning rate of HRNet."""
 
 _base_ = './td-hm_hrnet-w18-small-v1_demo.py'
 
 model = dict(
-    # Windows of 8x6 tokens tile these maps, of 32x24 to 8x6; of 7x7, a quarter would be padding.
+    # Windows of 8x6 tokens tile the maps but the smallest: with 7x7, a fifth to half of the tokens
+    # would be padding.
     backbone=dict(
         _delete_=True, type='hrnet_plugin.HRFormer', arch='tiny', window=(8, 6), init_cfg=None
     ),

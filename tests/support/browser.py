@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .optional import is_installed
+
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser'))), None)
 DRIVER = shutil.which('chromedriver')
 
@@ -14,9 +16,7 @@ def missing() -> str | None:
     """Say what is missing to run a browser; None if nothing is."""
     if CHROMIUM is None or DRIVER is None:
         return 'no Chromium with its driver: apt-get install chromium chromium-driver'
-    try:
-        import selenium  # noqa: F401
-    except ImportError:
+    if not is_installed('selenium'):
         return 'no selenium: pip install selenium'
     return None
 
