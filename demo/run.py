@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-from pictures import SCORE, count_detections, count_people
+from pictures import SCORE, count_people
 from steps import Demo, Step, epoch_options, rows
 
 HERE = Path(__file__).resolve().parent
@@ -93,8 +93,7 @@ class PoseDemo(Demo):
         self.commands.train('mmdet', self.detector, 'detector', self.options)
 
     def test_detector(self) -> dict[str, float]:
-        options = ['test_evaluator.outfile_prefix=detector/detections']
-        return self.commands.test('mmdet', self.detector, 'detector', options)
+        return self.test_person_detector(self.detector, 'detector')
 
     def train_pose(self) -> None:
         self.commands.train('mmpose', self.pose, 'pose', self.options)
@@ -113,12 +112,6 @@ class PoseDemo(Demo):
         configs = ['--detector', self.detector, '--pose', self.pose]
         self.commands.call('infer', 'python', HERE / 'infer.py', *configs)
         return count_people(self.root / 'predictions')
-
-    def count_held_out(self) -> Mapping[str, int]:
-        return count_detections(
-            self.root / 'detector/detections.bbox.json',
-            self.root / 'data/annotations/person_keypoints_val2017.json',
-        )
 
     def evaluate(self) -> None:
         if not (self.root / 'pose' / 'detected.keypoints.json').exists():
@@ -154,7 +147,7 @@ class PoseDemo(Demo):
                 f'{sum(minutes.values()):.1f} minutes: '
                 + ', '.join(f'{name} {value:.1f}' for name, value in minutes.items())
                 + '.',
-                found_people('held-out', self.count_held_out()),
+                found_people('held-out', self.count_held_out('detector')),
                 # An earlier version did not count.
                 *([found_people('new', results['infer'])] if results['infer'] else []),
                 'The images are synthetic: these scores validate the pipeline, not accuracy on '

@@ -93,6 +93,8 @@ class SeedsDemo(Demo):
 
     def test(self, epochs: int, seed: int) -> dict[str, float]:
         name = name_of(epochs, seed)
+        if self.package == 'mmdet':
+            return self.test_person_detector(self.config, name, self.options)
         return self.commands.test(self.package, self.config, name, [*self.options])
 
     def run(self) -> None:
@@ -116,13 +118,15 @@ class SeedsDemo(Demo):
         title = METRICS[self.package][1]
         head = ['change', 'epochs', 'seeds', f'{title}, mean', 'lowest to highest']
         table = [[*head, 'minutes to train']]
+        if self.package == 'mmdet':
+            table[0] += [f'{kind} people of each seed' for kind in ('missed', 'false')]
         for epochs, values, minutes in self.results():
-            table.append(
-                [
-                    *(self.root.name, str(epochs), str(len(values)), f'{values.mean():.3f}'),
-                    *(f'{values.min():.3f} to {values.max():.3f}', f'{minutes.mean():.1f}'),
-                ]
-            )
+            row = [self.root.name, str(epochs), str(len(values)), f'{values.mean():.3f}']
+            row += [f'{values.min():.3f} to {values.max():.3f}', f'{minutes.mean():.1f}']
+            if self.package == 'mmdet':
+                counts = [self.count_held_out(name_of(epochs, seed)) for seed in self.seeds]
+                row += [', '.join(str(c[kind]) for c in counts) for kind in ('missed', 'false')]
+            table.append(row)
         return '\n'.join([*rows(*table), ''])
 
 

@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from commands import Commands
+from pictures import count_detections
 
 
 class Step(NamedTuple):
@@ -103,6 +104,20 @@ class Demo:
         """Write a dataset of so many images."""
         arguments = ['data', '--images', images, '--seed', 1, *options]
         self.commands.call('synthesise', 'hrnet-plugin', 'synth', *arguments)
+
+    def test_person_detector(
+        self, config: Path, name: str, options: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """Run ``mim test`` on a detector, and keep what it detects; return its metrics."""
+        prefix = f'test_evaluator.outfile_prefix={name}/detections'
+        return self.commands.test('mmdet', config, name, [*options, prefix])
+
+    def count_held_out(self, name: str) -> Mapping[str, int]:
+        """Return how many people a tested detector finds, misses and invents."""
+        return count_detections(
+            self.root / name / 'detections.bbox.json',
+            self.root / 'data/annotations/person_keypoints_val2017.json',
+        )
 
 
 def epoch_options(epochs: int | None) -> list[str]:

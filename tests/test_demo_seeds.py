@@ -1,5 +1,6 @@
 """Trainings of a config with several seeds: their table, their curve, and what is refused."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from support.shell import run
 from hrnet_plugin.datasets import synthesize
 
 POSE = ROOT / 'configs/demo/td-hm_hrnet-w18-small-v1_demo.py'
+DETECTOR = ROOT / 'configs/demo/rtmdet_person.py'
 pytestmark = pytest.mark.usefixtures('demo_modules')
 
 
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
-    """Names and options of trainings, none of which is run; AP is 0.1 * epochs + 0.01 * seed."""
+    """Names and options of trainings, none of which is run; AP is 0.1 * epochs + 0.01 * seed.
+
+    A detector finds the one person that there is with an odd seed, and as many others as its seed.
+    """
     import commands
 
     done: list[tuple[str, list[str]]] = []
@@ -27,17 +32,24 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
 
     def test(self: Any, package: str, config: Path, name: str, options: list[str]) -> Any:
         epochs, seed = (int(''.join(filter(str.isdigit, part))) for part in name.split('_'))
-        return {'coco/AP': 0.1 * epochs + 0.01 * seed}
+        if package == 'mmdet':
+            assert options[-1] == f'test_evaluator.outfile_prefix={name}/detections'
+            boxes = [[0, 0, 10, 20]] * (seed % 2) + [[50, 0, 10, 20]] * seed
+            found = [dict(image_id=7, bbox=box, score=0.9) for box in boxes]
+            (self.root / name).mkdir()
+            (self.root / name / 'detections.bbox.json').write_text(json.dumps(found))
+        metric = dict(mmpose='coco/AP', mmdet='coco/bbox_mAP')[package]
+        return {metric: 0.1 * epochs + 0.01 * seed}
 
     monkeypatch.setattr(commands.Commands, 'train', train)
     monkeypatch.setattr(commands.Commands, 'test', test)
     return done
 
 
-def make(root: Path, options: tuple[str, ...] = (), **numbers: Any) -> Any:
+def make(root: Path, options: tuple[str, ...] = (), config: Path = POSE, **numbers: Any) -> Any:
     from seeds import SeedsDemo
 
-    return SeedsDemo(root, root.parent, POSE, options, **numbers)
+    return SeedsDemo(root, root.parent, config, options, **numbers)
 
 
 def test_table_and_curve(tmp_path: Path, trainings: list[tuple[str, list[str]]]) -> None:
@@ -61,6 +73,23 @@ def test_table_and_curve(tmp_path: Path, trainings: list[tuple[str, list[str]]])
     curve = cv2.imread(str(root / 'curve.png'))
     assert curve.shape == (480, 840, 3)
     assert (curve.min(axis=2) < 128).mean() > 0.01  # of its pixels are drawn on
+
+
+def test_people_that_a_detector_misses_and_invents(
+    tmp_path: Path, trainings: list[tuple[str, list[str]]]
+) -> None:
+    truth = tmp_path / 'annotations/person_keypoints_val2017.json'
+    truth.parent.mkdir()
+    person = dict(image_id=7, bbox=[0, 0, 10, 20], iscrowd=0)
+    truth.write_text(json.dumps(dict(images=[dict(id=7)], annotations=[person])))
+    demo = make(tmp_path / 'jitter', config=DETECTOR, seeds=[3, 2], epochs=[1])
+    demo.run()
+    demo.state['seconds'] = dict.fromkeys(demo.state['seconds'], 90.0)
+    head, _, row = demo.summary().splitlines()
+    assert head.endswith(
+        '| minutes to train | missed people of each seed | false people of each seed |'
+    )
+    assert row == '| jitter | 1 | 2 | 0.125 | 0.120 to 0.130 | 1.5 | 1, 0 | 2, 3 |'
 
 
 def test_more_seeds_are_added(tmp_path: Path, trainings: list[tuple[str, list[str]]]) -> None:
