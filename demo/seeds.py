@@ -18,6 +18,9 @@ import numpy as np
 from mmengine.config import Config
 from steps import Demo, Step, epoch_options, rows
 
+from hrnet_plugin.apis import evaluate_files
+from hrnet_plugin.functional.coco.diagnosis_result import ERROR_NAMES
+
 # Package of a config: its metric, and the name of the metric in the table
 METRICS = {'mmpose': ('coco/AP', 'AP'), 'mmdet': ('coco/bbox_mAP', 'box AP')}
 
@@ -95,7 +98,8 @@ class SeedsDemo(Demo):
         name = name_of(epochs, seed)
         if self.package == 'mmdet':
             return self.test_person_detector(self.config, name, self.options)
-        return self.commands.test(self.package, self.config, name, [*self.options])
+        prefix = f'test_evaluator.outfile_prefix={name}/predictions'
+        return self.commands.test(self.package, self.config, name, [*self.options, prefix])
 
     def run(self) -> None:
         super().run()
@@ -120,14 +124,38 @@ class SeedsDemo(Demo):
         table = [[*head, 'minutes to train']]
         if self.package == 'mmdet':
             table[0] += [f'{kind} people of each seed' for kind in ('missed', 'false')]
+        else:
+            table[0] += ['most inverted keypoint of each seed']
         for epochs, values, minutes in self.results():
             row = [self.root.name, str(epochs), str(len(values)), f'{values.mean():.3f}']
             row += [f'{values.min():.3f} to {values.max():.3f}', f'{minutes.mean():.1f}']
+            names = [name_of(epochs, seed) for seed in self.seeds]
             if self.package == 'mmdet':
-                counts = [self.count_held_out(name_of(epochs, seed)) for seed in self.seeds]
+                counts = [self.count_held_out(name) for name in names]
                 row += [', '.join(str(c[kind]) for c in counts) for kind in ('missed', 'false')]
+            else:
+                row += [', '.join(self.most_inverted(name) for name in names)]
             table.append(row)
         return '\n'.join([*rows(*table), ''])
+
+    def most_inverted(self, name: str) -> str:
+        """Return the keypoint with the largest share of inversions, and that share.
+
+        Left and right of a joint that is not learned yet are exchanged as often as not.
+        """
+        report = evaluate_files(
+            self.root / 'data/annotations/person_keypoints_val2017.json',
+            self.root / name / 'predictions.keypoints.json',
+            resamples=0,
+            gallery=0,
+        )
+        [model] = report.content['models']
+        counts = np.array(model['diagnosis']['keypoint_counts'])
+        shares = counts[:, ERROR_NAMES.index('inversion')] / counts.sum(axis=1).clip(1)
+        worst = int(shares.argmax())
+        if not shares[worst]:
+            return 'none'
+        return f'{report.content["skeleton"]["names"][worst]} {shares[worst]:.2f}'
 
 
 def name_of(epochs: int, seed: int) -> str:
