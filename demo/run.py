@@ -38,7 +38,7 @@ class Models(NamedTuple):
 MODELS = {  # by the architecture of the pose model
     'w18-small-v1': Models(
         'td-hm_hrnet-w18-small-v1_demo.py',
-        minutes=(6, 4),
+        minutes=(7, 4),
         images=3600,
         detector='rtmdet_hrnetv2p-w18-small-v1_from-pose.py',
     ),

@@ -10,6 +10,7 @@ model = dict(
     ),
     head=dict(in_channels=18),
 )
+train_dataloader = dict(batch_size=32)
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01))
 
 max_epochs = 5
