@@ -144,6 +144,30 @@ def test_configs_of_other_packages_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / 'other').exists()
 
 
+@pytest.mark.parametrize(
+    ('config', 'epochs', 'error'),
+    [
+        (str(POSE), '0', '--epochs has 0; expected numbers from 1'),
+        ('typo.py', '1', 'typo.py is not a file; configs/demo has configs of the demo'),
+        (str(POSE), '1', 'nowhere has no annotations; `make demo` writes the default'),
+    ],
+)
+def test_wrong_arguments_are_named(
+    config: str,
+    epochs: str,
+    error: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import seeds
+
+    arguments = [config, '--epochs', epochs, '--data', 'nowhere', '--work-dir', 'none']
+    monkeypatch.setattr(sys, 'argv', ['seeds.py', *arguments])
+    with pytest.raises(SystemExit, match='2'):
+        seeds.main()
+    assert error in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_two_seeds(tmp_path: Path) -> None:
     synthesize(tmp_path / 'data', 24, 0, 0.5, (160, 120), num_workers=1)
