@@ -59,6 +59,9 @@ FEW_IMAGES = (
     0.5  # share of images with people, below which a note says that some have no detection
 )
 LISTED = 5  # problems of one kind that a note lists
+# Share of inversions of a mirrored pair, and number of its keypoints, from which a note says that
+# left and right are not told apart
+EXCHANGED, LEAST_EXCHANGED = 0.4, 20
 
 # Called with what is done now, how much of it is done, and how much there is (0: not known)
 Progress = Callable[[str, int, int], object]
@@ -146,7 +149,8 @@ def build_report(
         for number, each in enumerate(results):
             progress(f'calibration of {each.name}', 0, 0)
             interval = intervals[number] if intervals else None
-            said.extend(diagnoses[number].notes, each.name if len(results) > 1 else '')
+            notes = (*diagnoses[number].notes, *_exchanged(diagnoses[number].counts, skeleton))
+            said.extend(notes, each.name if len(results) > 1 else '')
             models.append(
                 dict(
                     name=each.name,
@@ -289,6 +293,29 @@ def _diagnosis(diagnosis: KeypointDiagnosis) -> dict[str, Any]:
             for t, threshold in enumerate(thresholds)
         },
     )
+
+
+def _exchanged(counts: np.ndarray, skeleton: Skeleton) -> Iterator[str]:
+    """Name the mirrored pairs whose left and right predictions do not tell apart.
+
+    Args:
+        counts: Number (K, 5) of keypoints of each code.
+        skeleton: Names and mirrored pairs of the keypoints.
+    """
+    exchanged = []
+    for pair in skeleton.flip_pairs:
+        of_pair = counts[list(pair)].sum(axis=0)
+        total = int(of_pair.sum())
+        share = of_pair[CODES.index('inversion')] / max(1, total)
+        if total >= LEAST_EXCHANGED and share >= EXCHANGED:
+            names = ' and '.join(skeleton.names[k] for k in pair)
+            exchanged.append(f'{names} ({share:.0%} of {total})')
+    if exchanged:
+        yield (
+            f'Left and right are not told apart: {", ".join(exchanged)} are exchanged. A longer '
+            'training may learn them; if it is every pair, check the mirrored pairs (flip_pairs) '
+            'of the training and of the annotations.'
+        )
 
 
 def _comparison(comparison: KeypointComparison) -> dict[str, Any]:

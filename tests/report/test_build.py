@@ -263,6 +263,23 @@ def test_predictions_of_few_images_are_noted(data, tmp_path):
     assert any('only 1 of the' in note for note in report.content['notes'])
 
 
+def test_left_and_right_that_are_not_told_apart_are_noted(data, report, tmp_path):
+    left, right = 15, 16
+    predictions = json.loads(data.better.read_text())
+    for prediction in predictions[::2]:
+        points = np.reshape(prediction['keypoints'], (-1, 3))
+        points[[left, right]] = points[[right, left]]
+        prediction['keypoints'] = points.ravel().tolist()
+    (tmp_path / 'coin.json').write_text(json.dumps(predictions))
+    coin = evaluate_files(data.annotations, tmp_path / 'coin.json', resamples=0)
+    [note] = [note for note in coin.content['notes'] if 'not told apart' in note]
+    counts = np.array(coin.content['models'][0]['diagnosis']['keypoint_counts'])[[left, right]]
+    share = counts[:, 2].sum() / counts.sum()
+    assert 0.4 < share < 0.6
+    assert f': left_ankle and right_ankle ({share:.0%} of {counts.sum()}) are exchanged.' in note
+    assert not any('not told apart' in note for note in report.content['notes'])
+
+
 def test_any_number_of_keypoints_without_names_or_links(tmp_path):
     annotations, results = kites(tmp_path)
     coco = json.loads(annotations.read_text())
