@@ -1,6 +1,7 @@
 """Trainings of a config with several seeds: their table, their curve, and what is refused."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,17 @@ def test_more_seeds_are_added(tmp_path: Path, trainings: list[tuple[str, list[st
     epochs = make(tmp_path / 'same', seeds=[0]).epochs
     assert [name for name, _ in trainings] == [f'epochs{epochs[0]}_seed{s}' for s in (0, 1)]
     assert not (tmp_path / 'same/curve.png').exists()
+
+
+@pytest.mark.parametrize('config', [POSE, DETECTOR])
+def test_what_was_tested_without_a_file_is_tested_again(
+    tmp_path: Path, trainings: list[tuple[str, list[str]]], config: Path
+) -> None:
+    make(tmp_path / 'old', config=config, seeds=[1], epochs=[1]).run()
+    shutil.rmtree(tmp_path / 'old/epochs1_seed1')
+    make(tmp_path / 'old', config=config, seeds=[1], epochs=[1]).run()
+    assert len(list((tmp_path / 'old/epochs1_seed1').glob('*.json'))) == 1
+    assert len(trainings) == 1
 
 
 def test_other_options_need_another_folder(

@@ -22,7 +22,7 @@ from support.promises import (
 PROMISES = read_promises(PAGE.read_text())
 TEST_FILE = """
 import pytest
-here = pytest.mark.skipif(False, reason='')
+here = pytest.mark.skipif(False, reason='some machines have no GPU')
 
 def test_fast(): pass
 @pytest.mark.slow

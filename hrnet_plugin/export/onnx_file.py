@@ -219,8 +219,8 @@ def import_onnx() -> Any:
     """
     try:
         import onnx
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
+        import onnxruntime  # noqa: F401  checks the file
+        import onnxscript  # noqa: F401  torch.onnx exports with it
     except ImportError as error:
         raise ImportError(f'exporting needs {error.name}: {INSTALL}', name=error.name) from error
     return onnx

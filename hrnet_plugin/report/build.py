@@ -26,12 +26,13 @@ from ..functional import (
     keypoint_reliability,
 )
 from ..functional.coco.arrays import Annotations, Predictions, read_predictions
+from ..functional.coco.diagnosis_result import ERROR_NAMES, INVERSION
 from ..functional.coco.ids import Ids, as_id
 from ..functional.coco.schema import errors_name
 from ..version import __version__
 from .content import Report
 from .crops import ImageSource, crop_images
-from .gallery import CODES, Scene, Shown, choose, size_name
+from .gallery import Scene, Shown, choose, size_name
 from .skeleton import Skeleton, drawing
 
 FORMAT = 'hrnet_plugin.report'
@@ -306,7 +307,7 @@ def _exchanged(counts: np.ndarray, skeleton: Skeleton) -> Iterator[str]:
     for pair in skeleton.flip_pairs:
         of_pair = counts[list(pair)].sum(axis=0)
         total = int(of_pair.sum())
-        share = of_pair[CODES.index('inversion')] / max(1, total)
+        share = of_pair[INVERSION] / max(1, total)
         if total >= LEAST_EXCHANGED and share >= EXCHANGED:
             names = ' and '.join(skeleton.names[k] for k in pair)
             exchanged.append(f'{names} ({share:.0%} of {total})')
@@ -436,7 +437,7 @@ def _candidates(number: int, diagnosis: KeypointDiagnosis, scene: Scene) -> Iter
             )
         else:
             g = int(diagnosis.matched[d])
-            errors = tuple(CODES[code] for code in np.unique(codes[d][codes[d] > 0]))
+            errors = tuple(ERROR_NAMES[code] for code in np.unique(codes[d][codes[d] > 0]))
             yield Shown(
                 *(number, 'matched', errors, d, g, image_id, cost),
                 codes=tuple(codes[d].tolist()),

@@ -14,8 +14,6 @@ from ..functional.coco.arrays import Annotations, Predictions
 from ..functional.coco.ids import as_id
 from .crops import Crop, region
 
-# Codes of a diagnosis, by which its `codes` and `counts` are numbered
-CODES = ('good', 'jitter', 'inversion', 'swap', 'miss')
 SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, np.inf)}
 OTHERS = 6  # further people in a crop whose outlines are drawn
 

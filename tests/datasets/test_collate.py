@@ -9,7 +9,7 @@ from mmengine.registry import FUNCTIONS
 from mmpose.models.data_preprocessors import PoseDataPreprocessor
 from torch.utils.data import DataLoader
 
-import hrnet_plugin.registry  # noqa: F401
+import hrnet_plugin.registry  # noqa: F401  registers the function
 from hrnet_plugin.datasets.collate import stack_inputs
 
 

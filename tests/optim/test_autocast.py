@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
-import hrnet_plugin.registry  # noqa: F401
+import hrnet_plugin.registry  # noqa: F401  registers the wrapper
 from hrnet_plugin.optim import AutocastOptimWrapper, autocast
 
 
